@@ -1,0 +1,321 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include <string.h>
+#include <strings.h>
+
+#include "bitrix_entity.h"
+#include "bitrix_event.h"
+#include "bitrix_json.h"
+
+
+typedef struct {
+    const char  *name;
+    size_t       len;
+} bitrix_word_t;
+
+#define bitrix_word(s)  { s, sizeof(s) - 1 }
+
+
+static size_t bitrix_entity_suffix(const char *name, size_t len);
+static const bitrix_word_t *bitrix_entity_verb(const char *name, size_t len);
+static size_t bitrix_entity_stem(const char *event, size_t len, char *buf);
+static size_t bitrix_entity_trim(const char *name, size_t len);
+static const char *bitrix_entity_kind(const cJSON *data,
+    bitrix_number_t number);
+static const char *bitrix_entity_at(const cJSON *data, const char *map,
+    const char *name, bitrix_number_t number);
+
+
+/*
+ * The verbs of the events in the REST documentation, and their near relatives;
+ * what ends with another verb stands before it.
+ */
+
+static const bitrix_word_t  bitrix_verbs[] = {
+    bitrix_word("MOVETOCATEGORY"),
+    bitrix_word("SETENUMVALUES"),
+    bitrix_word("ENTITYDELETED"),
+    bitrix_word("ENTITYSAVED"),
+    bitrix_word("UNREGISTER"),
+    bitrix_word("SETSTATUS"),
+    bitrix_word("UNINSTALL"),
+    bitrix_word("REGISTER"),
+    bitrix_word("RESTORED"),
+    bitrix_word("INSTALL"),
+    bitrix_word("RESTORE"),
+    bitrix_word("CREATED"),
+    bitrix_word("UPDATED"),
+    bitrix_word("DELETED"),
+    bitrix_word("REMOVED"),
+    bitrix_word("CHANGED"),
+    bitrix_word("CREATE"),
+    bitrix_word("UPDATE"),
+    bitrix_word("DELETE"),
+    bitrix_word("REMOVE"),
+    bitrix_word("CHANGE"),
+    bitrix_word("FINISH"),
+    bitrix_word("EXPOSE"),
+    bitrix_word("ADDED"),
+    bitrix_word("SAVED"),
+    bitrix_word("START"),
+    bitrix_word("MOVED"),
+    bitrix_word("SAVE"),
+    bitrix_word("MOVE"),
+    bitrix_word("INIT"),
+    bitrix_word("SEND"),
+    bitrix_word("ADD"),
+    bitrix_word("NEW"),
+    bitrix_word("END")
+};
+
+
+void
+bitrix_entity_type(const char *event, const cJSON *data,
+    char buf[BITRIX_EVENT_MAX + BITRIX_ENTITY_MAX])
+{
+    size_t            n, len, suffix;
+    const char       *kind;
+    bitrix_number_t   number;
+
+    len = strlen(event);
+    suffix = bitrix_entity_suffix(event, len);
+
+    n = bitrix_entity_stem(event, len - suffix, buf);
+
+    if (n == 0) {
+        memcpy(buf, event, len + 1);
+        return;
+    }
+
+    /* only they: elsewhere ENTITY_TYPE_ID tells what the object belongs to */
+
+    if (suffix == 0 && strstr(buf, "DYNAMICITEM") != NULL) {
+        kind = bitrix_entity_kind(data, number);
+
+        if (kind != NULL) {
+            buf[n++] = '_';
+            memcpy(buf + n, kind, strlen(kind) + 1);
+        }
+    }
+
+    memcpy(buf + strlen(buf), event + len - suffix, suffix + 1);
+}
+
+
+/* what is left of a name without its suffix; 0 if that is nothing */
+
+static size_t
+bitrix_entity_stem(const char *event, size_t len, char *buf)
+{
+    char                 *before;
+    const bitrix_word_t  *verb;
+
+    if (len > 2 && event[0] == 'O' && event[1] == 'N') {
+        event += 2;
+        len -= 2;
+    }
+
+    memcpy(buf, event, len);
+    buf[len] = '\0';
+
+    before = strstr(buf, "BEFORE");
+
+    if (before != NULL) {
+        len -= 6;
+        memmove(before, before + 6, len - (before - buf) + 1);
+    }
+
+    verb = bitrix_entity_verb(buf, len);
+
+    if (verb != NULL) {
+        len = bitrix_entity_trim(buf, len - verb->len);
+
+        /* CATALOG.PRODUCT.ON.UPDATE */
+
+        if (len > 3 && memcmp(buf + len - 3, ".ON", 3) == 0) {
+            len = bitrix_entity_trim(buf, len - 3);
+        }
+    }
+
+    buf[len] = '\0';
+
+    return len;
+}
+
+
+static size_t
+bitrix_entity_trim(const char *name, size_t len)
+{
+    while (len > 0 && memchr("._:-", name[len - 1], 4) != NULL) {
+        len--;
+    }
+
+    return len;
+}
+
+
+/* the length of "_147" at the end of the name, 0 if there is none */
+
+static size_t
+bitrix_entity_suffix(const char *name, size_t len)
+{
+    size_t  n;
+
+    n = len;
+
+    while (n > 0 && name[n - 1] >= '0' && name[n - 1] <= '9') {
+        n--;
+    }
+
+    return (n > 1 && n < len && name[n - 1] == '_') ? len - n + 1 : 0;
+}
+
+
+static const bitrix_word_t *
+bitrix_entity_verb(const char *name, size_t len)
+{
+    size_t                i;
+    const bitrix_word_t  *verb;
+
+    for (i = 0; i < sizeof(bitrix_verbs) / sizeof(bitrix_verbs[0]); i++) {
+        verb = &bitrix_verbs[i];
+
+        if (len >= verb->len
+            && strncasecmp(name + len - verb->len, verb->name, verb->len) == 0)
+        {
+            return verb;
+        }
+    }
+
+    return NULL;
+}
+
+
+static const char *
+bitrix_entity_kind(const cJSON *data, bitrix_number_t number)
+{
+    size_t       len;
+    const char  *kind;
+
+    kind = bitrix_entity_at(data, "FIELDS", "ENTITY_TYPE_ID", number);
+
+    if (kind == NULL) {
+        return NULL;
+    }
+
+    len = strspn(kind, "0123456789");
+
+    return (kind[len] == '\0' && len <= 10) ? kind : NULL;
+}
+
+
+int
+bitrix_event_once(const char *event, const char *id)
+{
+    size_t                len;
+    const bitrix_word_t  *verb;
+
+    if (id == NULL) {
+        return 1;
+    }
+
+    len = strlen(event);
+    len -= bitrix_entity_suffix(event, len);
+
+    verb = bitrix_entity_verb(event, len);
+
+    return verb != NULL
+           && (strcmp(verb->name, "ADD") == 0
+               || strcmp(verb->name, "NEW") == 0
+               || strcmp(verb->name, "DELETE") == 0);
+}
+
+
+const char *
+bitrix_entity_id(const cJSON *data, bitrix_number_t number)
+{
+    size_t       i;
+    const char  *id;
+
+    static const struct {
+        const char  *map;
+        const char  *name;
+        int          zero;      /* is 0 an id here? */
+    } places[] = {
+        { "FIELDS",        "ID",         1 },
+        { "FIELDS_AFTER",  "ID",         0 },
+        { "FIELDS_AFTER",  "MESSAGE_ID", 0 },
+        { "FIELDS_BEFORE", "ID",         1 },
+        { "FIELDS",        "POST_ID",    1 },
+        { NULL,            "CALL_ID",    1 },
+        { NULL,            "ID",         1 },
+        { NULL,            "id",         1 }
+    };
+
+    for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+
+        id = bitrix_entity_at(data, places[i].map, places[i].name, number);
+
+        if (id != NULL && (places[i].zero || strcmp(id, "0") != 0)) {
+            return id;
+        }
+    }
+
+    return NULL;
+}
+
+
+static const char *
+bitrix_entity_at(const cJSON *data, const char *map, const char *name,
+    bitrix_number_t number)
+{
+    if (map != NULL) {
+
+        if (!cJSON_IsObject(data)) {
+            return NULL;
+        }
+
+        data = cJSON_GetObjectItemCaseSensitive(data, map);
+    }
+
+    if (!cJSON_IsObject(data)) {
+        return NULL;
+    }
+
+    return bitrix_entity_scalar(cJSON_GetObjectItemCaseSensitive(data, name),
+                                number);
+}
+
+
+const char *
+bitrix_entity_scalar(const cJSON *node, bitrix_number_t number)
+{
+    const char  *text;
+
+    if (cJSON_IsNumber(node)
+        && node->valuedouble > -1e15 && node->valuedouble < 1e15
+        && node->valuedouble == (double) (long long) node->valuedouble)
+    {
+        return bitrix_json_number(node, number);
+    }
+
+    if (!cJSON_IsString(node)) {
+        return NULL;
+    }
+
+    text = node->valuestring;
+
+    if (text[0] == '\0'
+        || strcmp(text, "undefined") == 0
+        || strnlen(text, BITRIX_ENTITY_MAX + 1) > BITRIX_ENTITY_MAX
+        || strpbrk(text, "\t\n\r") != NULL)
+    {
+        return NULL;
+    }
+
+    return text;
+}

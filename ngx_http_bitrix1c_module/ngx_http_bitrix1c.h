@@ -1,0 +1,204 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#ifndef _NGX_HTTP_BITRIX1C_H_INCLUDED_
+#define _NGX_HTTP_BITRIX1C_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_bitrix1c_redis.h"
+#include "ngx_http_bitrix1c_slots.h"
+
+
+/* hex digits of an id, an identity or a lane: 128 bits */
+#define NGX_HTTP_BITRIX1C_HASH_LEN   32
+
+/* what is kept of 1C's answer: a verdict and a reason need no more */
+#define NGX_HTTP_BITRIX1C_ANSWER     1024
+
+
+typedef struct ngx_http_bitrix1c_queue_s   ngx_http_bitrix1c_queue_t;
+typedef struct ngx_http_bitrix1c_worker_s  ngx_http_bitrix1c_worker_t;
+typedef struct ngx_http_bitrix1c_job_s     ngx_http_bitrix1c_job_t;
+
+
+/* what is told to the sender and to $bitrix1c_result */
+typedef enum {
+    NGX_HTTP_BITRIX1C_NONE = 0,
+    NGX_HTTP_BITRIX1C_READY,
+    NGX_HTTP_BITRIX1C_ACCEPTED,
+    NGX_HTTP_BITRIX1C_COALESCED,
+    NGX_HTTP_BITRIX1C_DUPLICATE,
+    NGX_HTTP_BITRIX1C_IGNORED,
+    NGX_HTTP_BITRIX1C_MALFORMED,
+    NGX_HTTP_BITRIX1C_FORBIDDEN,
+    NGX_HTTP_BITRIX1C_NOT_ALLOWED,
+    NGX_HTTP_BITRIX1C_TOO_LARGE,
+    NGX_HTTP_BITRIX1C_UNSUPPORTED,
+    NGX_HTTP_BITRIX1C_UNAVAILABLE,
+    /* of a delivery */
+    NGX_HTTP_BITRIX1C_DELIVERED,
+    NGX_HTTP_BITRIX1C_RETRY,
+    NGX_HTTP_BITRIX1C_DEAD,
+    NGX_HTTP_BITRIX1C_LOST
+} ngx_http_bitrix1c_result_e;
+
+
+/*
+ * A queue as configured.  "worker" is what this process knows of it at run
+ * time; it is set in init_process, since the master keeps no state that a
+ * reload could find stale.
+ */
+struct ngx_http_bitrix1c_queue_s {
+    ngx_str_t                        name;
+    ngx_http_bitrix1c_redis_conf_t   redis;
+    ngx_uint_t                       concurrency;
+    ngx_array_t                     *retry;      /* of ngx_msec_t */
+    ngx_msec_t                       window;
+    ngx_msec_t                       margin;     /* between two clocks */
+
+    ngx_str_t                        keys[4];    /* {b1c:name}:q h f d */
+    ngx_str_t                        prefix;     /* {b1c:name}:k: */
+    ngx_shm_zone_t                  *shm_zone;
+    ngx_http_bitrix1c_slots_t       *slots;
+    ngx_http_bitrix1c_worker_t      *worker;
+
+    ngx_str_t                        file;       /* where it was configured */
+    ngx_uint_t                       line;
+};
+
+
+/* where a queue's events are delivered: a location with bitrix1c_webhook */
+typedef struct {
+    ngx_http_bitrix1c_queue_t       *queue;
+    ngx_str_t                        name;       /* of the queue, as written */
+    ngx_http_core_srv_conf_t        *cscf;
+    ngx_http_core_loc_conf_t        *clcf;
+
+    ngx_str_t                        file;       /* where it was configured */
+    ngx_uint_t                       line;
+} ngx_http_bitrix1c_route_t;
+
+
+typedef struct {
+    ngx_array_t                      queues;     /* ngx_http_bitrix1c_queue_t* */
+    ngx_array_t                      routes;     /* ngx_http_bitrix1c_route_t* */
+} ngx_http_bitrix1c_main_conf_t;
+
+
+typedef struct {
+    ngx_http_bitrix1c_route_t       *route;      /* bitrix1c_webhook */
+    ngx_array_t                     *tokens;
+    ngx_array_t                     *events;     /* of ngx_str_t, masks */
+    ngx_array_t                     *once;
+    ngx_array_t                     *permanent;  /* of ngx_uint_t */
+    ngx_array_t                     *sign;       /* of ngx_str_t, keys */
+    ngx_http_complex_value_t        *key;
+    ngx_http_complex_value_t        *lane;
+    ngx_str_t                        charset;
+    ngx_uint_t                       pairs;
+    ngx_uint_t                       depth;
+    ngx_uint_t                       key_len;
+    time_t                           skew;
+    ngx_msec_t                       wait;
+} ngx_http_bitrix1c_loc_conf_t;
+
+
+/* an event's words, in the pool of its job */
+typedef struct {
+    ngx_str_t                        name;
+    ngx_str_t                        type;
+    ngx_str_t                        id;         /* data NULL: no entity */
+    ngx_str_t                        member_id;
+    ngx_str_t                        domain;
+    int64_t                          ts;         /* s, 0 is unknown */
+    ngx_str_t                        tail;       /* JSON less {"id":"..." */
+    void                            *parsed;     /* bitrix_event_t, lazy */
+} ngx_http_bitrix1c_event_t;
+
+
+/* what came of one attempt */
+typedef struct {
+    ngx_uint_t                       status;     /* 0: none came */
+    ngx_uint_t                       seconds;    /* Retry-After, 0: none */
+    size_t                           len;
+    u_char                           answer[NGX_HTTP_BITRIX1C_ANSWER];
+    unsigned                         done:1;
+    unsigned                         truncated:1;
+    unsigned                         ours:1;     /* no upstream was asked */
+} ngx_http_bitrix1c_outcome_t;
+
+
+/*
+ * One event on its way: from a request to Redis, from there to 1C, and back
+ * to Redis with the verdict.  It owns its memory, because neither the client
+ * nor the detached request lives as long.  Held by the queue and, while the
+ * request has not been logged, by the request: for the variables.
+ */
+struct ngx_http_bitrix1c_job_s {
+    ngx_pool_t                      *pool;
+    ngx_uint_t                       refs;
+    ngx_queue_t                      link;
+    ngx_log_t                       *log;
+
+    ngx_http_bitrix1c_queue_t       *queue;
+    ngx_http_bitrix1c_route_t       *route;
+    ngx_http_request_t              *request;    /* parked client or NULL */
+    void                           (*answer)(ngx_http_bitrix1c_job_t *job);
+
+    ngx_str_t                        id;
+    ngx_str_t                        key;        /* identity */
+    ngx_str_t                        lane;
+    ngx_str_t                        marker;     /* Redis key of "done" */
+    ngx_str_t                        server;
+    ngx_str_t                        uri;
+    ngx_str_t                        record;     /* as stored in Redis */
+    ngx_http_bitrix1c_event_t        event;
+
+    ngx_str_t                        since;      /* ms, see accept.lua */
+    ngx_str_t                        epoch;      /* of our lease, a number */
+    ngx_uint_t                       attempts;   /* that have failed */
+    ngx_msec_t                       arrived;
+    ngx_msec_t                       leased;     /* when, or last extended */
+    ngx_msec_t                       started;
+    ngx_msec_t                       delay;      /* until the next attempt */
+    ngx_str_t                        delay_text;
+    ngx_str_t                        reason;     /* of the last failure */
+    ngx_http_bitrix1c_result_e       result;
+
+    unsigned                         once:1;
+    unsigned                         slot:1;     /* counts in concurrency */
+    unsigned                         flying:1;   /* linked as such */
+    unsigned                         waited:1;   /* so is this */
+
+    /* the detached request */
+    ngx_http_request_t              *detached;
+    ngx_connection_t                *connection;
+    ngx_event_t                      done;
+    ngx_http_bitrix1c_outcome_t      outcome;
+};
+
+
+/* of a request: the client's, or the detached main request of a delivery */
+typedef struct {
+    ngx_http_bitrix1c_job_t         *job;        /* held, NULL if none yet */
+    ngx_http_bitrix1c_result_e       result;
+    ngx_http_event_handler_pt        read;       /* core's, of an h2 body */
+    ngx_event_t                      wait;
+    unsigned                         delivery:1;
+    unsigned                         answered:1; /* by this module */
+    unsigned                         hung_up:1;  /* while its body was read */
+    unsigned                         replaced:1; /* a body of core's, by us */
+} ngx_http_bitrix1c_ctx_t;
+
+
+extern ngx_module_t  ngx_http_bitrix1c_module;
+
+
+#endif /* _NGX_HTTP_BITRIX1C_H_INCLUDED_ */

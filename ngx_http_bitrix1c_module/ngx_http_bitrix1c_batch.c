@@ -1,0 +1,328 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "ngx_http_bitrix1c_call.h"
+#include "ngx_http_bitrix1c_job.h"
+#include "ngx_http_bitrix1c_lua.h"
+
+
+static void ngx_http_bitrix1c_batch_accepted(void *data,
+    ngx_http_bitrix1c_reply_t *reply);
+static void ngx_http_bitrix1c_batch_accepted_job(
+    ngx_http_bitrix1c_worker_t *w, ngx_http_bitrix1c_job_t *job,
+    ngx_http_bitrix1c_reply_t *reply, ngx_uint_t i);
+static void ngx_http_bitrix1c_batch_again(ngx_http_bitrix1c_batch_t *b);
+
+
+static ngx_http_bitrix1c_script_t  ngx_http_bitrix1c_scripts[] = {
+    { ngx_string("accept"), ngx_string(NGX_HTTP_BITRIX1C_LUA_ACCEPT), { 0 } },
+    { ngx_string("ack"), ngx_string(NGX_HTTP_BITRIX1C_LUA_ACK), { 0 } },
+    { ngx_string("claim"), ngx_string(NGX_HTTP_BITRIX1C_LUA_CLAIM), { 0 } },
+    { ngx_string("dead"), ngx_string(NGX_HTTP_BITRIX1C_LUA_DEAD), { 0 } },
+    { ngx_string("extend"), ngx_string(NGX_HTTP_BITRIX1C_LUA_EXTEND), { 0 } },
+    { ngx_string("nack"), ngx_string(NGX_HTTP_BITRIX1C_LUA_NACK), { 0 } }
+};
+
+
+ngx_str_t  ngx_http_bitrix1c_zero = ngx_string("0");
+ngx_str_t  ngx_http_bitrix1c_one = ngx_string("1");
+
+
+void
+ngx_http_bitrix1c_batch_init(void)
+{
+    ngx_uint_t  i;
+
+    for (i = 0;
+         i < sizeof(ngx_http_bitrix1c_scripts)
+             / sizeof(ngx_http_bitrix1c_scripts[0]);
+         i++)
+    {
+        ngx_http_bitrix1c_script_init(&ngx_http_bitrix1c_scripts[i]);
+    }
+}
+
+
+ngx_http_bitrix1c_batch_t *
+ngx_http_bitrix1c_batch_create(ngx_http_bitrix1c_worker_t *w, ngx_uint_t max,
+    ngx_uint_t words)
+{
+    u_char                     *p;
+    ngx_http_bitrix1c_batch_t  *b;
+
+    p = ngx_alloc(sizeof(ngx_http_bitrix1c_batch_t)
+                  + (NGX_HTTP_BITRIX1C_FIXED + max * words)
+                    * sizeof(ngx_str_t)
+                  + max * sizeof(ngx_http_bitrix1c_job_t *), w->log);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    b = (ngx_http_bitrix1c_batch_t *) p;
+
+    b->worker = w;
+    b->n = 0;
+    b->argc = 0;
+    b->argv = (ngx_str_t *) (p + sizeof(ngx_http_bitrix1c_batch_t));
+    b->jobs = (ngx_http_bitrix1c_job_t **)
+                  (b->argv + NGX_HTTP_BITRIX1C_FIXED + max * words);
+
+    return b;
+}
+
+
+void
+ngx_http_bitrix1c_batch_word(ngx_http_bitrix1c_batch_t *b, ngx_str_t *word)
+{
+    b->argv[b->argc++] = *word;
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_batch_send(ngx_http_bitrix1c_batch_t *b, ngx_uint_t script,
+    ngx_uint_t nkeys, ngx_http_bitrix1c_reply_pt handler)
+{
+    return ngx_http_bitrix1c_redis_eval(b->worker->redis,
+                                        &ngx_http_bitrix1c_scripts[script],
+                                        nkeys, b->argc, b->argv, handler, b);
+}
+
+
+ngx_uint_t
+ngx_http_bitrix1c_batch_failed(ngx_http_bitrix1c_batch_t *b,
+    ngx_http_bitrix1c_reply_t *reply, const char *script)
+{
+    ngx_str_t  text;
+
+    if (reply == NULL) {
+        return 1;
+    }
+
+    if (ngx_http_bitrix1c_reply_error(reply, &text) == NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, b->worker->log, 0,
+                      "bitrix1c_queue \"%V\": Redis refused \"%s\": %V",
+                      &b->worker->queue->name, script, &text);
+        return 1;
+    }
+
+    if (b->n && ngx_http_bitrix1c_reply_count(reply) != b->n) {
+        ngx_log_error(NGX_LOG_ERR, b->worker->log, 0,
+                      "bitrix1c_queue \"%V\": Redis answered \"%s\" with "
+                      "%ui elements instead of %ui",
+                      &b->worker->queue->name, script,
+                      ngx_http_bitrix1c_reply_count(reply), b->n);
+        return 1;
+    }
+
+    return 0;
+}
+
+
+/*
+ * An event gets its lease with its acceptance only if there is a slot, and if
+ * no older one waits for that slot.
+ */
+ngx_int_t
+ngx_http_bitrix1c_batch_accept(ngx_http_bitrix1c_worker_t *w)
+{
+    ngx_uint_t                  i, n, slots;
+    ngx_queue_t                *q;
+    ngx_http_bitrix1c_job_t    *job;
+    ngx_http_bitrix1c_batch_t  *b;
+
+    n = ngx_min(w->naccepts, NGX_HTTP_BITRIX1C_BATCH);
+
+    b = ngx_http_bitrix1c_batch_create(w, n, 8);
+    if (b == NULL) {
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < 3; i++) {
+        ngx_http_bitrix1c_batch_word(b, &w->queue->keys[i]);
+    }
+
+    for (q = ngx_queue_head(&w->accepts); b->n < n; q = ngx_queue_next(q)) {
+        job = ngx_queue_data(q, ngx_http_bitrix1c_job_t, link);
+
+        b->jobs[b->n++] = job;
+        ngx_http_bitrix1c_batch_word(b, &job->marker);
+    }
+
+    slots = 0;
+
+    if (!ngx_exiting && !ngx_http_bitrix1c_slots_marked(w->queue->slots)) {
+        slots = ngx_http_bitrix1c_slots_take(w->queue->slots, n,
+                                             w->queue->concurrency);
+    }
+
+    ngx_http_bitrix1c_batch_word(b, &w->lease);
+
+    for (i = 0; i < n; i++) {
+        job = b->jobs[i];
+        job->slot = i < slots;
+
+        ngx_http_bitrix1c_batch_word(b, &job->id);
+        ngx_http_bitrix1c_batch_word(b, &job->key);
+        ngx_http_bitrix1c_batch_word(b, &job->lane);
+        ngx_http_bitrix1c_batch_word(b, job->once ? &ngx_http_bitrix1c_one
+                                                  : &ngx_http_bitrix1c_zero);
+        ngx_http_bitrix1c_batch_word(b, job->slot ? &ngx_http_bitrix1c_one
+                                                  : &ngx_http_bitrix1c_zero);
+        ngx_http_bitrix1c_batch_word(b, &job->since);
+        ngx_http_bitrix1c_batch_word(b, &job->record);
+    }
+
+    if (ngx_http_bitrix1c_batch_send(b, NGX_HTTP_BITRIX1C_SCRIPT_ACCEPT,
+                                     3 + n, ngx_http_bitrix1c_batch_accepted)
+        != NGX_OK)
+    {
+        for (i = 0; i < slots; i++) {
+            b->jobs[i]->slot = 0;
+        }
+
+        ngx_http_bitrix1c_slots_give(w->queue->slots, slots);
+        ngx_free(b);
+
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < n; i++) {
+        ngx_queue_remove(&b->jobs[i]->link);
+        b->jobs[i]->leased = ngx_current_msec;
+    }
+
+    w->naccepts -= n;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_bitrix1c_batch_accepted(void *data, ngx_http_bitrix1c_reply_t *reply)
+{
+    ngx_http_bitrix1c_batch_t *b = data;
+
+    ngx_uint_t                   i, slots;
+    ngx_http_bitrix1c_job_t     *job;
+    ngx_http_bitrix1c_worker_t  *w;
+
+    w = b->worker;
+    slots = 0;
+
+    if (reply == NULL) {
+        ngx_http_bitrix1c_batch_again(b);
+        ngx_free(b);
+        return;
+    }
+
+    if (ngx_http_bitrix1c_batch_failed(b, reply, "accept")) {
+
+        for (i = 0; i < b->n; i++) {
+            job = b->jobs[i];
+            slots += job->slot;
+            job->slot = 0;
+            job->result = NGX_HTTP_BITRIX1C_UNAVAILABLE;
+            job->answer(job);
+            ngx_http_bitrix1c_job_release(job);
+        }
+
+        ngx_http_bitrix1c_slots_give(w->queue->slots, slots);
+        ngx_free(b);
+        return;
+    }
+
+    for (i = 0; i < b->n; i++) {
+        ngx_http_bitrix1c_batch_accepted_job(w, b->jobs[i], reply, i);
+    }
+
+    ngx_free(b);
+}
+
+
+static void
+ngx_http_bitrix1c_batch_accepted_job(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t *job, ngx_http_bitrix1c_reply_t *reply,
+    ngx_uint_t i)
+{
+    int64_t    leased;
+    ngx_str_t  text;
+
+    leased = 0;
+
+    if (ngx_http_bitrix1c_reply_int(reply, i, &leased) == NGX_OK) {
+        job->result = NGX_HTTP_BITRIX1C_ACCEPTED;
+
+    } else if (ngx_http_bitrix1c_reply_str(reply, i, &text) == NGX_OK
+               && text.len == 1 + NGX_HTTP_BITRIX1C_HASH_LEN)
+    {
+        job->result = (text.data[0] == 'c') ? NGX_HTTP_BITRIX1C_COALESCED
+                                            : NGX_HTTP_BITRIX1C_DUPLICATE;
+
+        ngx_memcpy(job->id.data, text.data + 1, NGX_HTTP_BITRIX1C_HASH_LEN);
+
+    } else {
+        job->result = NGX_HTTP_BITRIX1C_UNAVAILABLE;
+    }
+
+    if (leased != 1 && job->slot) {
+        job->slot = 0;
+        ngx_http_bitrix1c_slots_give(w->queue->slots, 1);
+    }
+
+    if (leased == 0 && job->result == NGX_HTTP_BITRIX1C_ACCEPTED) {
+
+        /* it waits in Redis, for a slot that may be free by now */
+
+        ngx_http_bitrix1c_slots_mark(w->queue->slots);
+        w->claim = 1;
+        ngx_post_event(&w->flush, &ngx_posted_events);
+    }
+
+    /* the sender first: it counts how long its answer takes */
+
+    job->answer(job);
+
+    if (leased == 1) {
+        job->epoch = ngx_http_bitrix1c_one;
+        ngx_http_bitrix1c_queue_deliver(w, job);
+        return;
+    }
+
+    ngx_http_bitrix1c_job_release(job);
+}
+
+
+/*
+ * The connection broke and nobody knows what Redis did.  Since accept may be
+ * repeated with the same id, there is still time to find out, until the sender
+ * has waited too long.
+ */
+static void
+ngx_http_bitrix1c_batch_again(ngx_http_bitrix1c_batch_t *b)
+{
+    ngx_uint_t                   i, slots;
+    ngx_http_bitrix1c_job_t     *job;
+    ngx_http_bitrix1c_worker_t  *w;
+
+    w = b->worker;
+    slots = 0;
+
+    for (i = b->n; i--; /* void */ ) {
+        job = b->jobs[i];
+
+        slots += job->slot;
+        job->slot = 0;
+
+        ngx_queue_insert_head(&w->accepts, &job->link);
+        w->naccepts++;
+    }
+
+    ngx_http_bitrix1c_slots_give(w->queue->slots, slots);
+
+    if (!w->stopped) {
+        ngx_post_event(&w->flush, &ngx_posted_events);
+    }
+}

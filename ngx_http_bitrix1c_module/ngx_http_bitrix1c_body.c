@@ -1,0 +1,153 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "ngx_http_bitrix1c_body.h"
+
+
+static ngx_int_t ngx_http_bitrix1c_body_file(ngx_http_request_t *r,
+    u_char *p, ngx_buf_t *b);
+#if (NGX_HTTP_V2)
+static void ngx_http_bitrix1c_body_v2_handler(ngx_http_request_t *r);
+#endif
+
+
+ngx_int_t
+ngx_http_bitrix1c_body_read(ngx_http_request_t *r,
+    ngx_http_client_body_handler_pt handler)
+{
+    ngx_int_t                 rc;
+#if (NGX_HTTP_V2)
+    ngx_http_bitrix1c_ctx_t  *ctx;
+#endif
+
+    rc = ngx_http_read_client_request_body(r, handler);
+
+#if (NGX_HTTP_V2)
+
+    if (rc == NGX_AGAIN && r->stream) {
+        ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
+
+        ctx->read = r->read_event_handler;
+        r->read_event_handler = ngx_http_bitrix1c_body_v2_handler;
+    }
+
+#endif
+
+    return rc;
+}
+
+
+#if (NGX_HTTP_V2)
+
+/*
+ * Core reads the last bytes of a body in a posted event, and drops the request
+ * if the connection's end is seen before that.  Bitrix would not send it again,
+ * so a body that is complete is read all the same.  "out_closed" tells a reset
+ * of the stream, which sets "in_closed" though the body may be a half.
+ */
+static void
+ngx_http_bitrix1c_body_v2_handler(ngx_http_request_t *r)
+{
+    ngx_http_bitrix1c_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
+
+    if (r->connection->error
+        && r->stream->in_closed
+        && !r->stream->out_closed)
+    {
+        r->connection->error = 0;
+        ctx->hung_up = 1;
+    }
+
+    ctx->read(r);
+}
+
+#endif
+
+
+ngx_int_t
+ngx_http_bitrix1c_body_text(ngx_http_request_t *r, ngx_str_t *text)
+{
+    u_char                   *p;
+    ngx_chain_t              *cl;
+    ngx_http_bitrix1c_ctx_t  *ctx;
+
+    ngx_str_null(text);
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
+
+    if (ctx->hung_up) {
+
+        /* or an answer would be queued on a connection that is finalized */
+
+        r->connection->error = 1;
+    }
+
+    if (r->request_body == NULL || r->request_body->bufs == NULL) {
+        return NGX_OK;
+    }
+
+    cl = r->request_body->bufs;
+
+    if (cl->next == NULL && !cl->buf->in_file) {
+        text->data = cl->buf->pos;
+        text->len = cl->buf->last - cl->buf->pos;
+        return NGX_OK;
+    }
+
+    for ( /* void */ ; cl; cl = cl->next) {
+        text->len += (size_t) ngx_buf_size(cl->buf);
+    }
+
+    p = ngx_pnalloc(r->pool, text->len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    text->data = p;
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+
+        if (cl->buf->in_file) {
+            if (ngx_http_bitrix1c_body_file(r, p, cl->buf) != NGX_OK) {
+                return NGX_ERROR;
+            }
+
+            p += cl->buf->file_last - cl->buf->file_pos;
+
+        } else {
+            p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_body_file(ngx_http_request_t *r, u_char *p, ngx_buf_t *b)
+{
+    size_t   size;
+    ssize_t  n;
+
+    size = (size_t) (b->file_last - b->file_pos);
+
+    n = ngx_read_file(b->file, p, size, b->file_pos);
+
+    if (n == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if ((size_t) n != size) {
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      ngx_read_file_n " read only %z of %uz bytes of \"%V\"",
+                      n, size, &b->file->name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}

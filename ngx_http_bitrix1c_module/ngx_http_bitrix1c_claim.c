@@ -1,0 +1,194 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "ngx_http_bitrix1c_call.h"
+#include "ngx_http_bitrix1c_job.h"
+
+
+#define NGX_HTTP_BITRIX1C_MAX_CLAIM  32
+
+
+static void ngx_http_bitrix1c_batch_claimed(void *data,
+    ngx_http_bitrix1c_reply_t *reply);
+static ngx_uint_t ngx_http_bitrix1c_batch_claimed_job(
+    ngx_http_bitrix1c_worker_t *w, ngx_http_bitrix1c_reply_t *reply,
+    ngx_uint_t i);
+
+
+ngx_int_t
+ngx_http_bitrix1c_batch_claim(ngx_http_bitrix1c_worker_t *w)
+{
+    u_char                     *p;
+    ngx_str_t                   max;
+    ngx_uint_t                  n;
+    ngx_http_bitrix1c_batch_t  *b;
+
+    n = ngx_http_bitrix1c_slots_take(w->queue->slots,
+                                     NGX_HTTP_BITRIX1C_MAX_CLAIM,
+                                     w->queue->concurrency);
+    if (n == 0) {
+
+        /* whoever gives a slot back will look for what is due */
+
+        ngx_http_bitrix1c_slots_mark(w->queue->slots);
+        return NGX_OK;
+    }
+
+    b = ngx_http_bitrix1c_batch_create(w, 1, 2);
+    if (b == NULL) {
+        ngx_http_bitrix1c_slots_give(w->queue->slots, n);
+        return NGX_DECLINED;
+    }
+
+    b->asked = n;
+    b->snap = ngx_http_bitrix1c_slots_snap(w->queue->slots);
+
+    p = ngx_sprintf(b->number, "%ui", n);
+    max.data = b->number;
+    max.len = p - b->number;
+
+    ngx_http_bitrix1c_batch_word(b, &w->queue->keys[0]);
+    ngx_http_bitrix1c_batch_word(b, &w->queue->keys[1]);
+    ngx_http_bitrix1c_batch_word(b, &max);
+    ngx_http_bitrix1c_batch_word(b, &w->lease);
+
+    if (ngx_http_bitrix1c_batch_send(b, NGX_HTTP_BITRIX1C_SCRIPT_CLAIM, 2,
+                                     ngx_http_bitrix1c_batch_claimed)
+        != NGX_OK)
+    {
+        ngx_http_bitrix1c_slots_give(w->queue->slots, n);
+        ngx_free(b);
+        return NGX_DECLINED;
+    }
+
+    w->claiming = 1;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_bitrix1c_batch_claimed(void *data, ngx_http_bitrix1c_reply_t *reply)
+{
+    ngx_http_bitrix1c_batch_t *b = data;
+
+    int64_t                      due, dropped;
+    ngx_uint_t                   i, n;
+    ngx_http_bitrix1c_worker_t  *w;
+
+    w = b->worker;
+    w->claiming = 0;
+
+    if (ngx_http_bitrix1c_batch_failed(b, reply, "claim")
+        || ngx_http_bitrix1c_reply_int(reply, 0, &due) != NGX_OK
+        || ngx_http_bitrix1c_reply_int(reply, 1, &dropped) != NGX_OK)
+    {
+        ngx_http_bitrix1c_slots_give(w->queue->slots, b->asked);
+        ngx_free(b);
+        return;
+    }
+
+    if (dropped) {
+        ngx_log_error(NGX_LOG_ERR, w->log, 0,
+                      "bitrix1c_queue \"%V\": %L events had no record in "
+                      "Redis and are dropped", &w->queue->name, dropped);
+    }
+
+    n = (ngx_http_bitrix1c_reply_count(reply) - 2) / 7;
+
+    if (n + dropped < b->asked) {
+        ngx_http_bitrix1c_slots_clear(w->queue->slots, b->snap);
+
+    } else {
+        w->claim = 1;
+        ngx_post_event(&w->flush, &ngx_posted_events);
+    }
+
+    if (n < b->asked) {
+        ngx_http_bitrix1c_slots_give(w->queue->slots, b->asked - n);
+    }
+
+    for (i = 0; i < n; i++) {
+        if (!ngx_http_bitrix1c_batch_claimed_job(w, reply, 2 + i * 7)) {
+
+            /* no memory: the lease ends and somebody takes it then */
+
+            ngx_http_bitrix1c_slots_give(w->queue->slots, 1);
+        }
+    }
+
+    w->empty = (due < 0);
+
+    if (due >= 0) {
+        ngx_http_bitrix1c_queue_due(w, ngx_max((ngx_msec_t) due, 1));
+    }
+
+    ngx_free(b);
+}
+
+
+static ngx_uint_t
+ngx_http_bitrix1c_batch_claimed_job(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_reply_t *reply, ngx_uint_t i)
+{
+    ngx_int_t                 n;
+    ngx_str_t                 word[7];
+    ngx_uint_t                k;
+    ngx_http_bitrix1c_job_t  *job;
+
+    for (k = 0; k < 7; k++) {
+        if (ngx_http_bitrix1c_reply_str(reply, i + k, &word[k]) != NGX_OK) {
+            return 0;
+        }
+    }
+
+    job = ngx_http_bitrix1c_queue_waited(w, &word[0]);
+
+    if (job == NULL) {
+        job = ngx_http_bitrix1c_job_create(w->queue, w->log);
+        if (job == NULL) {
+            return 0;
+        }
+
+        if (word[0].len == NGX_HTTP_BITRIX1C_HASH_LEN) {
+            ngx_memcpy(job->id.data, word[0].data,
+                       NGX_HTTP_BITRIX1C_HASH_LEN);
+        }
+    }
+
+    n = ngx_atoi(word[2].data, word[2].len);
+
+    job->attempts = (n == NGX_ERROR) ? 0 : (ngx_uint_t) n;
+    job->once = (word[5].len == 1 && word[5].data[0] == '1');
+    job->leased = ngx_current_msec;
+    job->slot = 1;
+
+    if (ngx_http_bitrix1c_job_claimed(job, &word[1], &word[3], &word[4])
+        != NGX_OK)
+    {
+        ngx_http_bitrix1c_job_release(job);
+        return 0;
+    }
+
+    switch (ngx_http_bitrix1c_job_load(job, &word[6])) {
+
+    case NGX_ERROR:
+        ngx_http_bitrix1c_job_release(job);
+        return 0;
+
+    case NGX_DECLINED:
+        job->result = NGX_HTTP_BITRIX1C_DEAD;
+        break;
+
+    default: /* NGX_OK */
+        job->result = NGX_HTTP_BITRIX1C_NONE;
+        break;
+    }
+
+    ngx_http_bitrix1c_queue_deliver(w, job);
+
+    return 1;
+}

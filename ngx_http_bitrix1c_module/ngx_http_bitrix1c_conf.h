@@ -1,0 +1,32 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#ifndef _NGX_HTTP_BITRIX1C_CONF_H_INCLUDED_
+#define _NGX_HTTP_BITRIX1C_CONF_H_INCLUDED_
+
+
+#include "ngx_http_bitrix1c.h"
+
+
+/* bitrix1c_queue name { ... } */
+char *ngx_http_bitrix1c_queue_block(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* an ngx_array_t * of ngx_str_t at cmd->offset, appended to */
+char *ngx_http_bitrix1c_masks(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+char *ngx_http_bitrix1c_limits(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_bitrix1c_permanent(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_bitrix1c_charset(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+ngx_http_bitrix1c_queue_t *ngx_http_bitrix1c_queue_find(
+    ngx_http_bitrix1c_main_conf_t *mcf, ngx_str_t *name);
+
+
+#endif /* _NGX_HTTP_BITRIX1C_CONF_H_INCLUDED_ */

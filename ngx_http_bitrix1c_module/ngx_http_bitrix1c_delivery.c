@@ -1,0 +1,753 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "ngx_http_bitrix1c_delivery.h"
+#include "ngx_http_bitrix1c_verdict.h"
+#include "ngx_http_bitrix1c_sign.h"
+
+
+/*
+ * A delivery is a main request without a client, on a connection without a
+ * socket, as nginx's own HTTP/2 streams are, and one subrequest of it into the
+ * location that took the event.  So proxy_pass and all that belongs to it are
+ * nginx's own.
+ */
+
+
+typedef struct {
+    ngx_connection_t             connection;
+    ngx_event_t                  read;
+    ngx_event_t                  write;
+    ngx_log_t                    log;
+    ngx_http_log_ctx_t           log_ctx;
+    ngx_http_connection_t        http;
+    ngx_http_post_subrequest_t   post;
+    ngx_http_bitrix1c_ctx_t      ctx;
+    ngx_buf_t                    buffer;
+    ngx_buf_t                    bufs[2];
+    ngx_chain_t                  body[2];
+    ngx_http_request_body_t      request_body;
+    u_char                       head[sizeof("{\"id\":\"\"") - 1
+                                      + NGX_HTTP_BITRIX1C_HASH_LEN];
+    u_char                       byte;
+} ngx_http_bitrix1c_detached_t;
+
+
+static ngx_int_t ngx_http_bitrix1c_delivery_start(
+    ngx_http_bitrix1c_job_t *job);
+static ngx_connection_t *ngx_http_bitrix1c_delivery_connection(
+    ngx_http_bitrix1c_job_t *job, ngx_http_bitrix1c_detached_t *d);
+static ngx_int_t ngx_http_bitrix1c_delivery_request(
+    ngx_http_bitrix1c_job_t *job, ngx_http_bitrix1c_detached_t *d);
+static ngx_int_t ngx_http_bitrix1c_delivery_headers(
+    ngx_http_bitrix1c_job_t *job, ngx_http_request_t *r, off_t len);
+static ngx_int_t ngx_http_bitrix1c_delivery_signature(
+    ngx_http_bitrix1c_job_t *job, ngx_http_request_t *r);
+static ngx_table_elt_t *ngx_http_bitrix1c_delivery_header(
+    ngx_http_request_t *r, const char *name, ngx_str_t *value);
+static void ngx_http_bitrix1c_delivery_body(ngx_http_bitrix1c_job_t *job,
+    ngx_http_bitrix1c_detached_t *d);
+static ngx_int_t ngx_http_bitrix1c_delivery_handler(ngx_http_request_t *r,
+    void *data, ngx_int_t rc);
+static void ngx_http_bitrix1c_delivery_outcome(ngx_http_bitrix1c_job_t *job,
+    ngx_http_request_t *r, ngx_int_t rc);
+static ngx_uint_t ngx_http_bitrix1c_delivery_truncated(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_bitrix1c_delivery_retry_after(
+    ngx_http_request_t *r);
+static void ngx_http_bitrix1c_delivery_woken(ngx_http_request_t *r);
+static void ngx_http_bitrix1c_delivery_terminated(void *data);
+static void ngx_http_bitrix1c_delivery_pool_gone(void *data);
+static void ngx_http_bitrix1c_delivery_event(ngx_event_t *ev);
+static u_char *ngx_http_bitrix1c_delivery_log(ngx_log_t *log, u_char *buf,
+    size_t len);
+
+
+/*
+ * Modules look at the client's address (realip, ip_hash, geo), so there has to
+ * be one; that of a unix socket makes $binary_remote_addr empty, and with it
+ * limit_req and limit_conn of the public location do not count deliveries.
+ */
+static struct sockaddr_un  ngx_http_bitrix1c_sockaddr = {
+    .sun_family = AF_UNIX
+};
+
+
+void
+ngx_http_bitrix1c_deliver(ngx_http_bitrix1c_job_t *job)
+{
+    job->started = ngx_current_msec;
+
+    if (job->route == NULL
+        || ngx_http_bitrix1c_delivery_start(job) != NGX_OK) {
+        job->outcome.ours = 1;
+        job->outcome.done = 1;
+        ngx_http_bitrix1c_verdict(job);
+        ngx_post_event(&job->done, &ngx_posted_events);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_delivery_start(ngx_http_bitrix1c_job_t *job)
+{
+    ngx_connection_t              *c;
+    ngx_http_request_t            *r, *sr;
+    ngx_http_bitrix1c_detached_t  *d;
+
+    d = ngx_pcalloc(job->pool, sizeof(ngx_http_bitrix1c_detached_t));
+    if (d == NULL) {
+        return NGX_ERROR;
+    }
+
+    c = ngx_http_bitrix1c_delivery_connection(job, d);
+    if (c == NULL) {
+        return NGX_ERROR;
+    }
+
+    job->connection = c;
+
+    if (ngx_http_bitrix1c_delivery_request(job, d) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    r = job->detached;
+
+    d->post.handler = ngx_http_bitrix1c_delivery_handler;
+    d->post.data = job;
+
+    if (ngx_http_subrequest(r, &job->uri, NULL, &sr, &d->post,
+                            NGX_HTTP_SUBREQUEST_WAITED)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    sr->method = NGX_HTTP_POST;
+    sr->method_name = r->method_name;
+    sr->header_in = r->header_in;
+
+    ngx_http_run_posted_requests(c);
+
+    return NGX_OK;
+}
+
+
+static ngx_connection_t *
+ngx_http_bitrix1c_delivery_connection(ngx_http_bitrix1c_job_t *job,
+    ngx_http_bitrix1c_detached_t *d)
+{
+    ngx_connection_t    *c;
+    ngx_pool_cleanup_t  *cln;
+
+    c = &d->connection;
+
+    /* its own, since core destroys it when it closes a connection */
+
+    c->pool = ngx_create_pool(256, job->log);
+    if (c->pool == NULL) {
+        return NULL;
+    }
+
+    cln = ngx_pool_cleanup_add(c->pool, 0);
+    if (cln == NULL) {
+        ngx_destroy_pool(c->pool);
+        return NULL;
+    }
+
+    cln->handler = ngx_http_bitrix1c_delivery_pool_gone;
+    cln->data = c;
+
+    d->log = *job->route->clcf->error_log;
+    d->log.connection = ngx_atomic_fetch_add(ngx_connection_counter, 1);
+    d->log.handler = ngx_http_bitrix1c_delivery_log;
+    d->log.data = &d->log_ctx;
+    d->log.action = "delivering an event";
+    d->log_ctx.connection = c;
+
+    c->read = &d->read;
+    c->write = &d->write;
+    c->log = &d->log;
+    c->fd = (ngx_socket_t) -1;
+    c->number = d->log.connection;
+    c->log_error = NGX_ERROR_INFO;
+    c->shared = 1;
+
+    /*
+     * "active" keeps core from adding the events to epoll with fd -1, and a
+     * read that is not ready keeps it from looking for a client that has gone
+     */
+
+    d->read.data = c;
+    d->read.index = NGX_INVALID_INDEX;
+    d->read.handler = ngx_http_bitrix1c_delivery_event;
+    d->read.log = c->log;
+    d->read.active = 1;
+
+    d->write = d->read;
+    d->write.write = 1;
+    d->write.ready = 1;
+
+    c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
+    c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
+
+    c->sockaddr = (struct sockaddr *) &ngx_http_bitrix1c_sockaddr;
+    c->socklen = sizeof(struct sockaddr_un);
+    c->local_sockaddr = c->sockaddr;
+    c->local_socklen = c->socklen;
+
+    d->buffer.start = &d->byte;
+    d->buffer.pos = &d->byte;
+    d->buffer.last = &d->byte;
+    d->buffer.end = &d->byte + 1;
+    d->buffer.temporary = 1;
+
+    c->buffer = &d->buffer;
+
+    d->http.conf_ctx = job->route->cscf->ctx;
+    c->data = &d->http;
+
+    return c;
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_delivery_request(ngx_http_bitrix1c_job_t *job,
+    ngx_http_bitrix1c_detached_t *d)
+{
+    ngx_connection_t    *c;
+    ngx_pool_cleanup_t  *cln;
+    ngx_http_request_t  *r;
+
+    static ngx_str_t  post = ngx_string("POST");
+    static ngx_str_t  protocol = ngx_string("HTTP/1.1");
+
+    c = job->connection;
+
+    r = ngx_http_create_request(c);
+    if (r == NULL) {
+        return NGX_ERROR;
+    }
+
+    job->detached = r;
+    c->data = r;
+
+#if (NGX_STAT_STUB)
+    (void) ngx_atomic_fetch_add(ngx_stat_reading, -1);
+    r->stat_reading = 0;
+    (void) ngx_atomic_fetch_add(ngx_stat_writing, 1);
+    r->stat_writing = 1;
+#endif
+
+    r->method = NGX_HTTP_POST;
+    r->method_name = post;
+    r->http_protocol = protocol;
+    r->http_version = NGX_HTTP_VERSION_11;
+    r->uri = job->uri;
+    r->unparsed_uri = job->uri;
+    r->request_line = job->uri;
+    r->valid_location = 1;
+    r->expect_tested = 1;
+    r->internal = 1;
+
+    /* the subrequest is what log_subrequest logs */
+    r->logged = 1;
+
+    r->http_state = NGX_HTTP_PROCESS_REQUEST_STATE;
+    r->read_event_handler = ngx_http_request_empty_handler;
+    r->write_event_handler = ngx_http_bitrix1c_delivery_woken;
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_bitrix1c_delivery_terminated;
+    cln->data = job;
+
+    d->ctx.job = job;
+    d->ctx.delivery = 1;
+
+    ngx_http_set_ctx(r, &d->ctx, ngx_http_bitrix1c_module);
+
+    ngx_http_bitrix1c_delivery_body(job, d);
+    r->request_body = &d->request_body;
+
+    return ngx_http_bitrix1c_delivery_headers(job, r,
+                                  sizeof(d->head) + job->event.tail.len);
+}
+
+
+static void
+ngx_http_bitrix1c_delivery_body(ngx_http_bitrix1c_job_t *job,
+    ngx_http_bitrix1c_detached_t *d)
+{
+    ngx_uint_t  i;
+
+    (void) ngx_sprintf(d->head, "{\"id\":\"%V\"", &job->id);
+
+    d->bufs[0].pos = d->head;
+    d->bufs[0].last = d->head + sizeof(d->head);
+    d->bufs[1].pos = job->event.tail.data;
+    d->bufs[1].last = job->event.tail.data + job->event.tail.len;
+    d->bufs[1].last_buf = 1;
+
+    for (i = 0; i < 2; i++) {
+        d->bufs[i].start = d->bufs[i].pos;
+        d->bufs[i].end = d->bufs[i].last;
+        d->bufs[i].memory = 1;
+        d->body[i].buf = &d->bufs[i];
+    }
+
+    d->body[0].next = &d->body[1];
+    d->request_body.bufs = &d->body[0];
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_delivery_headers(ngx_http_bitrix1c_job_t *job,
+    ngx_http_request_t *r, off_t len)
+{
+    ngx_str_t         length, now, attempt;
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  json = ngx_string("application/json");
+
+    if (ngx_list_init(&r->headers_in.headers, r->pool, 8,
+                      sizeof(ngx_table_elt_t))
+        != NGX_OK
+        || ngx_http_bitrix1c_delivery_header(r, "Webhook-Id", &job->id) == NULL
+        || ngx_http_bitrix1c_delivery_header(r, "Idempotency-Key", &job->id)
+           == NULL
+        || ngx_http_bitrix1c_delivery_header(r, "X-Bitrix-Event",
+                                             &job->event.name)
+           == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    h = ngx_http_bitrix1c_delivery_header(r, "Content-Type", &json);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    r->headers_in.content_type = h;
+
+    /* 1C's web extension is not known to take chunked bodies */
+
+    length.data = ngx_pnalloc(r->pool, 3 * NGX_INT64_LEN);
+    if (length.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    now.data = length.data + NGX_INT64_LEN;
+    attempt.data = now.data + NGX_INT64_LEN;
+
+    length.len = ngx_sprintf(length.data, "%O", len) - length.data;
+    now.len = ngx_sprintf(now.data, "%T", ngx_time()) - now.data;
+    attempt.len = ngx_sprintf(attempt.data, "%ui", job->attempts + 1)
+                  - attempt.data;
+
+    h = ngx_http_bitrix1c_delivery_header(r, "Content-Length", &length);
+    if (h == NULL
+        || ngx_http_bitrix1c_delivery_header(r, "Webhook-Timestamp", &now)
+           == NULL
+        || ngx_http_bitrix1c_delivery_header(r, "X-Bitrix1c-Attempt",
+                                             &attempt)
+           == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    r->headers_in.content_length = h;
+    r->headers_in.content_length_n = len;
+
+    return ngx_http_bitrix1c_delivery_signature(job, r);
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_delivery_signature(ngx_http_bitrix1c_job_t *job,
+    ngx_http_request_t *r)
+{
+    ngx_str_t                      signature, parts[2];
+    ngx_chain_t                   *cl;
+    ngx_http_bitrix1c_loc_conf_t  *lcf;
+
+    lcf = job->route->clcf->loc_conf[ngx_http_bitrix1c_module.ctx_index];
+
+    if (lcf->sign == NULL) {
+        return NGX_OK;
+    }
+
+    cl = r->request_body->bufs;
+
+    parts[0].data = cl->buf->pos;
+    parts[0].len = cl->buf->last - cl->buf->pos;
+    parts[1] = job->event.tail;
+
+    if (ngx_http_bitrix1c_sign(r->pool, lcf->sign, &job->id, ngx_time(),
+                               &parts[0], &parts[1], &signature)
+        != NGX_OK
+        || ngx_http_bitrix1c_delivery_header(r, "Webhook-Signature",
+                                             &signature)
+           == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_table_elt_t *
+ngx_http_bitrix1c_delivery_header(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_in.headers);
+    if (h == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+    h->key.data = (u_char *) name;
+    h->key.len = ngx_strlen(name);
+    h->value = *value;
+
+    h->lowcase_key = ngx_pnalloc(r->pool, h->key.len);
+    if (h->lowcase_key == NULL) {
+        return NULL;
+    }
+
+    h->hash = ngx_hash_strlow(h->lowcase_key, h->key.data, h->key.len);
+
+    return h;
+}
+
+
+/*
+ * Called by core when the subrequest ends, perhaps twice, and only stores: to
+ * wake or free anything here would pull the request from under its callers.
+ */
+static ngx_int_t
+ngx_http_bitrix1c_delivery_handler(ngx_http_request_t *r, void *data,
+    ngx_int_t rc)
+{
+    ngx_http_bitrix1c_job_t  *job = data;
+
+    if (!job->outcome.done) {
+        ngx_http_bitrix1c_delivery_outcome(job, r, rc);
+        ngx_http_bitrix1c_verdict(job);
+    }
+
+    /*
+     * an error left standing makes core terminate the main request, which has
+     * no socket to close; what came of the delivery is in the outcome
+     */
+
+    r->connection->error = 0;
+    r->buffered = 0;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_bitrix1c_delivery_outcome(ngx_http_bitrix1c_job_t *job,
+    ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_http_bitrix1c_outcome_t  *o;
+
+    o = &job->outcome;
+
+    o->done = 1;
+
+    if (r->upstream == NULL) {
+
+        /* 404, 413, 301 and so on of this nginx are not 1C's answers */
+
+        o->ours = 1;
+        o->status = rc >= NGX_HTTP_SPECIAL_RESPONSE
+                    ? (ngx_uint_t) rc : r->headers_out.status;
+        return;
+    }
+
+    if (!r->upstream->header_sent
+        && rc != NGX_HTTP_NO_CONTENT && rc < NGX_HTTP_SPECIAL_RESPONSE)
+    {
+        o->status = 0;
+        return;
+    }
+
+    if (!r->upstream->header_sent) {
+
+        /*
+         * 502 and 504 that nginx made itself; an answer of 1C comes here only
+         * when proxy_intercept_errors is on
+         */
+
+        o->status = r->upstream->headers_in.status_n == (ngx_uint_t) rc
+                    ? (ngx_uint_t) rc : 0;
+
+    } else {
+        o->status = r->upstream->headers_in.status_n;
+        o->truncated = ngx_http_bitrix1c_delivery_truncated(r);
+    }
+
+    o->seconds = ngx_http_bitrix1c_delivery_retry_after(r);
+}
+
+
+/* nginx passes a cut answer on as success: rc and status do not show it */
+static ngx_uint_t
+ngx_http_bitrix1c_delivery_truncated(ngx_http_request_t *r)
+{
+    ngx_event_pipe_t     *p;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+    p = u->pipe;
+
+    if (r->header_only || u->headers_in.status_n == NGX_HTTP_NO_CONTENT) {
+        return 0;
+    }
+
+    if (u->buffering && p) {
+        return !p->upstream_done && !(p->upstream_eof && p->length == -1);
+    }
+
+    return u->length != 0 && u->length != -1;
+}
+
+
+static ngx_uint_t
+ngx_http_bitrix1c_delivery_retry_after(ngx_http_request_t *r)
+{
+    ngx_int_t         n;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &r->upstream->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return 0;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == sizeof("Retry-After") - 1
+            && ngx_strncasecmp(h[i].key.data, (u_char *) "Retry-After",
+                               sizeof("Retry-After") - 1)
+               == 0)
+        {
+            break;
+        }
+    }
+
+    n = ngx_atoi(h[i].value.data, h[i].value.len);
+
+    if (n == NGX_ERROR) {
+        n = ngx_parse_http_time(h[i].value.data, h[i].value.len);
+        n = (n == NGX_ERROR) ? 0 : n - ngx_time();
+    }
+
+    return n > 0 ? (ngx_uint_t) n : 0;
+}
+
+
+static void
+ngx_http_bitrix1c_delivery_woken(ngx_http_request_t *r)
+{
+    ngx_http_bitrix1c_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
+
+    if (ctx->job->outcome.done) {
+        ngx_post_event(&ctx->job->done, &ngx_posted_events);
+    }
+}
+
+
+/* nothing is read from or written to this connection */
+static void
+ngx_http_bitrix1c_delivery_event(ngx_event_t *ev)
+{
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ev->log, 0,
+                   "bitrix1c detached connection event");
+}
+
+
+/* the request is freed: by us, or by core in an error of its own */
+static void
+ngx_http_bitrix1c_delivery_terminated(void *data)
+{
+    ngx_http_bitrix1c_job_t  *job = data;
+
+    job->detached = NULL;
+
+    if (!job->outcome.done) {
+        job->outcome.done = 1;
+        ngx_http_bitrix1c_verdict(job);
+        ngx_post_event(&job->done, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_http_bitrix1c_delivery_pool_gone(void *data)
+{
+    ngx_connection_t  *c = data;
+
+    c->pool = NULL;
+}
+
+
+void
+ngx_http_bitrix1c_delivery_free(ngx_http_bitrix1c_job_t *job)
+{
+    ngx_connection_t  *c;
+
+    c = job->connection;
+
+    if (c == NULL) {
+        return;
+    }
+
+    job->connection = NULL;
+
+    if (job->detached) {
+
+        /*
+         * cleanups of an upstream that still runs finalize the subrequest,
+         * which must not free the main request while it is being freed
+         */
+
+        job->detached->count += 2;
+
+        ngx_http_free_request(job->detached, 0);
+    }
+
+    if (c->read->timer_set) {
+        ngx_del_timer(c->read);
+    }
+
+    if (c->write->timer_set) {
+        ngx_del_timer(c->write);
+    }
+
+    if (c->read->posted) {
+        ngx_delete_posted_event(c->read);
+    }
+
+    if (c->write->posted) {
+        ngx_delete_posted_event(c->write);
+    }
+
+    c->destroyed = 1;
+
+    if (c->pool) {
+        ngx_destroy_pool(c->pool);
+    }
+}
+
+
+void
+ngx_http_bitrix1c_delivery_abort(ngx_http_bitrix1c_job_t *job)
+{
+    job->outcome.done = 1;
+
+    if (job->done.posted) {
+        ngx_delete_posted_event(&job->done);
+    }
+
+    ngx_http_bitrix1c_delivery_free(job);
+}
+
+
+ngx_http_bitrix1c_route_t *
+ngx_http_bitrix1c_route_find(ngx_http_bitrix1c_job_t *job)
+{
+    ngx_uint_t                      i;
+    ngx_http_bitrix1c_route_t     **route, *found;
+    ngx_http_bitrix1c_main_conf_t  *mcf;
+
+    mcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                              ngx_http_bitrix1c_module);
+    route = mcf->routes.elts;
+    found = NULL;
+
+    for (i = 0; i < mcf->routes.nelts; i++) {
+
+        if (route[i]->queue != job->queue
+            || route[i]->cscf->server_name.len != job->server.len
+            || ngx_strncmp(route[i]->cscf->server_name.data,
+                           job->server.data, job->server.len)
+               != 0)
+        {
+            continue;
+        }
+
+        /* which of a server's locations it is, find_config knows */
+
+        found = route[i];
+
+        if (found->clcf->name.len == job->uri.len
+            && ngx_strncmp(found->clcf->name.data, job->uri.data,
+                           job->uri.len)
+               == 0)
+        {
+            break;
+        }
+    }
+
+    return found;
+}
+
+
+static u_char *
+ngx_http_bitrix1c_delivery_log(ngx_log_t *log, u_char *buf, size_t len)
+{
+    u_char                   *p;
+    ngx_http_request_t       *r;
+    ngx_http_log_ctx_t       *log_ctx;
+    ngx_http_bitrix1c_ctx_t  *ctx;
+
+    p = buf;
+
+    if (log->action) {
+        p = ngx_snprintf(buf, len, " while %s", log->action);
+        len -= p - buf;
+        buf = p;
+    }
+
+    log_ctx = log->data;
+    r = log_ctx->request;
+
+    if (r == NULL) {
+        return p;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
+
+    if (ctx) {
+        p = ngx_snprintf(buf, len, ", event: %V, id: %V",
+                         &ctx->job->event.name, &ctx->job->id);
+        len -= p - buf;
+        buf = p;
+    }
+
+    return r->log_handler(r, log_ctx->current_request, buf, len);
+}

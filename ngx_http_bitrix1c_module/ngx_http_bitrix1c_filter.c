@@ -1,0 +1,172 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "ngx_http_bitrix1c_filter.h"
+#include "ngx_http_bitrix1c_answer.h"
+
+
+static ngx_int_t ngx_http_bitrix1c_header_filter(ngx_http_request_t *r);
+static ngx_int_t ngx_http_bitrix1c_too_large(ngx_http_request_t *r);
+static ngx_int_t ngx_http_bitrix1c_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static void ngx_http_bitrix1c_keep(ngx_http_bitrix1c_outcome_t *o,
+    ngx_chain_t *in);
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
+
+
+static ngx_int_t
+ngx_http_bitrix1c_header_filter(ngx_http_request_t *r)
+{
+    ngx_http_bitrix1c_ctx_t       *ctx;
+    ngx_http_bitrix1c_loc_conf_t  *lcf;
+
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_bitrix1c_module);
+
+    if (ctx && ctx->delivery) {
+        return NGX_OK;
+    }
+
+    if (r == r->main
+        && r->headers_out.status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE)
+    {
+        lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
+
+        if (lcf->route && (ctx == NULL || !ctx->answered)) {
+            return ngx_http_bitrix1c_too_large(r);
+        }
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+/*
+ * client_max_body_size is checked by core before any phase, or deep in the
+ * reading of a chunked body, and answered with a page for people
+ */
+static ngx_int_t
+ngx_http_bitrix1c_too_large(ngx_http_request_t *r)
+{
+    ngx_str_t                 text;
+    ngx_http_bitrix1c_ctx_t  *ctx;
+
+    ctx = ngx_http_bitrix1c_get_ctx(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->result = NGX_HTTP_BITRIX1C_TOO_LARGE;
+    ctx->replaced = 1;
+
+    if (ngx_http_bitrix1c_answer_text(r->pool, ctx->result, NULL, &text)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_http_bitrix1c_answer_type(r);
+
+    r->headers_out.content_length_n = text.len;
+
+    if (r->headers_out.content_length) {
+        r->headers_out.content_length->hash = 0;
+        r->headers_out.content_length = NULL;
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_buf_t                *b;
+    ngx_str_t                 text;
+    ngx_chain_t              *cl, out;
+    ngx_http_bitrix1c_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_bitrix1c_module);
+
+    if (ctx == NULL || (!ctx->delivery && !ctx->replaced)) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    if (ctx->delivery) {
+        ngx_http_bitrix1c_keep(&ctx->job->outcome, in);
+        return NGX_OK;
+    }
+
+    for (cl = in; cl; cl = cl->next) {
+        cl->buf->pos = cl->buf->last;
+        cl->buf->file_pos = cl->buf->file_last;
+
+        if (!cl->buf->last_buf) {
+            continue;
+        }
+
+        b = ngx_calloc_buf(r->pool);
+
+        if (b == NULL
+            || ngx_http_bitrix1c_answer_text(r->pool, ctx->result, NULL, &text)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        b->pos = text.data;
+        b->last = text.data + text.len;
+        b->memory = 1;
+        b->last_buf = 1;
+
+        out.buf = b;
+        out.next = NULL;
+
+        return ngx_http_next_body_filter(r, &out);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_bitrix1c_keep(ngx_http_bitrix1c_outcome_t *o, ngx_chain_t *in)
+{
+    size_t        size;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    for (cl = in; cl; cl = cl->next) {
+        b = cl->buf;
+
+        if (ngx_buf_in_memory(b)) {
+            size = ngx_min((size_t) (b->last - b->pos),
+                           NGX_HTTP_BITRIX1C_ANSWER - o->len);
+            ngx_memcpy(o->answer + o->len, b->pos, size);
+            o->len += size;
+        }
+
+        /* taken, or the upstream would wait for its buffers for ever */
+
+        b->pos = b->last;
+        b->file_pos = b->file_last;
+    }
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_filter_init(ngx_conf_t *cf)
+{
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_bitrix1c_header_filter;
+
+    ngx_http_next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = ngx_http_bitrix1c_body_filter;
+
+    return NGX_OK;
+}

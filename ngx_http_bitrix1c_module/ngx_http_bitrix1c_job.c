@@ -1,0 +1,474 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "ngx_http_bitrix1c_job.h"
+#include <ngx_sha1.h>
+#include <sys/random.h>
+
+
+#define NGX_HTTP_BITRIX1C_JOB_POOL  4096
+
+
+static void ngx_http_bitrix1c_job_id(u_char *id);
+static ngx_int_t ngx_http_bitrix1c_job_word(ngx_http_bitrix1c_job_t *job,
+    ngx_str_t *word, const char *text);
+static ngx_int_t ngx_http_bitrix1c_job_marker(ngx_http_bitrix1c_job_t *job);
+static ngx_int_t ngx_http_bitrix1c_job_hash(ngx_http_bitrix1c_job_t *job,
+    ngx_str_t *hash, const char *kind, ngx_str_t **parts, ngx_uint_t n);
+static void ngx_http_bitrix1c_job_parsed_free(void *data);
+
+
+/* 64 random bits a worker, never the same in two processes or two nginx */
+static uint64_t  ngx_http_bitrix1c_job_worker;
+static uint32_t  ngx_http_bitrix1c_job_serial;
+
+
+ngx_int_t
+ngx_http_bitrix1c_job_seed(ngx_log_t *log)
+{
+    uint64_t  seed;
+
+    if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed)) {
+        ngx_log_error(NGX_LOG_EMERG, log, ngx_errno, "getrandom() failed");
+        return NGX_ERROR;
+    }
+
+    ngx_http_bitrix1c_job_worker = seed;
+    ngx_http_bitrix1c_job_serial = 0;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_bitrix1c_job_id(u_char *id)
+{
+    /*
+     * time first, so that ids sort by age; the serial number takes 2^32
+     * events of one second to come round
+     */
+
+    (void) ngx_sprintf(id, "%08xD%016xL%08xD", (uint32_t) ngx_time(),
+                       ngx_http_bitrix1c_job_worker,
+                       ngx_http_bitrix1c_job_serial++);
+}
+
+
+ngx_http_bitrix1c_job_t *
+ngx_http_bitrix1c_job_create(ngx_http_bitrix1c_queue_t *queue, ngx_log_t *log)
+{
+    u_char                   *id;
+    ngx_pool_t               *pool;
+    ngx_http_bitrix1c_job_t  *job;
+
+    pool = ngx_create_pool(NGX_HTTP_BITRIX1C_JOB_POOL, log);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    job = ngx_pcalloc(pool, sizeof(ngx_http_bitrix1c_job_t));
+    id = ngx_pnalloc(pool, NGX_HTTP_BITRIX1C_HASH_LEN);
+
+    if (job == NULL || id == NULL) {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    ngx_http_bitrix1c_job_id(id);
+
+    job->id.data = id;
+    job->id.len = NGX_HTTP_BITRIX1C_HASH_LEN;
+
+    job->pool = pool;
+    job->log = log;
+    job->refs = 1;
+    job->queue = queue;
+
+    return job;
+}
+
+
+void
+ngx_http_bitrix1c_job_hold(ngx_http_bitrix1c_job_t *job)
+{
+    job->refs++;
+}
+
+
+void
+ngx_http_bitrix1c_job_release(ngx_http_bitrix1c_job_t *job)
+{
+    if (--job->refs == 0) {
+        ngx_destroy_pool(job->pool);
+    }
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_job_event(ngx_http_bitrix1c_job_t *job, bitrix_event_t *ev)
+{
+    ngx_http_bitrix1c_event_t  *event;
+
+    event = &job->event;
+
+    if (ngx_http_bitrix1c_job_word(job, &event->name, ev->event) != NGX_OK
+        || ngx_http_bitrix1c_job_word(job, &event->type, ev->type) != NGX_OK
+        || ngx_http_bitrix1c_job_word(job, &event->id, ev->id) != NGX_OK
+        || ngx_http_bitrix1c_job_word(job, &event->domain, ev->domain)
+           != NGX_OK
+        || ngx_http_bitrix1c_job_word(job, &event->member_id, ev->member_id)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    event->ts = ev->ts;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_job_word(ngx_http_bitrix1c_job_t *job, ngx_str_t *word,
+    const char *text)
+{
+    ngx_str_t  src;
+
+    if (text == NULL) {
+        ngx_str_null(word);
+        return NGX_OK;
+    }
+
+    src.data = (u_char *) text;
+    src.len = ngx_strlen(text);
+
+    word->len = src.len;
+    word->data = ngx_pnalloc(job->pool, src.len + 1);
+    if (word->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(word->data, src.data, src.len + 1);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_job_record(ngx_http_bitrix1c_job_t *job, ngx_str_t *server,
+    ngx_str_t *uri, u_char *tail, size_t len)
+{
+    u_char  *p;
+    size_t   size;
+
+    size = sizeof("b1  \n") - 1 + 2 * NGX_SIZE_T_LEN + server->len + uri->len
+           + len;
+
+    job->record.data = ngx_pnalloc(job->pool, size);
+    if (job->record.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_sprintf(job->record.data, "b1 %uz %uz\n", server->len, uri->len);
+
+    job->server.data = p;
+    job->server.len = server->len;
+    p = ngx_cpymem(p, server->data, server->len);
+
+    job->uri.data = p;
+    job->uri.len = uri->len;
+    p = ngx_cpymem(p, uri->data, uri->len);
+
+    job->event.tail.data = p;
+    job->event.tail.len = len;
+    p = ngx_cpymem(p, tail, len);
+
+    job->record.len = p - job->record.data;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_job_load(ngx_http_bitrix1c_job_t *job, ngx_str_t *record)
+{
+    u_char          *p, *last, *space, *lf;
+    ngx_int_t        server, uri;
+    bitrix_event_t  *ev;
+
+    /* another event may have been merged into the one that was stored */
+
+    job->event.parsed = NULL;
+
+    ngx_str_set(&job->reason, "record in an unknown form");
+
+    job->record.data = ngx_pstrdup(job->pool, record);
+    if (job->record.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    job->record.len = record->len;
+
+    p = job->record.data;
+    last = p + record->len;
+
+    if (record->len < 3 || ngx_strncmp(p, "b1 ", 3) != 0) {
+        return NGX_DECLINED;
+    }
+
+    p += 3;
+
+    lf = ngx_strlchr(p, last, LF);
+    space = ngx_strlchr(p, lf ? lf : p, ' ');
+
+    if (lf == NULL || space == NULL) {
+        return NGX_DECLINED;
+    }
+
+    server = ngx_atoi(p, space - p);
+    uri = ngx_atoi(space + 1, lf - space - 1);
+    p = lf + 1;
+
+    if (server < 0 || uri < 1 || last - p < server
+        || last - p - server < uri)
+    {
+        return NGX_DECLINED;
+    }
+
+    job->server.data = p;
+    job->server.len = server;
+    job->uri.data = p + server;
+    job->uri.len = uri;
+    job->event.tail.data = p + server + uri;
+    job->event.tail.len = last - job->event.tail.data;
+
+    ev = ngx_http_bitrix1c_job_parsed(job);
+    if (ev == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_bitrix1c_job_event(job, ev) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_null(&job->reason);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_job_identity(ngx_http_bitrix1c_job_t *job, ngx_str_t *key,
+    ngx_str_t *lane)
+{
+    ngx_str_t                  *parts[5], *portal, ts, data;
+    ngx_http_bitrix1c_event_t  *event;
+
+    event = &job->event;
+    portal = event->member_id.len ? &event->member_id : &event->domain;
+
+    parts[0] = portal;
+    parts[1] = &event->name;
+    parts[2] = &event->type;
+
+    if (key->len) {
+        parts[0] = key;
+
+        if (ngx_http_bitrix1c_job_hash(job, &job->key, "key", parts, 1)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+    } else if (event->id.data) {
+        parts[3] = &event->id;
+
+        if (ngx_http_bitrix1c_job_hash(job, &job->key, "entity", parts, 4)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+    } else {
+
+        /* nothing names the entity, so the body itself has to */
+
+        data = event->tail;
+        data.data = ngx_strlcasestrn(data.data, data.data + data.len,
+                                     (u_char *) ",\"data\":", 8 - 1);
+        if (data.data) {
+            data.len -= data.data - event->tail.data;
+
+        } else {
+            data = event->tail;
+        }
+
+        if (ngx_http_bitrix1c_job_number(job, event->ts, &ts) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        parts[3] = &ts;
+        parts[4] = &data;
+
+        if (ngx_http_bitrix1c_job_hash(job, &job->key, "body", parts, 5)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ngx_http_bitrix1c_job_marker(job) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    parts[0] = portal;
+
+    if (lane->len) {
+        parts[1] = lane;
+
+        return ngx_http_bitrix1c_job_hash(job, &job->lane, "own", parts, 2);
+    }
+
+    parts[1] = &event->type;
+    parts[2] = event->id.data ? &event->id : &job->id;
+
+    return ngx_http_bitrix1c_job_hash(job, &job->lane, "lane", parts, 3);
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_job_claimed(ngx_http_bitrix1c_job_t *job, ngx_str_t *epoch,
+    ngx_str_t *key, ngx_str_t *lane)
+{
+    job->epoch.len = epoch->len;
+    job->epoch.data = ngx_pstrdup(job->pool, epoch);
+    job->key.len = key->len;
+    job->key.data = ngx_pstrdup(job->pool, key);
+    job->lane.len = lane->len;
+    job->lane.data = ngx_pstrdup(job->pool, lane);
+
+    if (job->epoch.data == NULL
+        || job->key.data == NULL
+        || job->lane.data == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_bitrix1c_job_marker(job);
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_job_marker(ngx_http_bitrix1c_job_t *job)
+{
+    u_char     *p;
+    ngx_str_t  *prefix;
+
+    prefix = &job->queue->prefix;
+
+    p = ngx_pnalloc(job->pool, prefix->len + job->key.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    job->marker.data = p;
+    job->marker.len = prefix->len + job->key.len;
+
+    p = ngx_cpymem(p, prefix->data, prefix->len);
+    ngx_memcpy(p, job->key.data, job->key.len);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_job_hash(ngx_http_bitrix1c_job_t *job, ngx_str_t *hash,
+    const char *kind, ngx_str_t **parts, ngx_uint_t n)
+{
+    u_char      sha1[20], len[sizeof(uint32_t)];
+    uint32_t    size;
+    ngx_uint_t  i;
+    ngx_sha1_t  state;
+
+    ngx_sha1_init(&state);
+    ngx_sha1_update(&state, kind, ngx_strlen(kind));
+
+    for (i = 0; i < n; i++) {
+
+        /* with its length, or "ab" + "c" would be "a" + "bc" */
+
+        size = (uint32_t) parts[i]->len;
+        ngx_memcpy(len, &size, sizeof(uint32_t));
+
+        ngx_sha1_update(&state, len, sizeof(uint32_t));
+        ngx_sha1_update(&state, parts[i]->data, parts[i]->len);
+    }
+
+    ngx_sha1_final(sha1, &state);
+
+    hash->len = NGX_HTTP_BITRIX1C_HASH_LEN;
+    hash->data = ngx_pnalloc(job->pool, NGX_HTTP_BITRIX1C_HASH_LEN);
+    if (hash->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_hex_dump(hash->data, sha1, NGX_HTTP_BITRIX1C_HASH_LEN / 2);
+
+    return NGX_OK;
+}
+
+
+bitrix_event_t *
+ngx_http_bitrix1c_job_parsed(ngx_http_bitrix1c_job_t *job)
+{
+    bitrix_event_t      *ev;
+    ngx_pool_cleanup_t  *cln;
+
+    if (job->event.parsed) {
+        return job->event.parsed;
+    }
+
+    cln = ngx_pool_cleanup_add(job->pool, sizeof(bitrix_event_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ev = cln->data;
+
+    if (bitrix_event_from_json(ev, (char *) job->event.tail.data,
+                               job->event.tail.len)
+        != BITRIX_OK)
+    {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_bitrix1c_job_parsed_free;
+    job->event.parsed = ev;
+
+    return ev;
+}
+
+
+static void
+ngx_http_bitrix1c_job_parsed_free(void *data)
+{
+    bitrix_event_free(data);
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_job_number(ngx_http_bitrix1c_job_t *job, int64_t n,
+    ngx_str_t *text)
+{
+    text->data = ngx_pnalloc(job->pool, NGX_INT64_LEN);
+    if (text->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    text->len = ngx_sprintf(text->data, "%L", n) - text->data;
+
+    return NGX_OK;
+}

@@ -1,0 +1,522 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "ngx_http_bitrix1c_queue.h"
+#include "ngx_http_bitrix1c_batch.h"
+#include "ngx_http_bitrix1c_delivery.h"
+#include "ngx_http_bitrix1c_job.h"
+
+
+static void ngx_http_bitrix1c_queue_timer(ngx_http_bitrix1c_worker_t *w,
+    ngx_event_t *ev, ngx_event_handler_pt handler, ngx_uint_t cancelable);
+static void ngx_http_bitrix1c_queue_state(void *data, ngx_uint_t up);
+static void ngx_http_bitrix1c_queue_flush_handler(ngx_event_t *ev);
+static void ngx_http_bitrix1c_queue_poll_handler(ngx_event_t *ev);
+static void ngx_http_bitrix1c_queue_extend_handler(ngx_event_t *ev);
+static void ngx_http_bitrix1c_queue_give_up_handler(ngx_event_t *ev);
+static void ngx_http_bitrix1c_queue_done_handler(ngx_event_t *ev);
+static void ngx_http_bitrix1c_queue_land(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t *job);
+static void ngx_http_bitrix1c_queue_settle(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t *job);
+
+
+ngx_int_t
+ngx_http_bitrix1c_queue_start(ngx_http_bitrix1c_queue_t *queue,
+    ngx_log_t *log)
+{
+    u_char                      *p;
+    ngx_http_bitrix1c_worker_t  *w;
+
+    p = ngx_calloc(sizeof(ngx_http_bitrix1c_worker_t) + 2 * NGX_INT64_LEN,
+                   log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    w = (ngx_http_bitrix1c_worker_t *) p;
+    p += sizeof(ngx_http_bitrix1c_worker_t);
+
+    w->queue = queue;
+    w->log = log;
+    w->dummy.fd = (ngx_socket_t) -1;
+
+    ngx_queue_init(&w->accepts);
+    ngx_queue_init(&w->settles);
+    ngx_queue_init(&w->flying);
+    ngx_queue_init(&w->waited);
+
+    w->lease.data = p;
+    p = ngx_sprintf(p, "%i", (ngx_int_t) NGX_HTTP_BITRIX1C_LEASE);
+    w->lease.len = p - w->lease.data;
+
+    w->window.data = p;
+    p = ngx_sprintf(p, "%M", queue->window);
+    w->window.len = p - w->window.data;
+
+    ngx_http_bitrix1c_queue_timer(w, &w->flush,
+                                  ngx_http_bitrix1c_queue_flush_handler, 1);
+    ngx_http_bitrix1c_queue_timer(w, &w->poll,
+                                  ngx_http_bitrix1c_queue_poll_handler, 1);
+    ngx_http_bitrix1c_queue_timer(w, &w->extend,
+                                  ngx_http_bitrix1c_queue_extend_handler, 1);
+
+    /* senders wait for this one, so the worker may not leave before */
+
+    ngx_http_bitrix1c_queue_timer(w, &w->give_up,
+                                  ngx_http_bitrix1c_queue_give_up_handler, 0);
+
+    w->redis = ngx_http_bitrix1c_redis_create(&queue->redis, log,
+                                         ngx_http_bitrix1c_queue_state, w);
+    if (w->redis == NULL) {
+        ngx_free(w);
+        return NGX_ERROR;
+    }
+
+    queue->worker = w;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_bitrix1c_queue_timer(ngx_http_bitrix1c_worker_t *w, ngx_event_t *ev,
+    ngx_event_handler_pt handler, ngx_uint_t cancelable)
+{
+    ev->handler = handler;
+    ev->data = &w->dummy;
+    ev->log = w->log;
+    ev->cancelable = cancelable;
+
+    w->dummy.data = w;
+}
+
+
+void
+ngx_http_bitrix1c_queue_stop(ngx_http_bitrix1c_queue_t *queue)
+{
+    ngx_http_bitrix1c_worker_t  *w;
+
+    w = queue->worker;
+
+    if (w == NULL) {
+        return;
+    }
+
+    queue->worker = NULL;
+
+    /* no event loop runs any more: what is unfinished is Redis' to give out */
+
+    w->stopped = 1;
+
+    if (w->redis) {
+        ngx_http_bitrix1c_redis_destroy(w->redis);
+    }
+}
+
+
+void
+ngx_http_bitrix1c_queue_accept(ngx_http_bitrix1c_job_t *job)
+{
+    ngx_http_bitrix1c_worker_t  *w;
+
+    w = job->queue->worker;
+
+    job->arrived = ngx_current_msec;
+
+    ngx_queue_insert_tail(&w->accepts, &job->link);
+    w->naccepts++;
+
+    ngx_post_event(&w->flush, &ngx_posted_events);
+}
+
+
+void
+ngx_http_bitrix1c_queue_wait(ngx_http_bitrix1c_job_t *job)
+{
+    ngx_http_bitrix1c_job_hold(job);
+
+    job->waited = 1;
+    ngx_queue_insert_tail(&job->queue->worker->waited, &job->link);
+}
+
+
+void
+ngx_http_bitrix1c_queue_forget(ngx_http_bitrix1c_job_t *job)
+{
+    if (job->waited) {
+        job->waited = 0;
+        ngx_queue_remove(&job->link);
+        ngx_http_bitrix1c_job_release(job);
+    }
+}
+
+
+ngx_http_bitrix1c_job_t *
+ngx_http_bitrix1c_queue_waited(ngx_http_bitrix1c_worker_t *w, ngx_str_t *id)
+{
+    ngx_queue_t              *q;
+    ngx_http_bitrix1c_job_t  *job;
+
+    for (q = ngx_queue_head(&w->waited);
+         q != ngx_queue_sentinel(&w->waited);
+         q = ngx_queue_next(q))
+    {
+        job = ngx_queue_data(q, ngx_http_bitrix1c_job_t, link);
+
+        if (id->len == job->id.len
+            && ngx_memcmp(id->data, job->id.data, id->len) == 0)
+        {
+            /* with the hold of the list */
+
+            job->waited = 0;
+            ngx_queue_remove(q);
+            return job;
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_http_bitrix1c_queue_state(void *data, ngx_uint_t up)
+{
+    ngx_http_bitrix1c_worker_t *w = data;
+
+    if (w->stopped) {
+        return;
+    }
+
+    if (up) {
+
+        /* deliveries may have ended, and events come due, meanwhile */
+
+        ngx_http_bitrix1c_slots_mark(w->queue->slots);
+        w->claim = 1;
+    }
+
+    if (!w->poll.timer_set && !ngx_exiting) {
+        ngx_add_timer(&w->poll, NGX_HTTP_BITRIX1C_POLL);
+    }
+
+    ngx_post_event(&w->flush, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_bitrix1c_queue_flush_handler(ngx_event_t *ev)
+{
+    ngx_connection_t *c = ev->data;
+
+    ngx_http_bitrix1c_queue_flush(c->data);
+}
+
+
+/*
+ * Runs once an iteration of the event loop, when all that was ready has been
+ * read: what came together goes to Redis together.  Verdicts go first, since
+ * they free lanes for what is claimed after them.
+ */
+void
+ngx_http_bitrix1c_queue_flush(ngx_http_bitrix1c_worker_t *w)
+{
+    if (w->stopped || w->redis == NULL) {
+        return;
+    }
+
+    if (ngx_http_bitrix1c_redis_ready(w->redis)
+        && ngx_http_bitrix1c_batch_settle(w) == NGX_OK)
+    {
+        while (w->naccepts) {
+            if (ngx_http_bitrix1c_batch_accept(w) != NGX_OK) {
+                break;
+            }
+        }
+
+        if (w->claim && !w->claiming && !ngx_exiting) {
+            w->claim = 0;
+            (void) ngx_http_bitrix1c_batch_claim(w);
+        }
+    }
+
+    if (w->naccepts == 0) {
+        return;
+    }
+
+    if (w->naccepts > NGX_HTTP_BITRIX1C_PARKED) {
+        ngx_http_bitrix1c_queue_give_up_handler(&w->give_up);
+        return;
+    }
+
+    if (!w->give_up.timer_set) {
+        ngx_add_timer(&w->give_up, w->queue->redis.timeout);
+    }
+}
+
+
+/*
+ * Redis has been away for longer than a sender should wait: those who have
+ * waited their time are told, and all that are too many to be kept.
+ */
+static void
+ngx_http_bitrix1c_queue_give_up_handler(ngx_event_t *ev)
+{
+    ngx_msec_t                   waited, timeout;
+    ngx_queue_t                 *q;
+    ngx_connection_t            *c;
+    ngx_http_bitrix1c_job_t     *job;
+    ngx_http_bitrix1c_worker_t  *w;
+
+    c = ev->data;
+    w = c->data;
+
+    timeout = w->queue->redis.timeout;
+
+    while (!ngx_queue_empty(&w->accepts)) {
+        q = ngx_queue_head(&w->accepts);
+        job = ngx_queue_data(q, ngx_http_bitrix1c_job_t, link);
+
+        waited = ngx_current_msec - job->arrived;
+
+        if (waited < timeout && w->naccepts <= NGX_HTTP_BITRIX1C_PARKED) {
+
+            if (!ev->timer_set) {
+                ngx_add_timer(ev, timeout - waited);
+            }
+
+            return;
+        }
+
+        ngx_queue_remove(q);
+        w->naccepts--;
+
+        job->result = NGX_HTTP_BITRIX1C_UNAVAILABLE;
+        job->answer(job);
+        ngx_http_bitrix1c_job_release(job);
+    }
+}
+
+
+void
+ngx_http_bitrix1c_queue_due(ngx_http_bitrix1c_worker_t *w, ngx_msec_t delay)
+{
+    ngx_msec_t  left;
+
+    if (ngx_exiting) {
+        return;
+    }
+
+    delay = ngx_min(delay, NGX_HTTP_BITRIX1C_POLL);
+
+    if (w->poll.timer_set) {
+        left = w->poll.timer.key - ngx_current_msec;
+
+        if ((ngx_msec_int_t) left <= (ngx_msec_int_t) delay) {
+            return;
+        }
+    }
+
+    w->due = ngx_current_msec + delay;
+
+    /* not the lazy ngx_add_timer(): 300 ms late is late for a 1 s retry */
+
+    if (w->poll.timer_set) {
+        ngx_del_timer(&w->poll);
+    }
+
+    ngx_add_timer(&w->poll, delay);
+}
+
+
+static void
+ngx_http_bitrix1c_queue_poll_handler(ngx_event_t *ev)
+{
+    ngx_msec_t                   wait, interval;
+    ngx_connection_t            *c;
+    ngx_http_bitrix1c_worker_t  *w;
+
+    c = ev->data;
+    w = c->data;
+
+    if (ngx_exiting || w->stopped) {
+        return;
+    }
+
+    wait = NGX_HTTP_BITRIX1C_POLL;
+    interval = w->empty ? NGX_HTTP_BITRIX1C_IDLE : NGX_HTTP_BITRIX1C_POLL;
+
+    if (w->due && (ngx_msec_int_t) (ngx_current_msec - w->due) >= 0) {
+
+        /* known to be due, whoever looked last */
+
+        w->due = 0;
+        w->claim = 1;
+
+    } else if (ngx_http_bitrix1c_slots_poll(w->queue->slots, interval,
+                                            &wait))
+    {
+        ngx_http_bitrix1c_slots_reap(w->queue->slots);
+        w->claim = 1;
+    }
+
+    ngx_add_timer(ev, wait);
+
+    if (w->claim) {
+        ngx_post_event(&w->flush, &ngx_posted_events);
+    }
+}
+
+
+void
+ngx_http_bitrix1c_queue_deliver(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t *job)
+{
+    ngx_queue_insert_tail(&w->flying, &job->link);
+    job->flying = 1;
+
+    if (!w->extend.timer_set) {
+        ngx_add_timer(&w->extend, NGX_HTTP_BITRIX1C_EXTEND);
+    }
+
+    job->done.handler = ngx_http_bitrix1c_queue_done_handler;
+    job->done.data = job;
+    job->done.log = w->log;
+
+    if (job->result == NGX_HTTP_BITRIX1C_DEAD) {
+
+        /* a record that cannot be read */
+
+        ngx_post_event(&job->done, &ngx_posted_events);
+        return;
+    }
+
+    if (job->route == NULL) {
+        job->route = ngx_http_bitrix1c_route_find(job);
+    }
+
+    ngx_http_bitrix1c_deliver(job);
+}
+
+
+static void
+ngx_http_bitrix1c_queue_done_handler(ngx_event_t *ev)
+{
+    ngx_http_bitrix1c_job_t *job = ev->data;
+
+    ngx_http_bitrix1c_worker_t  *w;
+
+    w = job->queue->worker;
+
+    ngx_http_bitrix1c_delivery_free(job);
+
+    if (w == NULL) {
+        return;
+    }
+
+    ngx_http_bitrix1c_queue_land(w, job);
+
+    if (job->result == NGX_HTTP_BITRIX1C_DEAD) {
+        ngx_log_error(NGX_LOG_ERR, w->log, 0,
+                      "bitrix1c_queue \"%V\": event %V (%V) is a dead letter "
+                      "after %ui attempts: %V", &w->queue->name, &job->id,
+                      &job->event.name, job->attempts + 1, &job->reason);
+
+    } else if (job->result == NGX_HTTP_BITRIX1C_RETRY) {
+        ngx_log_error(NGX_LOG_INFO, w->log, 0,
+                      "bitrix1c_queue \"%V\": event %V (%V) goes again in "
+                      "%M ms, attempt %ui: %V", &w->queue->name, &job->id,
+                      &job->event.name, job->delay, job->attempts + 1,
+                      &job->reason);
+    }
+
+    if (job->request) {
+        job->answer(job);
+    }
+
+    ngx_http_bitrix1c_queue_settle(w, job);
+}
+
+
+/* the delivery is over, its slot is free for the next one */
+static void
+ngx_http_bitrix1c_queue_land(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t *job)
+{
+    ngx_queue_remove(&job->link);
+    job->flying = 0;
+
+    if (job->slot) {
+        job->slot = 0;
+        ngx_http_bitrix1c_slots_give(w->queue->slots, 1);
+    }
+
+    if (ngx_http_bitrix1c_slots_marked(w->queue->slots)) {
+        w->claim = 1;
+    }
+
+    ngx_post_event(&w->flush, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_bitrix1c_queue_settle(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t *job)
+{
+    if (job->result == NGX_HTTP_BITRIX1C_RETRY
+        && ngx_http_bitrix1c_job_number(job, job->delay, &job->delay_text)
+           != NGX_OK)
+    {
+        /* the lease ends by itself */
+
+        ngx_http_bitrix1c_job_release(job);
+        return;
+    }
+
+    ngx_queue_insert_tail(&w->settles, &job->link);
+}
+
+
+/* another worker may be delivering the event: two at once break its order */
+void
+ngx_http_bitrix1c_queue_lost(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t *job)
+{
+    ngx_log_error(NGX_LOG_WARN, w->log, 0,
+                  "bitrix1c_queue \"%V\": the lease of event %V was lost, "
+                  "its delivery is broken off", &w->queue->name, &job->id);
+
+    ngx_http_bitrix1c_delivery_abort(job);
+
+    job->result = NGX_HTTP_BITRIX1C_LOST;
+
+    ngx_http_bitrix1c_queue_land(w, job);
+
+    if (job->request) {
+        job->answer(job);
+    }
+
+    ngx_http_bitrix1c_job_release(job);
+}
+
+
+static void
+ngx_http_bitrix1c_queue_extend_handler(ngx_event_t *ev)
+{
+    ngx_connection_t            *c;
+    ngx_http_bitrix1c_worker_t  *w;
+
+    c = ev->data;
+    w = c->data;
+
+    if (w->stopped || ngx_queue_empty(&w->flying)) {
+        return;
+    }
+
+    while (ngx_http_bitrix1c_batch_extend(w) == NGX_OK) { /* void */ }
+
+    ngx_add_timer(ev, NGX_HTTP_BITRIX1C_EXTEND / 2);
+}

@@ -1,0 +1,544 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "ngx_http_bitrix1c_conf.h"
+#include "ngx_http_bitrix1c_secret.h"
+
+
+#define NGX_HTTP_BITRIX1C_MAX_RETRY  100
+
+
+typedef struct {
+    ngx_str_t                    name;
+    char                      *(*handler)(ngx_conf_t *cf,
+                                   ngx_http_bitrix1c_queue_t *queue);
+    ngx_uint_t                   min;        /* arguments */
+    ngx_uint_t                   max;
+} ngx_http_bitrix1c_queue_command_t;
+
+
+static char *ngx_http_bitrix1c_queue_line(ngx_conf_t *cf,
+    ngx_command_t *dummy, void *conf);
+static char *ngx_http_bitrix1c_queue_done(ngx_conf_t *cf,
+    ngx_http_bitrix1c_queue_t *queue);
+static ngx_int_t ngx_http_bitrix1c_queue_keys(ngx_conf_t *cf,
+    ngx_http_bitrix1c_queue_t *queue);
+static char *ngx_http_bitrix1c_queue_redis(ngx_conf_t *cf,
+    ngx_http_bitrix1c_queue_t *queue);
+static char *ngx_http_bitrix1c_queue_redis_param(ngx_conf_t *cf,
+    ngx_http_bitrix1c_redis_conf_t *redis, ngx_str_t *param);
+static ngx_int_t ngx_http_bitrix1c_queue_password(ngx_conf_t *cf,
+    void *data, ngx_str_t *line, const char **what);
+static char *ngx_http_bitrix1c_queue_concurrency(ngx_conf_t *cf,
+    ngx_http_bitrix1c_queue_t *queue);
+static char *ngx_http_bitrix1c_queue_retry(ngx_conf_t *cf,
+    ngx_http_bitrix1c_queue_t *queue);
+static char *ngx_http_bitrix1c_queue_window(ngx_conf_t *cf,
+    ngx_http_bitrix1c_queue_t *queue);
+static char *ngx_http_bitrix1c_queue_margin(ngx_conf_t *cf,
+    ngx_http_bitrix1c_queue_t *queue);
+static char *ngx_http_bitrix1c_queue_time(ngx_conf_t *cf, ngx_msec_t *time,
+    ngx_msec_t min);
+
+
+static ngx_http_bitrix1c_queue_command_t
+    ngx_http_bitrix1c_queue_commands[] =
+{
+    { ngx_string("redis"), ngx_http_bitrix1c_queue_redis, 1, 6 },
+    { ngx_string("concurrency"), ngx_http_bitrix1c_queue_concurrency, 1, 1 },
+    { ngx_string("retry"), ngx_http_bitrix1c_queue_retry, 1,
+      NGX_HTTP_BITRIX1C_MAX_RETRY },
+    { ngx_string("window"), ngx_http_bitrix1c_queue_window, 1, 1 },
+    { ngx_string("margin"), ngx_http_bitrix1c_queue_margin, 1, 1 },
+    { ngx_null_string, NULL, 0, 0 }
+};
+
+
+/*
+ * About 76 hours with growing pauses: a weekend of 1C's maintenance.  From the
+ * Standard Webhooks specification, with its steps in the middle kept apart.
+ */
+static ngx_msec_t  ngx_http_bitrix1c_default_retry[] = {
+    5000, 30000, 120000, 600000, 1800000, 3600000, 7200000, 14400000,
+    28800000, 43200000, 86400000, 86400000
+};
+
+
+char *
+ngx_http_bitrix1c_queue_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_bitrix1c_main_conf_t *mcf = conf;
+
+    char                        *rv;
+    u_char                      *p;
+    ngx_str_t                   *value;
+    ngx_uint_t                   i;
+    ngx_conf_t                   save;
+    ngx_http_bitrix1c_queue_t   *queue, **qp;
+
+    value = cf->args->elts;
+    p = value[1].data;
+
+    for (i = 0; i < value[1].len; i++) {
+        if (!((p[i] >= 'a' && p[i] <= 'z') || (p[i] >= 'A' && p[i] <= 'Z')
+              || (p[i] >= '0' && p[i] <= '9') || p[i] == '_' || p[i] == '-'))
+        {
+            break;
+        }
+    }
+
+    if (i == 0 || i > 64 || i < value[1].len) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid name \"%V\" in \"bitrix1c_queue\" "
+                           "directive: 1 to 64 letters, digits, \"_\" or "
+                           "\"-\" are due", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_bitrix1c_queue_find(mcf, &value[1])) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "duplicate \"bitrix1c_queue\" \"%V\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    queue = ngx_pcalloc(cf->pool, sizeof(ngx_http_bitrix1c_queue_t));
+    qp = ngx_array_push(&mcf->queues);
+
+    if (queue == NULL || qp == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *qp = queue;
+
+    queue->name = value[1];
+    queue->file = cf->conf_file->file.name;
+    queue->line = cf->conf_file->line;
+    queue->concurrency = NGX_CONF_UNSET_UINT;
+    queue->window = NGX_CONF_UNSET_MSEC;
+    queue->margin = NGX_CONF_UNSET_MSEC;
+    queue->retry = NGX_CONF_UNSET_PTR;
+
+    save = *cf;
+    cf->handler = ngx_http_bitrix1c_queue_line;
+    cf->handler_conf = (char *) queue;
+
+    rv = ngx_conf_parse(cf, NULL);
+
+    *cf = save;
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    return ngx_http_bitrix1c_queue_done(cf, queue);
+}
+
+
+static char *
+ngx_http_bitrix1c_queue_line(ngx_conf_t *cf, ngx_command_t *dummy,
+    void *conf)
+{
+    ngx_http_bitrix1c_queue_t *queue = conf;
+
+    ngx_str_t                          *value;
+    ngx_uint_t                          n;
+    ngx_http_bitrix1c_queue_command_t  *cmd;
+
+    value = cf->args->elts;
+    n = cf->args->nelts - 1;
+
+    for (cmd = ngx_http_bitrix1c_queue_commands; cmd->name.len; cmd++) {
+
+        if (cmd->name.len != value[0].len
+            || ngx_strcmp(cmd->name.data, value[0].data) != 0)
+        {
+            continue;
+        }
+
+        if (n < cmd->min || n > cmd->max) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid number of arguments in \"%V\" of "
+                               "\"bitrix1c_queue\" \"%V\"", &value[0],
+                               &queue->name);
+            return NGX_CONF_ERROR;
+        }
+
+        return cmd->handler(cf, queue);
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "unknown \"%V\" in \"bitrix1c_queue\" \"%V\": redis, "
+                       "concurrency, retry, window or margin is due",
+                       &value[0], &queue->name);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_bitrix1c_queue_done(ngx_conf_t *cf, ngx_http_bitrix1c_queue_t *queue)
+{
+    ngx_str_t    name;
+    ngx_msec_t  *retry;
+
+    if (queue->redis.addr.sockaddr == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "no \"redis\" in \"bitrix1c_queue\" \"%V\"",
+                           &queue->name);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_conf_init_uint_value(queue->concurrency, 4);
+    ngx_conf_init_msec_value(queue->window, 86400000);
+    ngx_conf_init_msec_value(queue->margin, 2000);
+
+    if (queue->retry == NGX_CONF_UNSET_PTR) {
+        queue->retry = ngx_array_create(cf->pool, 12, sizeof(ngx_msec_t));
+        if (queue->retry == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        retry = ngx_array_push_n(queue->retry, 12);
+
+        ngx_memcpy(retry, ngx_http_bitrix1c_default_retry,
+                   sizeof(ngx_http_bitrix1c_default_retry));
+    }
+
+    name.len = sizeof("bitrix1c_queue_") - 1 + queue->name.len;
+    name.data = ngx_pnalloc(cf->pool, name.len);
+    if (name.data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    (void) ngx_sprintf(name.data, "bitrix1c_queue_%V", &queue->name);
+
+    queue->shm_zone = ngx_http_bitrix1c_slots_zone(cf, &name, &queue->slots,
+                                                   &ngx_http_bitrix1c_module);
+
+    if (queue->shm_zone == NULL
+        || ngx_http_bitrix1c_queue_keys(cf, queue) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* one hash tag a queue, so that Redis Cluster keeps its keys together */
+static ngx_int_t
+ngx_http_bitrix1c_queue_keys(ngx_conf_t *cf, ngx_http_bitrix1c_queue_t *queue)
+{
+    u_char      *p;
+    size_t       len;
+    ngx_uint_t   i;
+
+    static char  suffixes[] = "qhfd";
+
+    len = sizeof("{b1c:}:q") - 1 + queue->name.len;
+
+    p = ngx_pnalloc(cf->pool, len * 5 + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < 4; i++) {
+        queue->keys[i].data = p;
+        queue->keys[i].len = len;
+        p = ngx_sprintf(p, "{b1c:%V}:%c", &queue->name, suffixes[i]);
+    }
+
+    queue->prefix.data = p;
+    queue->prefix.len = len + 1;
+    (void) ngx_sprintf(p, "{b1c:%V}:k:", &queue->name);
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_http_bitrix1c_queue_redis(ngx_conf_t *cf,
+    ngx_http_bitrix1c_queue_t *queue)
+{
+    char                            *rv;
+    ngx_url_t                        u;
+    ngx_str_t                       *value;
+    ngx_uint_t                       i;
+    ngx_http_bitrix1c_redis_conf_t  *redis;
+
+    value = cf->args->elts;
+    redis = &queue->redis;
+
+    if (redis->addr.sockaddr) {
+        return "\"bitrix1c_queue\" has a duplicate \"redis\"";
+    }
+
+    ngx_memzero(&u, sizeof(ngx_url_t));
+
+    u.url = value[1];
+    u.default_port = 6379;
+
+    if (ngx_parse_url(cf->pool, &u) != NGX_OK || u.naddrs == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid address \"%V\" in \"redis\" of "
+                           "\"bitrix1c_queue\" \"%V\": %s; unix:path or "
+                           "host:port is due", &value[1], &queue->name,
+                           u.err ? u.err : "it has no address");
+        return NGX_CONF_ERROR;
+    }
+
+    redis->name = value[1];
+    redis->addr = u.addrs[0];
+    redis->connect_timeout = 1000;
+    redis->timeout = 1000;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+        rv = ngx_http_bitrix1c_queue_redis_param(cf, redis, &value[i]);
+
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    if (redis->user.len && redis->password.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"user=%V\" without \"password_file=\" in "
+                           "\"redis\" of \"bitrix1c_queue\" \"%V\"",
+                           &redis->user, &queue->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_bitrix1c_queue_redis_param(ngx_conf_t *cf,
+    ngx_http_bitrix1c_redis_conf_t *redis, ngx_str_t *param)
+{
+    ngx_int_t   n;
+    ngx_str_t   s;
+    ngx_msec_t  ms;
+
+    static ngx_str_t  parameter = ngx_string("password_file=");
+
+    if (ngx_strncmp(param->data, "db=", 3) == 0) {
+        n = ngx_atoi(param->data + 3, param->len - 3);
+        if (n == NGX_ERROR) {
+            goto invalid;
+        }
+
+        redis->db = n;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(param->data, "user=", 5) == 0 && param->len > 5) {
+        redis->user.data = param->data + 5;
+        redis->user.len = param->len - 5;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(param->data, "password_file=", 14) == 0
+        && param->len > 14)
+    {
+        s.data = param->data + 14;
+        s.len = param->len - 14;
+
+        return ngx_http_bitrix1c_secret_lines(cf, &parameter, &s,
+                                          ngx_http_bitrix1c_queue_password,
+                                          &redis->password);
+    }
+
+    if (ngx_strncmp(param->data, "timeout=", 8) == 0) {
+        s.data = param->data + 8;
+        s.len = param->len - 8;
+
+        ms = ngx_parse_time(&s, 0);
+        if (ms == (ngx_msec_t) NGX_ERROR || ms == 0) {
+            goto invalid;
+        }
+
+        redis->timeout = ms;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(param->data, "connect_timeout=", 16) == 0) {
+        s.data = param->data + 16;
+        s.len = param->len - 16;
+
+        ms = ngx_parse_time(&s, 0);
+        if (ms == (ngx_msec_t) NGX_ERROR || ms == 0) {
+            goto invalid;
+        }
+
+        redis->connect_timeout = ms;
+        return NGX_CONF_OK;
+    }
+
+invalid:
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\" in \"redis\" of "
+                       "\"bitrix1c_queue\": db=number, user=name, "
+                       "password_file=path, timeout=time or "
+                       "connect_timeout=time is due", param);
+
+    return NGX_CONF_ERROR;
+}
+
+
+/* the first line that is there; the file is read as root */
+static ngx_int_t
+ngx_http_bitrix1c_queue_password(ngx_conf_t *cf, void *data, ngx_str_t *line,
+    const char **what)
+{
+    ngx_str_t *password = data;
+
+    if (password->len) {
+        *what = "one password is due";
+        return NGX_DECLINED;
+    }
+
+    *password = *line;
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_http_bitrix1c_queue_concurrency(ngx_conf_t *cf,
+    ngx_http_bitrix1c_queue_t *queue)
+{
+    ngx_int_t   n;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (queue->concurrency != NGX_CONF_UNSET_UINT) {
+        return "\"bitrix1c_queue\" has a duplicate \"concurrency\"";
+    }
+
+    n = ngx_atoi(value[1].data, value[1].len);
+
+    if (n == NGX_ERROR || n < 1 || n > 10000) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"concurrency\" of "
+                           "\"bitrix1c_queue\" \"%V\": 1 to 10000 is due",
+                           &value[1], &queue->name);
+        return NGX_CONF_ERROR;
+    }
+
+    queue->concurrency = n;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_bitrix1c_queue_retry(ngx_conf_t *cf,
+    ngx_http_bitrix1c_queue_t *queue)
+{
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+    ngx_msec_t   ms, *retry;
+
+    value = cf->args->elts;
+
+    if (queue->retry != NGX_CONF_UNSET_PTR) {
+        return "\"bitrix1c_queue\" has a duplicate \"retry\"";
+    }
+
+    queue->retry = ngx_array_create(cf->pool, cf->args->nelts,
+                                    sizeof(ngx_msec_t));
+    if (queue->retry == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        ms = ngx_parse_time(&value[i], 0);
+
+        if (ms == (ngx_msec_t) NGX_ERROR || ms == 0
+            || ms > 30 * 86400000ULL)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid time \"%V\" in \"retry\" of "
+                               "\"bitrix1c_queue\" \"%V\": a pause such as "
+                               "30s, of at most 30d, is due", &value[i],
+                               &queue->name);
+            return NGX_CONF_ERROR;
+        }
+
+        retry = ngx_array_push(queue->retry);
+        *retry = ms;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_bitrix1c_queue_window(ngx_conf_t *cf,
+    ngx_http_bitrix1c_queue_t *queue)
+{
+    return ngx_http_bitrix1c_queue_time(cf, &queue->window, 1);
+}
+
+
+static char *
+ngx_http_bitrix1c_queue_margin(ngx_conf_t *cf,
+    ngx_http_bitrix1c_queue_t *queue)
+{
+    return ngx_http_bitrix1c_queue_time(cf, &queue->margin, 0);
+}
+
+
+static char *
+ngx_http_bitrix1c_queue_time(ngx_conf_t *cf, ngx_msec_t *time, ngx_msec_t min)
+{
+    ngx_msec_t   ms;
+    ngx_str_t   *value;
+
+    value = cf->args->elts;
+
+    if (*time != NGX_CONF_UNSET_MSEC) {
+        return "\"bitrix1c_queue\" has a duplicate \"window\" or \"margin\"";
+    }
+
+    ms = ngx_parse_time(&value[1], 0);
+
+    if (ms == (ngx_msec_t) NGX_ERROR || ms < min) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid time \"%V\" in \"%V\" of "
+                           "\"bitrix1c_queue\": a time such as 24h is due",
+                           &value[1], &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    *time = ms;
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_http_bitrix1c_queue_t *
+ngx_http_bitrix1c_queue_find(ngx_http_bitrix1c_main_conf_t *mcf,
+    ngx_str_t *name)
+{
+    ngx_uint_t                   i;
+    ngx_http_bitrix1c_queue_t  **queue;
+
+    queue = mcf->queues.elts;
+
+    for (i = 0; i < mcf->queues.nelts; i++) {
+        if (queue[i]->name.len == name->len
+            && ngx_strncmp(queue[i]->name.data, name->data, name->len) == 0)
+        {
+            return queue[i];
+        }
+    }
+
+    return NULL;
+}

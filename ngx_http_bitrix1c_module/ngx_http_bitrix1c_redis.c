@@ -1,0 +1,509 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "ngx_http_bitrix1c_redis_conn.h"
+
+#include <ngx_sha1.h>
+
+
+/* what waits for a reply is held in memory twice, so it is bounded */
+#define NGX_HTTP_BITRIX1C_REDIS_PENDING  65536
+#define NGX_HTTP_BITRIX1C_REDIS_BYTES    (64 * 1024 * 1024)
+
+/* records kept for the next commands */
+#define NGX_HTTP_BITRIX1C_REDIS_FREE     1024
+
+
+static ngx_int_t ngx_http_bitrix1c_redis_send(
+    ngx_http_bitrix1c_command_t *cmd, ngx_uint_t whole);
+static ngx_int_t ngx_http_bitrix1c_redis_resend(
+    ngx_http_bitrix1c_command_t *cmd);
+static ngx_http_bitrix1c_loaded_t *ngx_http_bitrix1c_redis_loaded(
+    ngx_http_bitrix1c_redis_t *redis, ngx_http_bitrix1c_script_t *script);
+static ngx_int_t ngx_http_bitrix1c_redis_reserve(
+    ngx_http_bitrix1c_redis_t *redis, ngx_uint_t n);
+
+static void ngx_http_bitrix1c_redis_reply(redisAsyncContext *ac, void *r,
+    void *data);
+static void ngx_http_bitrix1c_redis_finish(ngx_http_bitrix1c_command_t *cmd,
+    redisReply *reply);
+
+static ngx_http_bitrix1c_command_t *ngx_http_bitrix1c_redis_get_command(
+    ngx_http_bitrix1c_redis_t *redis);
+static void ngx_http_bitrix1c_redis_free_command(
+    ngx_http_bitrix1c_command_t *cmd);
+
+
+void
+ngx_http_bitrix1c_script_init(ngx_http_bitrix1c_script_t *script)
+{
+    u_char      digest[20];
+    ngx_sha1_t  sha1;
+
+    ngx_sha1_init(&sha1);
+    ngx_sha1_update(&sha1, script->text.data, script->text.len);
+    ngx_sha1_final(digest, &sha1);
+
+    (void) ngx_hex_dump(script->sha1, digest, sizeof(digest));
+}
+
+
+ngx_http_bitrix1c_redis_t *
+ngx_http_bitrix1c_redis_create(ngx_http_bitrix1c_redis_conf_t *conf,
+    ngx_log_t *log, ngx_http_bitrix1c_redis_state_pt state, void *data)
+{
+    ngx_http_bitrix1c_redis_t  *redis;
+
+    redis = ngx_calloc(sizeof(ngx_http_bitrix1c_redis_t), log);
+    if (redis == NULL) {
+        return NULL;
+    }
+
+    redis->conf = conf;
+    redis->ident = -1;
+    redis->state = state;
+    redis->data = data;
+
+    redis->log = *log;
+    redis->log.handler = ngx_http_bitrix1c_redis_log_error;
+    redis->log.data = redis;
+
+    redis->timer.handler = ngx_http_bitrix1c_redis_timer_handler;
+    redis->timer.data = redis;
+    redis->timer.log = &redis->log;
+    redis->timer.cancelable = 1;
+
+    redis->flush.handler = ngx_http_bitrix1c_redis_flush_handler;
+    redis->flush.data = redis;
+    redis->flush.log = &redis->log;
+
+    if (ngx_http_bitrix1c_redis_connect(redis) != NGX_OK) {
+
+        /*
+         * The owner does not know the object yet, so that it cannot be told:
+         * the timer repeats the attempt and tells.
+         */
+
+        ngx_add_timer(&redis->timer, 1);
+    }
+
+    return redis;
+}
+
+
+void
+ngx_http_bitrix1c_redis_destroy(ngx_http_bitrix1c_redis_t *redis)
+{
+    ngx_http_bitrix1c_command_t  *cmd;
+
+    redis->destroyed = 1;
+    redis->phase = NGX_HTTP_BITRIX1C_REDIS_CLOSING;
+
+    if (redis->ac) {
+        redisAsyncFree(redis->ac);
+    }
+
+    if (redis->timer.timer_set) {
+        ngx_del_timer(&redis->timer);
+    }
+
+    while (redis->free) {
+        cmd = redis->free;
+        redis->free = cmd->next;
+        ngx_free(cmd);
+    }
+
+    if (redis->args) {
+        ngx_free(redis->args);
+        ngx_free(redis->lens);
+    }
+
+    ngx_free(redis);
+}
+
+
+ngx_uint_t
+ngx_http_bitrix1c_redis_ready(ngx_http_bitrix1c_redis_t *redis)
+{
+    return redis->phase == NGX_HTTP_BITRIX1C_REDIS_READY;
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_redis_eval(ngx_http_bitrix1c_redis_t *redis,
+    ngx_http_bitrix1c_script_t *script, ngx_uint_t nkeys, ngx_uint_t argc,
+    const ngx_str_t *argv, ngx_http_bitrix1c_reply_pt handler, void *data)
+{
+    ngx_uint_t                    i;
+    ngx_http_bitrix1c_command_t  *cmd;
+
+    if (redis->phase != NGX_HTTP_BITRIX1C_REDIS_READY
+        || redis->pending >= NGX_HTTP_BITRIX1C_REDIS_PENDING
+        || redis->bytes >= NGX_HTTP_BITRIX1C_REDIS_BYTES)
+    {
+        return NGX_DECLINED;
+    }
+
+    cmd = ngx_http_bitrix1c_redis_get_command(redis);
+    if (cmd == NULL) {
+        return NGX_DECLINED;
+    }
+
+    cmd->redis = redis;
+    cmd->script = script;
+    cmd->argv = argv;
+    cmd->argc = argc;
+    cmd->nkeys = nkeys;
+    cmd->handler = handler;
+    cmd->data = data;
+    cmd->size = 0;
+
+    for (i = 0; i < argc; i++) {
+        cmd->size += argv[i].len;
+    }
+
+    if (ngx_http_bitrix1c_redis_send(cmd, 0) != NGX_OK) {
+        ngx_http_bitrix1c_redis_free_command(cmd);
+        return NGX_DECLINED;
+    }
+
+    redis->bytes += cmd->size;
+
+    if (redis->pending++ == 0) {
+        redis->progress = ngx_current_msec;
+        ngx_add_timer(&redis->timer, redis->conf->timeout);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_redis_send(ngx_http_bitrix1c_command_t *cmd,
+    ngx_uint_t whole)
+{
+    u_char                      nkeys[NGX_INT_T_LEN];
+    ngx_uint_t                  i, n;
+    ngx_http_bitrix1c_redis_t  *redis;
+
+    redis = cmd->redis;
+    n = cmd->argc + 3;
+
+    if (ngx_http_bitrix1c_redis_reserve(redis, n) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (whole) {
+        redis->args[0] = "EVAL";
+        redis->lens[0] = 4;
+        redis->args[1] = (const char *) cmd->script->text.data;
+        redis->lens[1] = cmd->script->text.len;
+
+    } else {
+        redis->args[0] = "EVALSHA";
+        redis->lens[0] = 7;
+        redis->args[1] = (const char *) cmd->script->sha1;
+        redis->lens[1] = sizeof(cmd->script->sha1);
+    }
+
+    redis->args[2] = (const char *) nkeys;
+    redis->lens[2] = ngx_sprintf(nkeys, "%ui", cmd->nkeys) - nkeys;
+
+    for (i = 3; i < n; i++) {
+        redis->lens[i] = cmd->argv[i - 3].len;
+        redis->args[i] = redis->lens[i]
+                         ? (const char *) cmd->argv[i - 3].data : "";
+    }
+
+    if (redisAsyncCommandArgv(redis->ac, ngx_http_bitrix1c_redis_reply, cmd,
+                              (int) n, redis->args, redis->lens)
+        != REDIS_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    cmd->whole = whole;
+    cmd->number = redis->number++;
+
+    return NGX_OK;
+}
+
+
+/*
+ * The first command whose script Redis did not know takes the text with it;
+ * for those that had been sent before that, the text is on its way already.
+ */
+
+static ngx_int_t
+ngx_http_bitrix1c_redis_resend(ngx_http_bitrix1c_command_t *cmd)
+{
+    ngx_http_bitrix1c_loaded_t  *loaded;
+
+    loaded = ngx_http_bitrix1c_redis_loaded(cmd->redis, cmd->script);
+
+    if (loaded->script && cmd->number < loaded->number) {
+        return ngx_http_bitrix1c_redis_send(cmd, 0);
+    }
+
+    if (ngx_http_bitrix1c_redis_send(cmd, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    loaded->script = cmd->script;
+    loaded->number = cmd->number;
+
+    return NGX_OK;
+}
+
+
+/* the script's place, or an empty one for it */
+
+static ngx_http_bitrix1c_loaded_t *
+ngx_http_bitrix1c_redis_loaded(ngx_http_bitrix1c_redis_t *redis,
+    ngx_http_bitrix1c_script_t *script)
+{
+    ngx_uint_t                   i;
+    ngx_http_bitrix1c_loaded_t  *loaded;
+
+    for (i = 0; i < NGX_HTTP_BITRIX1C_REDIS_SCRIPTS; i++) {
+        if (redis->loaded[i].script == script) {
+            return &redis->loaded[i];
+        }
+    }
+
+    loaded = &redis->loaded[redis->nloaded++ % NGX_HTTP_BITRIX1C_REDIS_SCRIPTS];
+    loaded->script = NULL;
+
+    return loaded;
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_redis_reserve(ngx_http_bitrix1c_redis_t *redis,
+    ngx_uint_t n)
+{
+    size_t       *lens;
+    const char  **args;
+
+    if (n <= redis->nargs) {
+        return NGX_OK;
+    }
+
+    n = ngx_max(n, 2 * redis->nargs);
+
+    args = ngx_alloc(n * sizeof(char *), &redis->log);
+    if (args == NULL) {
+        return NGX_ERROR;
+    }
+
+    lens = ngx_alloc(n * sizeof(size_t), &redis->log);
+    if (lens == NULL) {
+        ngx_free(args);
+        return NGX_ERROR;
+    }
+
+    if (redis->args) {
+        ngx_free(redis->args);
+        ngx_free(redis->lens);
+    }
+
+    redis->args = args;
+    redis->lens = lens;
+    redis->nargs = n;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_bitrix1c_redis_reply(redisAsyncContext *ac, void *r, void *data)
+{
+    ngx_http_bitrix1c_command_t *cmd = data;
+
+    redisReply                 *reply;
+    ngx_http_bitrix1c_redis_t  *redis;
+
+    reply = r;
+    redis = cmd->redis;
+
+    if (reply == NULL) {
+
+        /* the context ends, and what the handler sends now would be lost */
+
+        redis->phase = NGX_HTTP_BITRIX1C_REDIS_CLOSING;
+        ngx_http_bitrix1c_redis_finish(cmd, NULL);
+        return;
+    }
+
+    redis->progress = ngx_current_msec;
+
+    if (ngx_http_bitrix1c_redis_surplus(redis)) {
+
+        /* one more reply, and hiredis would abort the process */
+
+        ngx_http_bitrix1c_redis_drop(redis, "Protocol error, surplus reply");
+    }
+
+    if (reply->type == REDIS_REPLY_ERROR
+        && !cmd->whole
+        && ngx_strncmp(reply->str, "NOSCRIPT", 8) == 0)
+    {
+        if (ngx_http_bitrix1c_redis_resend(cmd) == NGX_OK) {
+            return;
+        }
+
+        reply = NULL;
+    }
+
+    ngx_http_bitrix1c_redis_finish(cmd, reply);
+}
+
+
+static void
+ngx_http_bitrix1c_redis_finish(ngx_http_bitrix1c_command_t *cmd,
+    redisReply *reply)
+{
+    void                        *data;
+    ngx_http_bitrix1c_redis_t   *redis;
+    ngx_http_bitrix1c_reply_pt   handler;
+
+    redis = cmd->redis;
+    handler = cmd->handler;
+    data = cmd->data;
+
+    redis->bytes -= cmd->size;
+
+    if (--redis->pending == 0 && redis->timer.timer_set) {
+        ngx_del_timer(&redis->timer);
+    }
+
+    ngx_http_bitrix1c_redis_free_command(cmd);
+
+    handler(data, (ngx_http_bitrix1c_reply_t *) reply);
+}
+
+
+static ngx_http_bitrix1c_command_t *
+ngx_http_bitrix1c_redis_get_command(ngx_http_bitrix1c_redis_t *redis)
+{
+    ngx_http_bitrix1c_command_t  *cmd;
+
+    cmd = redis->free;
+
+    if (cmd) {
+        redis->free = cmd->next;
+        redis->nfree--;
+        return cmd;
+    }
+
+    cmd = ngx_alloc(sizeof(ngx_http_bitrix1c_command_t), &redis->log);
+    if (cmd) {
+        cmd->redis = redis;
+    }
+
+    return cmd;
+}
+
+
+static void
+ngx_http_bitrix1c_redis_free_command(ngx_http_bitrix1c_command_t *cmd)
+{
+    ngx_http_bitrix1c_redis_t  *redis;
+
+    redis = cmd->redis;
+
+    if (redis->nfree == NGX_HTTP_BITRIX1C_REDIS_FREE) {
+        ngx_free(cmd);
+        return;
+    }
+
+    cmd->next = redis->free;
+    redis->free = cmd;
+    redis->nfree++;
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_reply_error(ngx_http_bitrix1c_reply_t *reply,
+    ngx_str_t *text)
+{
+    u_char      *p;
+    redisReply  *r;
+
+    r = (redisReply *) reply;
+
+    if (r->type != REDIS_REPLY_ERROR) {
+        return NGX_DECLINED;
+    }
+
+    text->data = (u_char *) r->str;
+    text->len = r->len;
+
+    /* "unknown command" quotes the arguments, and they hold payloads */
+
+    p = ngx_strnstr(text->data, ", with args", text->len);
+    if (p) {
+        text->len = p - text->data;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_bitrix1c_reply_count(ngx_http_bitrix1c_reply_t *reply)
+{
+    redisReply  *r;
+
+    r = (redisReply *) reply;
+
+    return (r->type == REDIS_REPLY_ARRAY) ? (ngx_uint_t) r->elements : 0;
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_reply_int(ngx_http_bitrix1c_reply_t *reply, ngx_uint_t n,
+    int64_t *value)
+{
+    redisReply  *r;
+
+    if (n >= ngx_http_bitrix1c_reply_count(reply)) {
+        return NGX_ERROR;
+    }
+
+    r = ((redisReply *) reply)->element[n];
+
+    if (r->type != REDIS_REPLY_INTEGER) {
+        return NGX_ERROR;
+    }
+
+    *value = r->integer;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_reply_str(ngx_http_bitrix1c_reply_t *reply, ngx_uint_t n,
+    ngx_str_t *value)
+{
+    redisReply  *r;
+
+    if (n >= ngx_http_bitrix1c_reply_count(reply)) {
+        return NGX_ERROR;
+    }
+
+    r = ((redisReply *) reply)->element[n];
+
+    if (r->type != REDIS_REPLY_STRING && r->type != REDIS_REPLY_STATUS) {
+        return NGX_ERROR;
+    }
+
+    value->data = (u_char *) r->str;
+    value->len = r->len;
+
+    return NGX_OK;
+}

@@ -1,0 +1,96 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#ifndef _NGX_HTTP_BITRIX1C_REDIS_H_INCLUDED_
+#define _NGX_HTTP_BITRIX1C_REDIS_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+/*
+ * One connection of one worker to one Redis.  Knows no queue and shows no
+ * hiredis type, so that the library behind it can be changed.
+ */
+
+
+typedef struct ngx_http_bitrix1c_redis_s  ngx_http_bitrix1c_redis_t;
+typedef struct ngx_http_bitrix1c_reply_s  ngx_http_bitrix1c_reply_t;
+
+
+typedef struct {
+    ngx_str_t                    name;      /* as written in the directive */
+    ngx_addr_t                   addr;      /* resolved when configured */
+    ngx_str_t                    user;
+    ngx_str_t                    password;
+    ngx_uint_t                   db;
+    ngx_msec_t                   connect_timeout;
+    ngx_msec_t                   timeout;   /* of every command */
+} ngx_http_bitrix1c_redis_conf_t;
+
+
+typedef struct {
+    ngx_str_t                    name;      /* "accept", for the error log */
+    ngx_str_t                    text;
+    u_char                       sha1[40];  /* hex, set by script_init() */
+} ngx_http_bitrix1c_script_t;
+
+
+/*
+ * A reply of NULL means that the outcome is unknown: the command may or may
+ * not have been carried out.  The reply is gone when the handler returns.
+ */
+typedef void (*ngx_http_bitrix1c_reply_pt)(void *data,
+    ngx_http_bitrix1c_reply_t *reply);
+
+/* up is 1 when the connection became ready, 0 when it was lost or refused */
+typedef void (*ngx_http_bitrix1c_redis_state_pt)(void *data, ngx_uint_t up);
+
+
+void ngx_http_bitrix1c_script_init(ngx_http_bitrix1c_script_t *script);
+
+/*
+ * Allocated with ngx_alloc(), for the life of the worker; connects at once and
+ * then for ever.  NULL is lack of memory.
+ */
+ngx_http_bitrix1c_redis_t *ngx_http_bitrix1c_redis_create(
+    ngx_http_bitrix1c_redis_conf_t *conf, ngx_log_t *log,
+    ngx_http_bitrix1c_redis_state_pt state, void *data);
+
+/* outstanding commands get a NULL reply before this returns */
+void ngx_http_bitrix1c_redis_destroy(ngx_http_bitrix1c_redis_t *redis);
+
+ngx_uint_t ngx_http_bitrix1c_redis_ready(ngx_http_bitrix1c_redis_t *redis);
+
+/*
+ * Queues EVALSHA for the end of this iteration of the event loop; all commands
+ * of one iteration leave in one write.  argv holds the keys and then the
+ * arguments and must stay valid, with all that it points at, until the handler
+ * was called, because the script is sent once more as EVAL when Redis does not
+ * know it.  The handler is called exactly once and never from within this
+ * function.  NGX_DECLINED: not connected, the handler will not be called.
+ */
+ngx_int_t ngx_http_bitrix1c_redis_eval(ngx_http_bitrix1c_redis_t *redis,
+    ngx_http_bitrix1c_script_t *script, ngx_uint_t nkeys, ngx_uint_t argc,
+    const ngx_str_t *argv, ngx_http_bitrix1c_reply_pt handler, void *data);
+
+
+/* NGX_OK: the reply is an error and its text is set; else NGX_DECLINED */
+ngx_int_t ngx_http_bitrix1c_reply_error(ngx_http_bitrix1c_reply_t *reply,
+    ngx_str_t *text);
+
+/* elements of an array reply, 0 for any other */
+ngx_uint_t ngx_http_bitrix1c_reply_count(ngx_http_bitrix1c_reply_t *reply);
+
+/* element n of an array reply; NGX_ERROR if it is not there or of that type */
+ngx_int_t ngx_http_bitrix1c_reply_int(ngx_http_bitrix1c_reply_t *reply,
+    ngx_uint_t n, int64_t *value);
+ngx_int_t ngx_http_bitrix1c_reply_str(ngx_http_bitrix1c_reply_t *reply,
+    ngx_uint_t n, ngx_str_t *value);
+
+
+#endif /* _NGX_HTTP_BITRIX1C_REDIS_H_INCLUDED_ */

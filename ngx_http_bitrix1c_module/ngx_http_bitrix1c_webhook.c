@@ -1,0 +1,656 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "ngx_http_bitrix1c_webhook.h"
+#include "ngx_http_bitrix1c_answer.h"
+#include "ngx_http_bitrix1c_body.h"
+#include "ngx_http_bitrix1c_job.h"
+#include "ngx_http_bitrix1c_queue.h"
+#include "ngx_http_bitrix1c_token.h"
+
+
+/* a body on its way to an event */
+typedef struct {
+    ngx_http_request_t             *request;
+    ngx_http_bitrix1c_ctx_t        *ctx;
+    ngx_http_bitrix1c_loc_conf_t   *lcf;
+    ngx_http_bitrix1c_job_t        *job;
+    bitrix_type_t                   type;
+    bitrix_message_t                message;
+    bitrix_event_t                  event;
+    bitrix_error_t                  error;
+} ngx_http_bitrix1c_intake_t;
+
+
+static ngx_int_t ngx_http_bitrix1c_webhook_simple(ngx_http_request_t *r,
+    ngx_http_bitrix1c_result_e result);
+static ngx_int_t ngx_http_bitrix1c_webhook_type(ngx_http_request_t *r,
+    bitrix_type_t *type);
+static void ngx_http_bitrix1c_webhook_body(ngx_http_request_t *r);
+static ngx_int_t ngx_http_bitrix1c_webhook_intake(
+    ngx_http_bitrix1c_intake_t *in, ngx_str_t *body);
+static ngx_int_t ngx_http_bitrix1c_webhook_trusted(
+    ngx_http_bitrix1c_intake_t *in);
+static ngx_int_t ngx_http_bitrix1c_webhook_event(
+    ngx_http_bitrix1c_intake_t *in);
+static ngx_uint_t ngx_http_bitrix1c_webhook_masked(ngx_array_t *masks,
+    ngx_str_t *name);
+static ngx_int_t ngx_http_bitrix1c_webhook_job(
+    ngx_http_bitrix1c_intake_t *in);
+static ngx_int_t ngx_http_bitrix1c_webhook_identity(
+    ngx_http_bitrix1c_intake_t *in);
+static ngx_int_t ngx_http_bitrix1c_webhook_park(
+    ngx_http_bitrix1c_intake_t *in);
+static ngx_int_t ngx_http_bitrix1c_webhook_malformed(
+    ngx_http_bitrix1c_intake_t *in, bitrix_rc_t rc);
+static ngx_int_t ngx_http_bitrix1c_webhook_forbidden(
+    ngx_http_bitrix1c_intake_t *in, const char *why);
+static void ngx_http_bitrix1c_webhook_answer(ngx_http_bitrix1c_job_t *job);
+static void ngx_http_bitrix1c_webhook_finish(ngx_http_request_t *r,
+    ngx_http_bitrix1c_ctx_t *ctx);
+static void ngx_http_bitrix1c_webhook_wait_handler(ngx_event_t *ev);
+static void ngx_http_bitrix1c_webhook_cleanup(void *data);
+static void ngx_http_bitrix1c_webhook_release(void *data);
+
+
+ngx_int_t
+ngx_http_bitrix1c_webhook_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                      rc;
+    bitrix_type_t                  type;
+    ngx_http_bitrix1c_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
+
+    if (lcf->route == NULL || r != r->main) {
+        return NGX_DECLINED;
+    }
+
+    /* portals look whether the address answers before they subscribe */
+
+    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
+        return ngx_http_bitrix1c_webhook_simple(r, NGX_HTTP_BITRIX1C_READY);
+    }
+
+    if (r->method != NGX_HTTP_POST) {
+        return ngx_http_bitrix1c_webhook_simple(r,
+                                                NGX_HTTP_BITRIX1C_NOT_ALLOWED);
+    }
+
+    if (ngx_http_bitrix1c_webhook_type(r, &type) != NGX_OK) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "bitrix1c refused a request: its content type is "
+                      "neither a form nor JSON");
+        return ngx_http_bitrix1c_webhook_simple(r,
+                                                NGX_HTTP_BITRIX1C_UNSUPPORTED);
+    }
+
+    if (ngx_http_bitrix1c_get_ctx(r) == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_bitrix1c_body_read(r, ngx_http_bitrix1c_webhook_body);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    ngx_http_finalize_request(r, NGX_DONE);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_webhook_simple(ngx_http_request_t *r,
+    ngx_http_bitrix1c_result_e result)
+{
+    ngx_int_t                 rc;
+    ngx_http_bitrix1c_ctx_t  *ctx;
+
+    ctx = ngx_http_bitrix1c_get_ctx(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ctx->result = result;
+
+    rc = ngx_http_bitrix1c_answer(r, ctx, NULL);
+
+    /* a phase handler that has answered says so to core itself */
+
+    ngx_http_finalize_request(r, rc);
+
+    return NGX_DONE;
+}
+
+
+/* a request without a type and a body is told that its body is missing */
+static ngx_int_t
+ngx_http_bitrix1c_webhook_type(ngx_http_request_t *r, bitrix_type_t *type)
+{
+    size_t      len;
+    ngx_str_t  *value;
+
+    *type = BITRIX_FORM;
+
+    if (r->headers_in.content_type == NULL) {
+        return NGX_OK;
+    }
+
+    value = &r->headers_in.content_type->value;
+
+    for (len = 0; len < value->len; len++) {
+        if (value->data[len] == ';' || value->data[len] == ' '
+            || value->data[len] == '\t')
+        {
+            break;
+        }
+    }
+
+    if (len == sizeof("application/x-www-form-urlencoded") - 1
+        && ngx_strncasecmp(value->data,
+                           (u_char *) "application/x-www-form-urlencoded", len)
+           == 0)
+    {
+        return NGX_OK;
+    }
+
+    if (len == sizeof("application/json") - 1
+        && ngx_strncasecmp(value->data, (u_char *) "application/json", len)
+           == 0)
+    {
+        *type = BITRIX_JSON;
+        return NGX_OK;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static void
+ngx_http_bitrix1c_webhook_body(ngx_http_request_t *r)
+{
+    ngx_int_t                   rc;
+    ngx_str_t                   body;
+    ngx_http_bitrix1c_intake_t  in;
+
+    ngx_memzero(&in, sizeof(ngx_http_bitrix1c_intake_t));
+
+    in.request = r;
+    in.ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
+    in.lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
+
+    (void) ngx_http_bitrix1c_webhook_type(r, &in.type);
+
+    if (ngx_http_bitrix1c_body_text(r, &body) != NGX_OK) {
+        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    rc = ngx_http_bitrix1c_webhook_intake(&in, &body);
+
+    bitrix_event_free(&in.event);
+    bitrix_message_free(&in.message);
+
+    /* NGX_DONE: the request is parked until Redis has answered */
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_webhook_intake(ngx_http_bitrix1c_intake_t *in,
+    ngx_str_t *body)
+{
+    ngx_str_t            token, member_id, domain;
+    bitrix_rc_t          rc;
+    bitrix_input_t       input;
+    bitrix_limits_t      limits;
+    ngx_http_request_t  *r;
+
+    r = in->request;
+
+    ngx_memzero(&input, sizeof(bitrix_input_t));
+
+    input.type = in->type;
+    input.body = body->len ? (char *) body->data : "";
+    input.len = body->len;
+    input.args = (char *) r->args.data;
+    input.args_len = r->args.len;
+    input.charset = in->lcf->charset.len ? (char *) in->lcf->charset.data
+                                         : NULL;
+
+    limits.pairs = in->lcf->pairs;
+    limits.depth = in->lcf->depth;
+    limits.key = in->lcf->key_len;
+
+    rc = bitrix_message_parse(&in->message, &input, &limits, &in->error);
+
+    if (rc != BITRIX_OK) {
+        return ngx_http_bitrix1c_webhook_malformed(in, rc);
+    }
+
+    if (in->message.token == NULL) {
+        return ngx_http_bitrix1c_webhook_forbidden(in,
+                                        "it has no auth[application_token]");
+    }
+
+    token.data = (u_char *) in->message.token;
+    token.len = ngx_strlen(token.data);
+    member_id.data = (u_char *) in->message.member_id;
+    member_id.len = ngx_strlen(member_id.data);
+    domain.data = (u_char *) in->message.domain;
+    domain.len = ngx_strlen(domain.data);
+
+    if (ngx_http_bitrix1c_token_check(in->lcf->tokens, &token, &member_id,
+                                      &domain)
+        != NGX_OK)
+    {
+        return ngx_http_bitrix1c_webhook_forbidden(in,
+                        "its token is not one of this location and portal");
+    }
+
+    return ngx_http_bitrix1c_webhook_trusted(in);
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_webhook_trusted(ngx_http_bitrix1c_intake_t *in)
+{
+    time_t                    off;
+    ngx_int_t                 rc;
+    bitrix_rc_t               brc;
+    ngx_http_request_t       *r;
+    ngx_http_bitrix1c_job_t  *job;
+
+    r = in->request;
+
+    brc = bitrix_event_build(&in->event, &in->message, &in->error);
+
+    if (brc != BITRIX_OK) {
+        return ngx_http_bitrix1c_webhook_malformed(in, brc);
+    }
+
+    job = ngx_http_bitrix1c_job_create(in->lcf->route->queue, ngx_cycle->log);
+    if (job == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    in->job = job;
+    in->ctx->job = job;
+
+    rc = ngx_http_bitrix1c_webhook_park(in);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_bitrix1c_job_event(job, &in->event) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (in->lcf->skew) {
+        off = ngx_time() - (time_t) job->event.ts;
+
+        if (job->event.ts == 0 || off > in->lcf->skew || -off > in->lcf->skew)
+        {
+            return ngx_http_bitrix1c_webhook_forbidden(in,
+                            "its ts is further off than bitrix1c_skew allows");
+        }
+    }
+
+    if (in->lcf->events
+        && !ngx_http_bitrix1c_webhook_masked(in->lcf->events,
+                                             &job->event.name))
+    {
+        in->ctx->result = NGX_HTTP_BITRIX1C_IGNORED;
+        return ngx_http_bitrix1c_answer(r, in->ctx, NULL);
+    }
+
+    return ngx_http_bitrix1c_webhook_event(in);
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_webhook_event(ngx_http_bitrix1c_intake_t *in)
+{
+    char                      *tail;
+    size_t                     len;
+    ngx_int_t                  rc;
+    ngx_http_request_t        *r;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    r = in->request;
+
+    tail = bitrix_event_json(&in->event, ngx_time(), &len);
+    if (tail == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* what this location would refuse when it is delivered */
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->client_max_body_size
+        && clcf->client_max_body_size
+           < (off_t) (len + sizeof("{\"id\":\"\"") - 1
+                      + NGX_HTTP_BITRIX1C_HASH_LEN))
+    {
+        free(tail);
+
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "bitrix1c refused a request: its JSON is larger than "
+                      "client_max_body_size");
+
+        in->ctx->result = NGX_HTTP_BITRIX1C_TOO_LARGE;
+        return ngx_http_bitrix1c_answer(r, in->ctx, NULL);
+    }
+
+    rc = ngx_http_bitrix1c_job_record(in->job,
+                                      &in->lcf->route->cscf->server_name,
+                                      &r->uri, (u_char *) tail, len);
+    free(tail);
+
+    if (rc != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_bitrix1c_webhook_job(in);
+}
+
+
+static ngx_uint_t
+ngx_http_bitrix1c_webhook_masked(ngx_array_t *masks, ngx_str_t *name)
+{
+    ngx_str_t   *mask;
+    ngx_uint_t   i;
+
+    mask = masks->elts;
+
+    for (i = 0; i < masks->nelts; i++) {
+        if (bitrix_mask_match((char *) mask[i].data, mask[i].len,
+                              (char *) name->data, name->len))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_webhook_job(ngx_http_bitrix1c_intake_t *in)
+{
+    int64_t                   since;
+    ngx_http_request_t       *r;
+    ngx_http_bitrix1c_job_t  *job;
+
+    r = in->request;
+    job = in->job;
+
+    job->route = in->lcf->route;
+
+    if (in->lcf->once) {
+        job->once = job->event.id.data == NULL
+                    || ngx_http_bitrix1c_webhook_masked(in->lcf->once,
+                                                        &job->event.name);
+    } else {
+        job->once = bitrix_event_once(in->event.event, in->event.id) != 0;
+    }
+
+    /*
+     * ts has whole seconds of the portal's clock: only a delivery that began
+     * after that second, and after what the two clocks may differ, must have
+     * seen the change.  Without a ts no delivery is known to have.
+     */
+
+    since = job->event.ts
+            ? (job->event.ts + 1) * 1000 + (int64_t) job->queue->margin
+            : (int64_t) 1 << 52;
+
+    if (ngx_http_bitrix1c_job_number(job, since, &job->since) != NGX_OK
+        || ngx_http_bitrix1c_webhook_identity(in) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    job->request = r;
+    job->answer = ngx_http_bitrix1c_webhook_answer;
+
+    ngx_http_bitrix1c_job_hold(job);
+    ngx_http_bitrix1c_queue_accept(job);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_webhook_identity(ngx_http_bitrix1c_intake_t *in)
+{
+    ngx_str_t  key, lane;
+
+    ngx_str_null(&key);
+    ngx_str_null(&lane);
+
+    if (in->lcf->key
+        && ngx_http_complex_value(in->request, in->lcf->key, &key) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (in->lcf->lane
+        && ngx_http_complex_value(in->request, in->lcf->lane, &lane)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_bitrix1c_job_identity(in->job, &key, &lane);
+}
+
+
+/*
+ * The request may end before its job and the job before its request: the
+ * request holds the job, and the job is told when the request goes.
+ */
+static ngx_int_t
+ngx_http_bitrix1c_webhook_park(ngx_http_bitrix1c_intake_t *in)
+{
+    ngx_http_cleanup_t  *cln;
+    ngx_pool_cleanup_t  *pcln;
+
+    cln = ngx_http_cleanup_add(in->request, 0);
+    pcln = ngx_pool_cleanup_add(in->request->pool, 0);
+
+    if (cln == NULL || pcln == NULL) {
+        in->ctx->job = NULL;
+        ngx_http_bitrix1c_job_release(in->job);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln->handler = ngx_http_bitrix1c_webhook_cleanup;
+    cln->data = in->ctx;
+
+    /* after the log phase, which may ask for the variables */
+
+    pcln->handler = ngx_http_bitrix1c_webhook_release;
+    pcln->data = in->job;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_bitrix1c_webhook_cleanup(void *data)
+{
+    ngx_http_bitrix1c_ctx_t *ctx = data;
+
+    ctx->job->request = NULL;
+    ngx_http_bitrix1c_queue_forget(ctx->job);
+
+    if (ctx->wait.timer_set) {
+        ngx_del_timer(&ctx->wait);
+    }
+}
+
+
+static void
+ngx_http_bitrix1c_webhook_release(void *data)
+{
+    ngx_http_bitrix1c_job_release(data);
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_webhook_malformed(ngx_http_bitrix1c_intake_t *in,
+    bitrix_rc_t rc)
+{
+    ngx_http_bitrix1c_detail_t  detail;
+
+    if (rc == BITRIX_NOMEM) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, in->request->connection->log, 0,
+                  "bitrix1c refused a request: %s at byte %uz",
+                  in->error.what, in->error.where);
+
+    ngx_memzero(&detail, sizeof(ngx_http_bitrix1c_detail_t));
+
+    detail.error.data = (u_char *) in->error.what;
+    detail.error.len = ngx_strlen(in->error.what);
+    detail.where = in->error.where;
+
+    in->ctx->result = NGX_HTTP_BITRIX1C_MALFORMED;
+
+    return ngx_http_bitrix1c_answer(in->request, in->ctx, &detail);
+}
+
+
+/* the sender is not told why: whoever guesses tokens should learn nothing */
+static ngx_int_t
+ngx_http_bitrix1c_webhook_forbidden(ngx_http_bitrix1c_intake_t *in,
+    const char *why)
+{
+    ngx_log_error(NGX_LOG_INFO, in->request->connection->log, 0,
+                  "bitrix1c refused a request: %s", why);
+
+    in->ctx->result = NGX_HTTP_BITRIX1C_FORBIDDEN;
+
+    return ngx_http_bitrix1c_answer(in->request, in->ctx, NULL);
+}
+
+
+static void
+ngx_http_bitrix1c_webhook_answer(ngx_http_bitrix1c_job_t *job)
+{
+    ngx_http_request_t            *r;
+    ngx_http_bitrix1c_ctx_t       *ctx;
+    ngx_http_bitrix1c_loc_conf_t  *lcf;
+
+    r = job->request;
+
+    if (r == NULL) {
+        return;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
+
+    if (ctx->result == NGX_HTTP_BITRIX1C_NONE) {
+        ctx->result = job->result;
+
+        lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
+
+        if (lcf->wait && job->result == NGX_HTTP_BITRIX1C_ACCEPTED) {
+
+            /* the job answers again when 1C has */
+
+            if (!job->slot) {
+                ngx_http_bitrix1c_queue_wait(job);
+            }
+
+            ctx->wait.handler = ngx_http_bitrix1c_webhook_wait_handler;
+            ctx->wait.data = r;
+            ctx->wait.log = r->connection->log;
+
+            ngx_add_timer(&ctx->wait, lcf->wait);
+            return;
+        }
+    }
+
+    ngx_http_bitrix1c_webhook_finish(r, ctx);
+}
+
+
+static void
+ngx_http_bitrix1c_webhook_wait_handler(ngx_event_t *ev)
+{
+    ngx_http_request_t       *r;
+    ngx_http_bitrix1c_ctx_t  *ctx;
+
+    r = ev->data;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
+
+    ngx_http_bitrix1c_webhook_finish(r, ctx);
+}
+
+
+static void
+ngx_http_bitrix1c_webhook_finish(ngx_http_request_t *r,
+    ngx_http_bitrix1c_ctx_t *ctx)
+{
+    ngx_int_t                    rc;
+    ngx_connection_t            *c;
+    ngx_http_bitrix1c_job_t     *job;
+    ngx_http_bitrix1c_detail_t   detail;
+
+    c = r->connection;
+    job = ctx->job;
+
+    job->request = NULL;
+    ngx_http_bitrix1c_queue_forget(job);
+
+    if (ctx->wait.timer_set) {
+        ngx_del_timer(&ctx->wait);
+    }
+
+    ngx_memzero(&detail, sizeof(ngx_http_bitrix1c_detail_t));
+
+    if (ctx->result != NGX_HTTP_BITRIX1C_UNAVAILABLE) {
+        detail.id = job->id;
+    }
+
+    if (job->outcome.done) {
+        detail.status = job->outcome.status;
+    }
+
+    ngx_http_set_log_request(c->log, r);
+
+    if (ctx->result == NGX_HTTP_BITRIX1C_UNAVAILABLE) {
+        ngx_log_error(NGX_LOG_ERR, c->log, 0,
+                      "bitrix1c could not store event %V of %V %V: Redis of "
+                      "queue \"%V\" is away or refuses to write",
+                      &job->event.name, &job->event.type, &job->event.id,
+                      &job->queue->name);
+    }
+
+    rc = ngx_http_bitrix1c_answer(r, ctx, &detail);
+
+    ngx_http_finalize_request(r, rc);
+    ngx_http_run_posted_requests(c);
+}

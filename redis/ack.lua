@@ -1,0 +1,74 @@
+-- ack: events that 1C has taken leave the queue, are remembered for a while,
+-- and free their lanes.
+--
+-- KEYS  1 queue ZSET, 2 HASH, 3 followers ZSET, 4... one an event: done marker
+--       (see accept.lua)
+-- ARGV  1 window, ms; then 4 an event: id, epoch, key, lane
+-- Returns for each event 1: done; 2: done, and the next one of its lane is due
+--       now; 0: the epoch is not this one, nothing was changed.
+
+local q, h, f = KEYS[1], KEYS[2], KEYS[3]
+local window = ARGV[1]
+local n = #KEYS - 3
+local ask, reply, gone, fields = {}, {}, {}, {}
+
+for i = 1, n do
+    local a = i * 4 - 3
+    ask[i * 3 - 2] = ARGV[a + 1] .. ':m'
+    ask[i * 3 - 1] = 'k:' .. ARGV[a + 3]
+    ask[i * 3] = 'l:' .. ARGV[a + 4]
+end
+
+local got = redis.call('HMGET', h, unpack(ask))
+
+local function next_of_lane(lane, lf)
+    local t = redis.call('TIME')
+    local two = redis.call('ZRANGEBYLEX', f, '[' .. lane .. ':',
+                           '(' .. lane .. ';', 'LIMIT', 0, 2)
+    if not two[1] then
+        redis.call('HDEL', h, lf)
+        return 1
+    end
+    local id = two[1]:sub(#lane + 19)
+    redis.call('ZREM', f, two[1])
+    redis.call('HSET', h, lf, two[2] and id .. '+' or id)
+    redis.call('ZADD', q, t[1] * 1000 + math.floor(t[2] / 1000), id)
+    return 2
+end
+
+for i = 1, n do
+    local a = i * 4 - 3
+    local id, epoch, lane = ARGV[a + 1], ARGV[a + 2], ARGV[a + 4]
+    local meta, key, head = got[i * 3 - 2], got[i * 3 - 1], got[i * 3]
+    local have, at
+
+    if meta then
+        have, at = meta:match('^(%d+) %d+ (%d+) ')
+    end
+
+    if have ~= epoch then
+        reply[i] = 0
+    else
+        gone[#gone + 1] = id
+        fields[#fields + 1] = id
+        fields[#fields + 1] = id .. ':m'
+        fields[#fields + 1] = id .. ':r'
+        if key == id then
+            fields[#fields + 1] = 'k:' .. ARGV[a + 3]
+        end
+        redis.call('SET', KEYS[i + 3], at .. ' ' .. id, 'PX', window)
+        reply[i] = 1
+        if head == id then
+            fields[#fields + 1] = 'l:' .. lane
+        elseif head == id .. '+' then
+            reply[i] = next_of_lane(lane, 'l:' .. lane)
+        end
+    end
+end
+
+if #gone > 0 then
+    redis.call('ZREM', q, unpack(gone))
+    redis.call('HDEL', h, unpack(fields))
+end
+
+return reply

@@ -1,0 +1,79 @@
+-- claim: leases what is due, oldest first, and so finds again what a dead
+-- worker held, because its lease has ended by then.
+--
+-- KEYS  1 queue ZSET, 2 HASH (see accept.lua)
+-- ARGV  1 how many at most (1..100), 2 lease, ms
+-- Returns { ms until the next one is due, -1 if the queue is empty; ids dropped
+--       because their record was gone; then 7 an event: id, epoch, attempts
+--       that failed, key, lane, once, record }.
+-- The epoch is raised by every claim: it is the fencing token without which
+-- ack, nack, extend and dead change nothing.
+
+local q, h = KEYS[1], KEYS[2]
+local max, lease = tonumber(ARGV[1]), tonumber(ARGV[2])
+local out = { -1, 0 }
+
+local function first()
+    return redis.call('ZRANGE', q, 0, 0, 'WITHSCORES')[2]
+end
+
+-- an idle queue is asked every now and then and should cost next to nothing
+if not first() then
+    return out
+end
+
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local ids = redis.call('ZRANGEBYSCORE', q, '-inf', now, 'LIMIT', 0, max)
+
+if #ids > 0 then
+    local ask, set, add, drop = {}, {}, {}, {}
+
+    for i, id in ipairs(ids) do
+        ask[i * 2 - 1] = id
+        ask[i * 2] = id .. ':m'
+    end
+
+    local got = redis.call('HMGET', h, unpack(ask))
+    local ends = string.format('%.0f', now + lease)
+
+    for i, id in ipairs(ids) do
+        local record, meta = got[i * 2 - 1], got[i * 2]
+        local epoch, attempts, created, once, key, lane
+        if record and meta then
+            epoch, attempts, created, once, key, lane =
+                meta:match('^(%d+) (%d+) %d+ (%d+) (%d) (%x+) (%x+)$')
+        end
+        if epoch then
+            epoch = string.format('%d', epoch + 1)
+            set[#set + 1] = id .. ':m'
+            set[#set + 1] = string.format('%s %s %.0f %s %s %s %s', epoch,
+                attempts, now, created, once, key, lane)
+            add[#add + 1] = ends
+            add[#add + 1] = id
+            local o = #out
+            out[o + 1], out[o + 2], out[o + 3] = id, epoch, attempts
+            out[o + 4], out[o + 5], out[o + 6] = key, lane, once
+            out[o + 7] = record
+        else
+            drop[#drop + 1] = id
+        end
+    end
+
+    if #add > 0 then
+        redis.call('ZADD', q, unpack(add))
+        redis.call('HSET', h, unpack(set))
+    end
+    if #drop > 0 then
+        redis.call('ZREM', q, unpack(drop))
+        out[2] = #drop
+    end
+end
+
+local due = first()
+
+if due then
+    out[1] = math.max(0, math.ceil(tonumber(due) - now))
+end
+
+return out

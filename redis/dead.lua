@@ -1,0 +1,61 @@
+-- dead: an event that cannot be delivered leaves the queue for the dead
+-- letters, with its record and reason, and frees its lane.
+--
+-- KEYS  1 queue ZSET, 2 HASH, 3 followers ZSET (see accept.lua), 4 dead letters
+--       ZSET id -> ms of death, 5 done marker of its identity
+-- ARGV  1 id, 2 epoch, 3 key, 4 lane, 5 attempts spent, 6 reason of one line,
+--       7 window, ms
+-- Returns { 1: dead; 2: dead, and the next one of its lane is due now; 0: the
+--       epoch is not this one, nothing was changed }.
+
+local q, h, f, d = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local id, epoch, lane = ARGV[1], ARGV[2], ARGV[4]
+local kf, lf = 'k:' .. ARGV[3], 'l:' .. lane
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local got = redis.call('HMGET', h, id .. ':m', kf, lf)
+local have, attempts, at, created, once, rest
+
+if got[1] then
+    have, attempts, at, created, once, rest =
+        got[1]:match('^(%d+) (%d+) (%d+) (%d+) (%d) (.*)$')
+end
+
+if have ~= epoch then
+    return { 0 }
+end
+
+local result = 1
+
+redis.call('ZADD', d, now, id)
+redis.call('ZREM', q, id)
+redis.call('HSET', h, id .. ':r', ARGV[6], id .. ':m',
+           string.format('%d %d 0 %s %s %s', epoch + 1, attempts + ARGV[5],
+                         created, once, rest))
+
+if got[2] == id then
+    redis.call('HDEL', h, kf)
+    -- a repeat of a once event is no second dead letter; a state event that
+    -- comes later says that there is something new, and deserves its try
+    if once == '1' then
+        redis.call('SET', KEYS[5], at .. ' ' .. id, 'PX', ARGV[7])
+    end
+end
+
+if got[3] == id then
+    redis.call('HDEL', h, lf)
+elseif got[3] == id .. '+' then
+    local two = redis.call('ZRANGEBYLEX', f, '[' .. lane .. ':',
+                           '(' .. lane .. ';', 'LIMIT', 0, 2)
+    if two[1] then
+        local follower = two[1]:sub(#lane + 19)
+        redis.call('ZREM', f, two[1])
+        redis.call('HSET', h, lf, two[2] and follower .. '+' or follower)
+        redis.call('ZADD', q, now, follower)
+        result = 2
+    else
+        redis.call('HDEL', h, lf)
+    end
+end
+
+return { result }

@@ -1,0 +1,114 @@
+#!/bin/sh
+
+# Copyright (C) the ngx_http_bitrix1c_module authors
+#
+# usage: embed.sh directory > header
+#
+# Turns every directory/NAME.lua into a C string NGX_HTTP_BITRIX1C_LUA_NAME.
+# Comments, indentation and empty lines are left out: the text is what Redis
+# hashes, keeps and gets again after every SCRIPT FLUSH.  Long brackets are
+# refused, because a line of them could look like a comment.
+
+set -eu
+
+dir=${1:?usage: embed.sh directory}
+
+cat << END
+
+/* made from the Lua scripts of redis/ by redis/embed.sh */
+
+
+#ifndef _NGX_HTTP_BITRIX1C_LUA_H_INCLUDED_
+#define _NGX_HTTP_BITRIX1C_LUA_H_INCLUDED_
+END
+
+for lua in "$dir"/*.lua; do
+    test -e "$lua" || continue
+
+    name=$(basename "$lua" .lua | tr 'a-z-' 'A-Z_')
+
+    LC_ALL=C awk -v file="$lua" -v name="NGX_HTTP_BITRIX1C_LUA_$name" '
+
+    function die(what) {
+        print file ":" NR ": " what > "/dev/stderr"
+        failed = 1
+        exit 1
+    }
+
+    # the line without its comment; a string cannot go on in the next line
+
+    function code(line,    i, c, quote) {
+        quote = ""
+
+        for (i = 1; i <= length(line); i++) {
+            c = substr(line, i, 1)
+
+            if (quote != "") {
+                if (c == "\\") {
+                    i++
+
+                } else if (c == quote) {
+                    quote = ""
+                }
+
+                continue
+            }
+
+            if (c == "\"" || c == "\047") {
+                quote = c
+                continue
+            }
+
+            if (substr(line, i) ~ /^(--)?\[=*\[/) {
+                die("long brackets cannot be embedded")
+            }
+
+            if (substr(line, i, 2) == "--") {
+                return substr(line, 1, i - 1)
+            }
+        }
+
+        if (quote != "") {
+            die("a string does not end in its line")
+        }
+
+        return line
+    }
+
+    BEGIN {
+        printf "\n\n#define %s", name
+    }
+
+    {
+        line = code($0)
+        gsub(/^[ \t\r]+|[ \t\r]+$/, "", line)
+
+        if (line == "") {
+            next
+        }
+
+        gsub(/\\/, "&&", line)
+        gsub(/"/, "\\\\&", line)
+
+        printf "%s\n    \"%s\\n\"", " \\", line
+        lines++
+    }
+
+    END {
+        if (failed) {
+            exit 1
+        }
+
+        if (lines == 0) {
+            die("no code in it")
+        }
+
+        print ""
+    }' "$lua"
+done
+
+cat << END
+
+
+#endif /* _NGX_HTTP_BITRIX1C_LUA_H_INCLUDED_ */
+END

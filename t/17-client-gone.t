@@ -1,0 +1,168 @@
+#!/usr/bin/perl
+
+# Copyright (C) the ngx_http_bitrix1c_module authors
+
+# Clients hang up at once after sending, over HTTP/1.1 and HTTP/2, also while
+# Redis has not answered yet: their events are delivered all the same.
+
+use strict;
+use warnings;
+
+use FindBin ();
+use Socket qw(SOL_SOCKET SO_LINGER);
+use Test::More;
+use Time::HiRes qw(sleep);
+
+use lib "$FindBin::Bin/lib";
+
+use Bitrix1C::Gateway qw(wait_until);
+use Bitrix1C::Http qw(connect_to request_text);
+
+my $gw = Bitrix1C::Gateway->new(
+    queue => 'concurrency 16; retry 500ms 500ms;',
+)->start;
+
+my $n = 0;
+
+
+# one HTTP/2 request: literal headers, none of them compressed
+
+sub h2_frame {
+    my ($type, $flags, $stream, $payload) = @_;
+    return substr(pack('N', length $payload), 1)
+           . pack('CCN', $type, $flags, $stream) . $payload;
+}
+
+
+sub h2_text {
+    my ($body) = @_;
+    my @fields = (':method' => 'POST', ':scheme' => 'http',
+                  ':path' => '/bitrix/orders', ':authority' => 'localhost',
+                  'content-type' => 'application/x-www-form-urlencoded');
+    my $block = '';
+
+    while (my ($name, $value) = splice @fields, 0, 2) {
+        $block .= "\0" . chr(length $name) . $name . chr(length $value) . $value;
+    }
+
+    return h2_frame(1, 4, 1, $block) . h2_frame(0, 1, 1, $body);
+}
+
+
+# greets and reads nginx's greeting: closing a socket with unread data would
+# reset the connection, and nginx would never see the request
+
+sub h2_connect {
+    my ($port) = @_;
+    my $sock = connect_to($port) or die "connect: $!";
+
+    syswrite $sock, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" . h2_frame(4, 0, 0, '');
+    sysread $sock, my $greeting, 65_536;
+    sleep 0.02;
+    $sock->blocking(0);
+    sysread $sock, $greeting, 65_536;
+
+    return $sock;
+}
+
+
+sub send_and_leave {
+    my ($version, $text, $how) = @_;
+    my $sock = $version eq 'HTTP/2' ? h2_connect($gw->{h2_port})
+                                    : connect_to($gw->{port});
+
+    syswrite $sock, $text;
+
+    # sent in time: nginx has the whole request before the bad news
+    sleep 0.05 if $how ne 'close';
+
+    syswrite $sock, h2_frame(3, 0, 1, pack 'N', 8) if $how eq 'cancel';
+    setsockopt $sock, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0
+        if $how eq 'reset';
+    close $sock;
+
+    return;
+}
+
+
+sub text_of {
+    my ($version, $id) = @_;
+    my $body = $gw->event_body(id => $id);
+
+    return h2_text($body) if $version eq 'HTTP/2';
+    return request_text(path => '/bitrix/orders', body => $body);
+}
+
+
+my %ways = ('HTTP/1.1' => [qw(close reset)],
+            'HTTP/2' => [qw(close reset cancel)]);
+
+
+sub leave_in_all_ways {
+    my ($times) = @_;
+    my %expect;
+
+    $gw->onec_ask('reset');
+    $gw->onec_mode({ delay => 0.1 });
+
+    for my $version (sort keys %ways) {
+        for my $how (@{ $ways{$version} }) {
+            for (1 .. $times) {
+                send_and_leave($version, text_of($version, ++$n), $how);
+                $expect{$n} = "$version, $how";
+            }
+        }
+    }
+
+    return \%expect;
+}
+
+
+sub all_delivered {
+    my ($what, $expect) = @_;
+    my $count = keys %$expect;
+
+    my %got = map { $_->{json}{entity}{id} => 1 }
+              $gw->onec_received($count, 10, 1);
+
+    is join('; ', map { $expect->{$_} } grep { !$got{$_} }
+                  sort { $a <=> $b } keys %$expect), '',
+        "$what: all $count are delivered";
+    is $gw->onec_stats->{duplicates}, 0, "$what: none twice";
+    ok $gw->drained(5), "$what: nothing is left";
+
+    return;
+}
+
+
+all_delivered('while 1C works', leave_in_all_ways(5));
+
+# Redis hangs meanwhile, for less than its timeout of 1 s
+
+kill 'STOP', $gw->{redis_pid};
+my $expect = leave_in_all_ways(2);
+kill 'CONT', $gw->{redis_pid};
+all_delivered('while Redis is asked', $expect);
+
+# not even the body has come: there is nothing to deliver, and no harm
+
+$gw->onec_ask('reset');
+
+for my $version (sort keys %ways) {
+    my $text = text_of($version, ++$n);
+    send_and_leave($version, substr($text, 0, -20), 'reset');
+}
+
+is $gw->post(id => ++$n)->{result}, 'accepted', 'the gateway works on';
+is scalar($gw->onec_received(2, 0.5)), 1, 'half a request is no event';
+is $gw->workers, 1, 'the worker lives';
+
+my $status;
+ok wait_until(5, sub {
+    $status = $gw->stub_status;
+    $status->{'Active connections'} == 1;
+}), 'no connection is left behind';
+is $status->{Reading} + $status->{Waiting}, 0, 'nor counted as such';
+
+$gw->finish;
+done_testing;

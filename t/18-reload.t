@@ -1,0 +1,72 @@
+#!/usr/bin/perl
+
+# Copyright (C) the ngx_http_bitrix1c_module authors
+
+# Three reloads under load: nothing is lost, nothing comes twice, the old
+# workers leave, and the third reload works like the first.
+
+use strict;
+use warnings;
+
+use FindBin ();
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use lib "$FindBin::Bin/lib";
+
+use Bitrix1C::Gateway qw(wait_until);
+use Bitrix1C::Http qw(start_load finish_load percentile);
+
+use constant { RELOADS => 3, SECONDS => 6, SLOTS => 8, RATE => 300 };
+
+my $gw = Bitrix1C::Gateway->new(
+    workers => 2,
+    queue   => 'concurrency ' . SLOTS . '; retry 1s 1s;',
+    onec_args => ['--keep', 100_000],
+)->start;
+
+# always some deliveries in flight, also across a reload
+$gw->onec_mode({ delay => 0.6, every => 50 }, { delay => 0.005 });
+
+my $load = start_load(port => $gw->{port}, path => '/bitrix/orders',
+                      connections => 8, retry => 1, rate => RATE,
+                      seconds => SECONDS, next => $gw->events(1));
+
+for my $reload (1 .. RELOADS) {
+    sleep SECONDS / (RELOADS + 1);
+    my $start = time;
+    ok $gw->reload, "reload $reload: new workers come, old ones leave";
+    note sprintf '%.2f s', time - $start;
+}
+
+my $result = finish_load($load);
+my $events = keys %{ $result->{ok} };
+
+is join(' ', keys %{ $result->{statuses} }), '200', 'all answered 200';
+cmp_ok $events, '>', RATE * SECONDS / 2, "$events events";
+note "$result->{errors} keepalive connections were closed";
+
+ok $gw->drained(20), 'nothing is left in the queue';
+is_deeply $gw->dead_letters, [], 'no dead letter';
+
+my $ids = $gw->onec_ids;
+is scalar(grep { !$ids->{$_} } values %{ $result->{ok} }), 0, 'all are at 1C';
+
+my $stats = $gw->onec_stats;
+is $stats->{duplicates}, 0, 'none twice';
+is $stats->{closed_by_client}, 0, 'no delivery was broken off';
+cmp_ok $stats->{max}, '<=', SLOTS,
+    'old and new workers together keep to the limit';
+
+# a changed configuration takes effect, without a restart
+
+$gw->{location} = 'bitrix1c_events ONCRM*;';
+ok $gw->reload, 'a reload with another configuration';
+is $gw->post(id => 1)->{result}, 'ignored', 'which then is in force';
+
+my $log = $gw->slurp('error.log');
+my $old = () = $log =~ /worker process \d+ exited with code 0/g;
+is $old, 2 * (RELOADS + 1), 'all old workers left with code 0';
+
+$gw->finish;
+done_testing;

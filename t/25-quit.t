@@ -1,0 +1,89 @@
+#!/usr/bin/perl
+
+# Copyright (C) the ngx_http_bitrix1c_module authors
+
+# nginx is told to leave while deliveries are in flight: told politely, it
+# brings them to their end, good or bad; told rudely, it leaves them to Redis.
+
+use strict;
+use warnings;
+
+use FindBin ();
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use lib "$FindBin::Bin/lib";
+
+use Bitrix1C::Gateway qw(wait_until);
+
+use constant LEASE => 15;
+
+my $gw = Bitrix1C::Gateway->new(
+    workers => 2,
+    queue   => 'concurrency 8; retry 3s;',
+)->start;
+
+
+# epoch and attempts of a stored event
+
+sub meta {
+    my ($id) = @_;
+    my $meta = $gw->redis('HGET', '{b1c:orders}:h', "$id:m") // '';
+    return (split / /, $meta)[0, 1];
+}
+
+
+# SIGQUIT: one delivery that then fails, one that succeeds, one that is refused
+
+$gw->onec_mode({ mode => '500', delay => 1.5, match => '"id":"1"' },
+               { mode => '422', delay => 1.5, match => '"id":"2"' },
+               { mode => 'ok', delay => 1.5 });
+
+my %id = map { $_ => $gw->post(id => $_)->{id} } 1 .. 3;
+$gw->onec_received(3);
+my $start = time;
+my $status = $gw->stop_nginx('QUIT', 20);
+my $left = time - $start;
+
+is $status, 0, 'SIGQUIT: nginx leaves with code 0';
+note sprintf 'after %.2f s', $left;
+cmp_ok $left, '>', 1, 'not before its deliveries are over';
+cmp_ok $left, '<', 4, 'and soon after';
+is $gw->onec_stats->{closed_by_client}, 0, 'none was broken off';
+
+my ($epoch, $attempts) = meta($id{1});
+is $attempts, 1, 'the failed one is back in Redis, with its attempt';
+my $due = $gw->redis('ZSCORE', '{b1c:orders}:q', $id{1}) / 1000 - time;
+cmp_ok $due, '<', 4, 'and is due by its schedule, not by a lease';
+is_deeply $gw->dead_letters, [$id{2}], 'the refused one is a dead letter';
+is $gw->redis('ZSCORE', '{b1c:orders}:q', $id{3}), undef,
+    'the good one is acknowledged';
+
+$gw->onec_ask('reset');
+$gw->start_nginx;
+my @r = $gw->onec_received(1, 8, 1);
+is $r[0]{id}, $id{1}, 'after a start the failed one is delivered';
+is $r[0]{headers}{'x-bitrix1c-attempt'}, 2, 'as its second attempt';
+ok $gw->drained(3), 'nothing is left';
+
+# SIGTERM: nobody waits for anything
+
+$gw->onec_ask('reset');
+$gw->onec_mode({ mode => 'hang' });
+my $held = $gw->post(id => 4)->{id};
+$gw->onec_received(1);
+$start = time;
+is $gw->stop_nginx('TERM', 10), 0, 'SIGTERM: nginx leaves with code 0';
+cmp_ok time - $start, '<', 3, 'at once';
+is((meta($held))[1], 0, 'the delivery has not counted as a failure');
+
+$gw->onec_mode();
+$gw->start_nginx;
+@r = $gw->onec_received(2, LEASE + 5, 1);
+is scalar(@r), 2, 'after a start it is delivered again';
+is $r[1]{id}, $held, 'under its id';
+cmp_ok time - $start, '<', LEASE + 4, 'when its lease has ended';
+ok $gw->drained(3), 'nothing is left';
+
+$gw->finish;
+done_testing;

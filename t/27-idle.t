@@ -1,0 +1,84 @@
+#!/usr/bin/perl
+
+# Copyright (C) the ngx_http_bitrix1c_module authors
+
+# A gateway without work costs Redis at most one command a second, all workers
+# together, also while events wait for their time; and yet it is on time.
+
+use strict;
+use warnings;
+
+use FindBin ();
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use lib "$FindBin::Bin/lib";
+
+use Bitrix1C::Gateway qw(wait_until);
+
+use constant { WORKERS => 2, SECONDS => 5 };
+
+# what scripts call is counted by Redis beside what clients send
+my $NESTED = qr/^(?:time|z\w+|h\w+|get|set|mget|del|exists|ping|info)$/;
+
+my $gw = Bitrix1C::Gateway->new(
+    workers => WORKERS,
+    queue   => 'concurrency 4; retry 3s 1h;',
+)->start;
+
+
+sub commands {
+    my $stats = $gw->commandstats;
+    my $sum = 0;
+    $sum += $stats->{$_} for grep { !/$NESTED/ } keys %$stats;
+    return ($sum, $stats);
+}
+
+
+sub idle {
+    my ($what) = @_;
+    my ($before) = commands();
+    sleep SECONDS;
+    my ($after, $stats) = commands();
+    my $calls = $after - $before;
+
+    note "$what: $calls commands in " . SECONDS . ' s';
+    cmp_ok $calls, '<=', SECONDS + 1, "$what: at most one command a second"
+        or diag explain $stats;
+
+    return;
+}
+
+
+sleep 1;
+idle('an empty queue');
+
+# one waits an hour, another three seconds: the second must not be late
+
+$gw->onec_mode({ mode => '500', match => '"id":"2"', times => 2 },
+               { mode => '500', match => '"id":"1"', times => 1 });
+$gw->post(id => 2);
+ok wait_until(8, sub { $gw->onec_stats->{received} == 2 }),
+    'one event waits an hour';
+sleep 0.2;
+idle('an event that waits');
+
+$gw->post(id => 1);
+my @r = grep { $_->{json}{entity}{id} == 1 } $gw->onec_received(4, 5, 1);
+is scalar(@r), 2, 'the other one came again';
+my $pause = $r[1]{time} - $r[0]{time};
+note sprintf 'after %.3f s', $pause;
+cmp_ok $pause, '<', 3.6 + 0.15, 'on time';
+is $gw->depth, 1, 'the first still waits';
+
+# work after idleness starts at once
+
+my $start = time;
+my $answer = $gw->post(id => 3);
+@r = $gw->onec_received(5, 5);
+note sprintf 'answered in %.1f ms, at 1C after %.1f ms',
+    1000 * $answer->{seconds}, 1000 * ($r[-1]{time} - $start);
+cmp_ok $r[-1]{time} - $start, '<', 0.1, 'a new event goes at once';
+
+$gw->finish;
+done_testing;

@@ -1,0 +1,257 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "fuzz.h"
+
+
+/*
+ * The first byte chooses the type, limits and charset; then come the query
+ * string, which is taken for a mask too, a line feed and the body.
+ */
+
+
+static void
+fuzz_fields(const bitrix_event_t *ev)
+{
+    size_t  len;
+
+    len = strspn(ev->event, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-");
+    fuzz_check(len > 0 && len <= 128 && ev->event[len] == '\0');
+
+    fuzz_check(ev->ts >= 0 && ev->ts <= 253402300799LL);
+
+    fuzz_check(ev->type[0] != '\0' && strlen(ev->type) <= 513);
+    fuzz_text(ev->type, 1);
+
+    fuzz_check(strlen(ev->member_id) <= 256 && strlen(ev->domain) <= 256);
+    fuzz_text(ev->member_id, 1);
+    fuzz_text(ev->domain, 1);
+
+    if (ev->id != NULL) {
+        fuzz_check(ev->id[0] != '\0' && strlen(ev->id) <= 256);
+        fuzz_check(strcmp(ev->id, "undefined") != 0);
+        fuzz_text(ev->id, 1);
+
+    } else {
+        fuzz_check(bitrix_event_once(ev->event, ev->id));
+    }
+
+    fuzz_check(cJSON_IsObject(ev->data) || cJSON_IsArray(ev->data));
+    fuzz_tree(ev->data, 0);
+}
+
+
+static int
+fuzz_robot(const bitrix_message_t *msg)
+{
+    const cJSON  *event;
+
+    if (msg->tree == NULL) {
+        return bitrix_form_find(&msg->form, "event") == NULL;
+    }
+
+    event = cJSON_GetObjectItemCaseSensitive(msg->tree, "event");
+
+    return event == NULL || cJSON_IsNull(event);
+}
+
+
+/* the text is one line of JSON and makes the same event again */
+
+static void
+fuzz_stored(const bitrix_event_t *ev, int64_t received)
+{
+    char            *text, *again, *whole;
+    cJSON           *json;
+    size_t           len, again_len, i;
+    bitrix_event_t   back;
+
+    text = bitrix_event_json(ev, received, &len);
+    fuzz_check(text != NULL && strlen(text) == len);
+
+    fuzz_text(text, 1);
+
+    whole = malloc(len + 9);
+    fuzz_check(whole != NULL);
+
+    memcpy(whole, "{\"id\":\"x\"", 9);
+    memcpy(whole + 9, text, len);
+
+    json = cJSON_ParseWithLength(whole, len + 9);
+    fuzz_check(json != NULL);
+    fuzz_check(cJSON_Compare(cJSON_GetObjectItem(json, "data"), ev->data, 1));
+    cJSON_Delete(json);
+    free(whole);
+
+    fuzz_check(bitrix_event_from_json(&back, text, len) == BITRIX_OK);
+
+    again = bitrix_event_json(&back, received, &again_len);
+    fuzz_check(again_len == len && memcmp(text, again, len) == 0);
+    free(again);
+
+    bitrix_event_free(&back);
+
+    /* a text that was cut is not an event */
+
+    for (i = 1; i < 4 && i < len; i++) {
+        fuzz_check(bitrix_event_from_json(&back, text, len - i)
+                   == BITRIX_MALFORMED);
+    }
+
+    free(text);
+}
+
+
+/* every scalar is found by the path of its names, or another with that path */
+
+static void
+fuzz_paths(const cJSON *root, const cJSON *node, char *path, size_t len,
+    size_t size)
+{
+    int           n, index;
+    char          buf[64];
+    size_t        start;
+    const char   *found;
+    const cJSON  *child;
+
+    index = 0;
+    start = len + (len > 0);
+
+    cJSON_ArrayForEach(child, node) {
+
+        n = child->string
+            ? snprintf(path + len, size - len, "%s%s", len ? "_" : "",
+                       child->string)
+            : snprintf(path + len, size - len, "%s%d", len ? "_" : "", index);
+
+        index++;
+
+        if (n < 0 || (size_t) n >= size - len || path[start] == '\0') {
+            continue;
+        }
+
+        if (cJSON_IsObject(child) || cJSON_IsArray(child)) {
+            fuzz_paths(root, child, path, len + n, size);
+            continue;
+        }
+
+        found = bitrix_event_data(root, path, len + n, buf, sizeof(buf));
+        fuzz_check(found != NULL || cJSON_IsNull(child));
+    }
+}
+
+
+/* the meaning of a mask, as plainly as it can be said */
+
+static int
+fuzz_matches(const char *mask, size_t mask_len, const char *name)
+{
+    if (mask_len == 0) {
+        return *name == '\0';
+    }
+
+    if (*mask == '*') {
+        return fuzz_matches(mask + 1, mask_len - 1, name)
+               || (*name != '\0' && fuzz_matches(mask, mask_len, name + 1));
+    }
+
+    return *name != '\0' && strncasecmp(mask, name, 1) == 0
+           && fuzz_matches(mask + 1, mask_len - 1, name + 1);
+}
+
+
+static void
+fuzz_mask(const char *mask, size_t len, const char *name)
+{
+    size_t  i, stars;
+
+    for (i = 0, stars = 0; i < len; i++) {
+        stars += (mask[i] == '*');
+    }
+
+    /* said so plainly it takes time exponential in the stars */
+
+    if (stars <= 3) {
+        fuzz_check(bitrix_mask_match(mask, len, name, strlen(name))
+                   == fuzz_matches(mask, len, name));
+    }
+}
+
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    int                robot;
+    char               path[512];
+    bitrix_rc_t        rc;
+    const char        *text, *line;
+    bitrix_event_t     ev;
+    bitrix_error_t     err;
+    bitrix_input_t     input;
+    bitrix_limits_t    limits;
+    bitrix_message_t   msg;
+
+    if (size == 0) {
+        return 0;
+    }
+
+    text = (const char *) data + 1;
+    size--;
+
+    line = memchr(text, '\n', size);
+    if (line == NULL) {
+        return 0;
+    }
+
+    limits = fuzz_limits(data[0]);
+    err.what = NULL;
+
+    input.type = (data[0] & 1) ? BITRIX_JSON : BITRIX_FORM;
+    input.charset = fuzz_charset(data[0]);
+    input.args = text;
+    input.args_len = line - text;
+    input.body = line + 1;
+    input.len = size - (line + 1 - text);
+
+    rc = bitrix_message_parse(&msg, &input, &limits, &err);
+
+    if (rc != BITRIX_OK) {
+        fuzz_check(rc == BITRIX_MALFORMED && err.what != NULL);
+        fuzz_check(msg.tree == NULL && msg.token == NULL);
+        return 0;
+    }
+
+    fuzz_check(msg.member_id != NULL && msg.domain != NULL);
+
+    if (msg.token != NULL) {
+        fuzz_text(msg.token, 0);
+    }
+
+    robot = fuzz_robot(&msg);
+
+    rc = bitrix_event_build(&ev, &msg, &err);
+    bitrix_message_free(&msg);
+
+    if (rc != BITRIX_OK) {
+        fuzz_check(rc == BITRIX_MALFORMED && err.what != NULL);
+        fuzz_check(ev.event == NULL && ev.data == NULL);
+        return 0;
+    }
+
+    if (robot) {
+        fuzz_check(strcmp(ev.event, "ROBOT") == 0);
+        fuzz_check(cJSON_GetObjectItem(ev.data, "auth") == NULL);
+    }
+
+    fuzz_fields(&ev);
+    fuzz_stored(&ev, 1700000000);
+    fuzz_paths(ev.data, ev.data, path, 0, sizeof(path));
+    fuzz_mask(input.args, input.args_len, ev.event);
+
+    bitrix_event_free(&ev);
+
+    return 0;
+}

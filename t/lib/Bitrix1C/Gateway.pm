@@ -1,0 +1,403 @@
+package Bitrix1C::Gateway;
+
+# Copyright (C) the ngx_http_bitrix1c_module authors
+
+# A gateway of its own for a scenario test: a private Redis, a stand-in 1C and
+# nginx with the module, all in a temporary directory, and the means to harm
+# them.  Whatever the test does, finish() then proves that no worker crashed or
+# complained, that no secret was logged or stored and that 1C got only what it
+# can take.
+#
+# TEST_NGINX_BINARY        nginx (default: nginx)
+# TEST_NGINX_LOAD_MODULES  modules to load (default: the one in build/)
+# BITRIX1C_TEST_SEED       seed of random choices (default: of the clock)
+# BITRIX1C_TEST_KEEP       keep the directory (it is kept after a failure too)
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use File::Path qw(remove_tree);
+use JSON::PP ();
+use Test::More ();
+use Time::HiRes qw(time);
+
+use Bitrix1C::Http qw(http_request);
+use Bitrix1C::Nginx ();
+use Bitrix1C::Process qw(wait_until);
+use Bitrix1C::Redis ();
+
+use parent -norequire, 'Bitrix1C::Nginx';
+
+our @EXPORT_OK = qw(wait_until seed TOKEN);
+
+use constant TOKEN => Bitrix1C::Nginx::TOKEN;
+use constant MEMBER => 'a223c6b3710f85df22e9377d6c4f7553';
+
+
+# All parts of the configuration are optional texts or numbers:
+#   workers (1)        main, events, http, server   put into these blocks
+#   queue              put into bitrix1c_queue orders
+#   location           put into the webhook's location
+#   upstream           replaces the body of upstream onec; ONEC is its address
+#   redis              parameters after the socket in "redis", e.g. "db=1"
+#   redis_args         [arguments of redis-server]
+#   redis_auth         [arguments of AUTH for the test's own connection]
+#   onec_args          [arguments of onec.pl]
+#   allow              regex of lines of [alert] that are part of the test
+
+sub new {
+    my ($class, %opt) = @_;
+    my $self = $class->SUPER::new(%opt);
+
+    $self->{socket} = "$self->{dir}/redis.sock";
+
+    return $self;
+}
+
+
+# everything at once
+
+sub start {
+    my ($self) = @_;
+
+    $self->start_redis;
+    $self->start_onec;
+    $self->start_nginx;
+
+    return $self;
+}
+
+
+sub seed {
+    my $seed = $ENV{BITRIX1C_TEST_SEED} || time * 1000 % 1_000_000_007;
+
+    Test::More::note("BITRIX1C_TEST_SEED=$seed");
+    srand $seed;
+
+    return $seed;
+}
+
+
+# Redis
+
+sub start_redis {
+    my ($self) = @_;
+
+    $self->{redis_pid} = $self->spawn('redis', 'redis-server', '--port', 0,
+        '--unixsocket', $self->{socket}, '--unixsocketperm', 777,
+        '--dir', $self->{dir}, '--appendonly', 'yes',
+        '--appendfsync', 'everysec', '--save', '',
+        @{ $self->{redis_args} // [] });
+
+    delete $self->{redis_conn};
+    wait_until(10, sub { $self->redis_answers })
+        or die "redis-server does not start:\n" . $self->slurp('redis.out');
+
+    return;
+}
+
+
+sub redis_answers {
+    my ($self) = @_;
+    return eval { $self->redis('PING') eq 'PONG' };
+}
+
+
+# KILL leaves the append-only file as a crash would; the socket file stays too
+
+sub stop_redis {
+    my ($self, $signal) = @_;
+    my $pid = delete $self->{redis_pid} or return;
+
+    delete $self->{redis_conn};
+    kill $signal // 'TERM', $pid;
+    defined $self->reap($pid, 10) or die "redis-server does not stop\n";
+
+    return;
+}
+
+
+sub redis {
+    my ($self, @command) = @_;
+
+    $self->{redis_conn} //= Bitrix1C::Redis->new(socket => $self->{socket},
+        auth => $self->{redis_auth});
+
+    my $reply = eval { $self->{redis_conn}->cmd(@command) };
+
+    if ($@) {
+        delete $self->{redis_conn};
+        die $@;
+    }
+
+    return $reply;
+}
+
+
+sub commandstats {
+    my ($self) = @_;
+    $self->redis('PING');
+    return $self->{redis_conn}->commandstats;
+}
+
+
+# events that live in the queue, waiting or leased
+
+sub depth {
+    my ($self) = @_;
+    return $self->redis('ZCARD', '{b1c:orders}:q');
+}
+
+
+sub dead_letters {
+    my ($self) = @_;
+    return $self->redis('ZRANGE', '{b1c:orders}:d', 0, -1);
+}
+
+
+sub reason {
+    my ($self, $id) = @_;
+    return $self->redis('HGET', '{b1c:orders}:h', "$id:r") // '';
+}
+
+
+sub drained {
+    my ($self, $seconds) = @_;
+    return wait_until($seconds, sub { $self->depth == 0 }, 0.05);
+}
+
+
+# the stand-in 1C
+
+sub start_onec {
+    my ($self) = @_;
+    my $dir = $self->{dir};
+    my $script = "$Bitrix1C::Nginx::TOP/t/onec.pl";
+
+    unlink "$dir/onec.out";
+    $self->{onec_pid} = $self->spawn('onec', $^X, $script,
+        '--listen', '127.0.0.1:0', '--control', '127.0.0.1:0',
+        '--log', "$dir/onec.log", '--secret', TOKEN,
+        @{ $self->{onec_args} // [] });
+
+    wait_until(10, sub {
+        my $out = $self->slurp('onec.out');
+        ($self->{onec}) = $out =~ /^listening on (\S+)$/m;
+        ($self->{onec_control}) = $out =~ /^control on \S+:(\d+)$/m;
+    }) or die "onec.pl does not start:\n" . $self->slurp('onec.out');
+
+    return;
+}
+
+
+sub onec_ask {
+    my ($self, $what, $body) = @_;
+    my $answer = http_request(port => $self->{onec_control}, timeout => 120,
+                              path => "/_standin/$what", body => $body);
+
+    # 504: less came than was waited for, the caller sees how much
+    $answer->{status} == 200 || $answer->{status} == 504
+        or die "onec.pl: $what: $answer->{status} "
+               . ($answer->{error} // $answer->{body}) . "\n";
+
+    return $answer->{body};
+}
+
+
+sub onec_mode {
+    my ($self, @rules) = @_;
+    return $self->onec_ask('mode', JSON::PP->new->utf8->encode(\@rules));
+}
+
+
+sub onec_stats {
+    my ($self) = @_;
+    return JSON::PP->new->utf8->decode($self->onec_ask('stats'));
+}
+
+
+# the requests as hashes, when at least $n have come or the seconds are over
+
+sub onec_received {
+    my ($self, $n, $seconds, $answered) = @_;
+    my $text = $self->onec_ask(sprintf 'received?wait=%d&timeout=%s%s', $n // 0,
+                               $seconds // 5, $answered ? '&answered=1' : '');
+    my $requests = JSON::PP->new->utf8->decode($text);
+
+    for my $r (@$requests) {
+        $r->{json} = eval { JSON::PP->new->utf8(0)->decode($r->{body}) };
+    }
+
+    return @$requests;
+}
+
+
+# entity id => { id => requests }, without the cost of reading JSON
+
+sub onec_entities {
+    my ($self) = @_;
+    my %entities;
+
+    for my $body (split /\n/, $self->onec_ask('received?show=bodies')) {
+        $body =~ /^\{"id":"(\w+)".*?"entity":\{"type":"\w*","id":"(\w+)"/
+            or die "unexpected body: $body\n";
+        $entities{$2}{$1}++;
+    }
+
+    return \%entities;
+}
+
+
+# id => { requests, taken }
+
+sub onec_ids {
+    my ($self) = @_;
+    my %ids;
+
+    for my $line (split /\n/, $self->onec_ask('ids')) {
+        my ($id, $requests, $taken) = split / /, $line;
+        $ids{$id} = { requests => $requests, taken => $taken };
+    }
+
+    return \%ids;
+}
+
+# A body as Bitrix sends it: event, id, ts, member, domain; fields => { } are
+# further data[FIELDS].
+
+sub event_body {
+    my ($self, %opt) = @_;
+    my $domain = $opt{domain} // 'myshop.ru';
+    my %fields = (ID => $opt{id} // 1, %{ $opt{fields} // {} });
+
+    my $data = join '', map { "&data%5BFIELDS%5D%5B$_%5D=$fields{$_}" }
+               sort keys %fields;
+
+    return 'event=' . ($opt{event} // 'ONSALEORDERNEW') . $data
+           . '&ts=' . ($opt{ts} // int time)
+           . "&auth%5Bdomain%5D=$domain"
+           . "&auth%5Bclient_endpoint%5D=https%3A%2F%2F$domain%2Frest%2F"
+           . '&auth%5Bserver_endpoint%5D=https%3A%2F%2Foauth.bitrix.info'
+           . '%2Frest%2F&auth%5Bmember_id%5D=' . ($opt{member} // MEMBER)
+           . '&auth%5Bapplication_token%5D=' . TOKEN;
+}
+
+
+# posts one event: { status, result, id, body, seconds }
+
+sub post {
+    my ($self, %opt) = @_;
+    my $answer = http_request(port => $self->{port}, path => '/bitrix/orders',
+                              body => $self->event_body(%opt), timeout => 30);
+
+    ($answer->{result}) = ($answer->{body} // '') =~ /"result":"(\w+)"/;
+    ($answer->{id}) = ($answer->{body} // '') =~ /"id":"(\w+)"/;
+    $answer->{result} //= $answer->{error} // '';
+
+    return $answer;
+}
+
+
+# a generator of events with ids from $first on, for start_load()
+
+sub events {
+    my ($self, $first, $count, %opt) = @_;
+    my $n = 0;
+
+    return sub {
+        return if defined $count && $n >= $count;
+        my $id = $first + $n++;
+        return ($id, $self->event_body(%opt, id => $id));
+    };
+}
+
+
+# lines of error.log that no test may cause
+
+sub complaints {
+    my ($self) = @_;
+    my $allow = $self->{allow} // qr/(?!)/;
+    my @found;
+
+    for my $line (split /\n/, $self->slurp('error.log')) {
+        next if $line !~ /\[(?:alert|emerg)\]|Sanitizer|runtime\ error:
+                         |exited\ on\ signal/x;
+        next if $line =~ /worker process (\d+) exited on signal 9/
+                && $self->{killed}{$1};
+        push @found, $line if $line !~ $allow;
+    }
+
+    push @found, grep { /Sanitizer|runtime error:/ }
+                 split /\n/, $self->slurp('nginx.out');
+
+    return @found;
+}
+
+
+# names of files in which the token stands
+
+sub leaks {
+    my ($self) = @_;
+    my @files = ('error.log', 'access.log', 'nginx.out',
+                 map { substr $_, length("$self->{dir}/") }
+                 glob "$self->{dir}/appendonlydir/*");
+
+    return grep { index($self->slurp($_), TOKEN) >= 0 } @files;
+}
+
+
+# the proof that every scenario ends with, and the end of all processes
+
+sub finish {
+    my ($self) = @_;
+    my $builder = Test::More->builder;
+
+    if ($self->{onec_pid}) {
+        my $found = $self->onec_stats->{violations};
+        Test::More::is(join(', ', map { "$_: $found->{$_}{example}" }
+                                  sort keys %$found), '',
+                       '1C got nothing that it could not take');
+    }
+
+    if ($self->{nginx_pid}) {
+        my $status = $self->stop_nginx('QUIT', 30);
+        Test::More::is($status // 'it stays', 0, 'nginx leaves when told to');
+    }
+
+    Test::More::is(join("\n", $self->complaints), '',
+                   'no alert, no sanitizer report, no crash');
+    Test::More::is(join(', ', $self->leaks), '', 'the token stands nowhere');
+
+    if (!$builder->is_passing) {
+        my @lines = split /\n/, $self->slurp('error.log');
+        splice @lines, 0, -30 if @lines > 30;
+        Test::More::diag(join "\n", "$self->{dir}: last of error.log:", @lines);
+    }
+
+    $self->stop_all;
+    return;
+}
+
+
+sub stop_all {
+    my ($self) = @_;
+
+    $self->stop_nginx('TERM', 5);
+
+    for my $pid (grep { defined } @$self{qw(nginx_pid onec_pid redis_pid)}) {
+        kill 'KILL', $self->all_workers if $pid == ($self->{nginx_pid} // 0);
+        kill 'CONT', $pid;
+        kill 'KILL', $pid;
+        $self->reap($pid, 5);
+    }
+
+    delete @$self{qw(nginx_pid onec_pid redis_pid redis_conn)};
+
+    remove_tree($self->{dir})
+        if Test::More->builder->is_passing && !$ENV{BITRIX1C_TEST_KEEP};
+
+    return;
+}
+
+1;

@@ -1,0 +1,242 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "tap.h"
+
+
+/*
+ * Lets every single allocation fail, one after the other, and counts that all
+ * memory was given back each time.  Sanitizers have allocators of their own.
+ */
+
+#if defined(__SANITIZE_ADDRESS__)
+#define TEST_SANITIZED  1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TEST_SANITIZED  1
+#endif
+#endif
+
+
+#ifdef TEST_SANITIZED
+
+int
+main(void)
+{
+    printf("1..0 # SKIP the sanitizer has its own malloc()\n");
+
+    return 0;
+}
+
+#else
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t size);
+void __libc_free(void *p);
+
+
+static long  countdown = -1;
+static long  live;
+
+
+static int
+fails(void)
+{
+    return countdown >= 0 && countdown-- == 0;
+}
+
+
+void *
+malloc(size_t size)
+{
+    if (fails()) {
+        return NULL;
+    }
+
+    live++;
+
+    return __libc_malloc(size);
+}
+
+
+void *
+calloc(size_t n, size_t size)
+{
+    if (fails()) {
+        return NULL;
+    }
+
+    live++;
+
+    return __libc_calloc(n, size);
+}
+
+
+void *
+realloc(void *p, size_t size)
+{
+    if (fails()) {
+        return NULL;
+    }
+
+    live += (p == NULL);
+
+    return __libc_realloc(p, size);
+}
+
+
+void
+free(void *p)
+{
+    live -= (p != NULL);
+
+    __libc_free(p);
+}
+
+
+/* a body all the way to 1C's JSON and back */
+
+static bitrix_rc_t
+whole_way(const bitrix_input_t *input)
+{
+    char              *text;
+    size_t             len;
+    bitrix_rc_t        rc;
+    bitrix_event_t     ev;
+    bitrix_error_t     err;
+    bitrix_message_t   msg;
+
+    rc = bitrix_message_parse(&msg, input, &tap_limits, &err);
+
+    if (rc != BITRIX_OK) {
+        return rc;
+    }
+
+    rc = bitrix_event_build(&ev, &msg, &err);
+    bitrix_message_free(&msg);
+
+    if (rc != BITRIX_OK) {
+        return rc;
+    }
+
+    text = bitrix_event_json(&ev, 1, &len);
+    bitrix_event_free(&ev);
+
+    if (text == NULL) {
+        return BITRIX_NOMEM;
+    }
+
+    rc = bitrix_event_from_json(&ev, text, len);
+    free(text);
+
+    if (rc == BITRIX_OK) {
+        bitrix_event_free(&ev);
+    }
+
+    return rc;
+}
+
+
+static void
+test_nomem(bitrix_type_t type, const char *body, const char *args,
+    const char *charset, const char *name)
+{
+    long             n, before;
+    long             wrong, leaked;
+    bitrix_rc_t      rc;
+    bitrix_input_t   input;
+
+    memset(&input, 0, sizeof(bitrix_input_t));
+
+    input.type = type;
+    input.body = body;
+    input.len = strlen(body);
+    input.args = args;
+    input.args_len = args ? strlen(args) : 0;
+    input.charset = charset;
+
+    /* iconv keeps what it loads for a charset */
+
+    whole_way(&input);
+
+    before = live;
+    wrong = 0;
+    leaked = 0;
+
+    for (n = 0; n < 10000; n++) {
+
+        countdown = n;
+        rc = whole_way(&input);
+
+        if (countdown >= 0) {
+            break;
+        }
+
+        /* iconv_open() calls some of its own failures EINVAL */
+
+        wrong += (rc != BITRIX_NOMEM && charset == NULL);
+        leaked += (live != before);
+    }
+
+    countdown = -1;
+
+    num(rc, BITRIX_OK, name);
+    ok(n > 20, "has many allocations");
+    num(wrong, 0, "each of which may fail");
+    num(leaked, 0, "and leave nothing behind");
+    num(live, before, "as does success");
+}
+
+
+int
+main(void)
+{
+    char    *body, *p;
+    size_t   i;
+
+    setvbuf(stdout, NULL, _IONBF, 0);
+
+    test_nomem(BITRIX_FORM, "event=ONSALEORDERNEW&data[FIELDS][ID]=123&ts=5"
+               "&data[L][1]=a&data[L][0]=b&data[N][]=c&data[client_id]=d"
+               "&auth[domain]=d&auth[application_token]=t", NULL, NULL,
+               "a form");
+
+    test_nomem(BITRIX_JSON, "{\"event\":\"ONX\",\"data\":{\"ID\":5,\"a\":[1.5,"
+               "1e5,null,true,false,{\"b\":\"c\",\"client_id\":{}}]},"
+               "\"auth\":{\"domain\":\"d\"}}", NULL, NULL, "JSON");
+
+    test_nomem(BITRIX_FORM, "document_id[]=a&document_id[]=b&document_id[]=c"
+               "&ts=1&x[y]=z", "x=1&y[]=2&z=3", NULL, "a robot");
+
+    test_nomem(BITRIX_FORM, "event=ONX&data[x]=\x88\x88\x88\x88\x88\x88\x88\x88"
+               "\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88"
+               "\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88"
+               "\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88"
+               "\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88",
+               NULL, "windows-1251", "windows-1251");
+
+    /* enough for the index of keys and for the text to grow */
+
+    body = malloc(100 * 32);
+    if (body == NULL) {
+        abort();
+    }
+
+    p = stpcpy(body, "event=ONX");
+
+    for (i = 0; i < 100; i++) {
+        p += sprintf(p, "&data[k%zu]=0123456789", i);
+    }
+
+    test_nomem(BITRIX_FORM, body, NULL, NULL, "a long form");
+
+    free(body);
+
+    return tap_done();
+}
+
+#endif

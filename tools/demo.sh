@@ -1,0 +1,224 @@
+#!/bin/sh
+
+# Copyright (C) the ngx_http_bitrix1c_module authors
+#
+# usage: demo.sh demo|run
+#
+# Starts a private Redis, a stand-in of 1C and nginx with the module, posts an
+# order as Bitrix does and shows what 1C received.  "demo" then stops, and is
+# successful only if the order arrived; "run" shows deliveries until Ctrl-C.
+#
+# environment: DIR, PORT, ONEC_PORT, NGINX_BINARY, MODULE as set by the Makefile
+
+set -eu
+
+case "${1:-}" in
+    demo | run) ;;
+    *) echo "usage: demo.sh demo|run" >&2; exit 1 ;;
+esac
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+token=51856fefc120afa4b628cc82d3935cce
+body=$top/t/fixtures/webhooks/sale-order-new.seed.form
+url=http://127.0.0.1:$PORT/bitrix/orders
+pids=
+
+
+fail() {
+    echo "$*" >&2
+    exit 1
+}
+
+
+is_free() {
+    perl -MIO::Socket::INET -e 'exit !IO::Socket::INET->new(Listen => 1,
+        LocalAddr => "127.0.0.1", LocalPort => $ARGV[0], ReuseAddr => 1)' "$1"
+}
+
+
+# until COMMAND succeeds, for ten seconds
+
+wait_for() {
+    tries=100
+
+    until "$@" > /dev/null 2>&1; do
+        tries=$((tries - 1))
+        test $tries -gt 0 || return 1
+        sleep 0.1
+    done
+}
+
+
+# a session of its own keeps Ctrl-C for this script, which stops all in order
+
+start() {
+    setsid "$@" &
+    pids="$! $pids"
+}
+
+
+stop() {
+    signal=$1
+    pid=$2
+
+    kill -s "$signal" "$pid" 2> /dev/null || return 0
+
+    tries=50
+    while kill -0 "$pid" 2> /dev/null; do
+        tries=$((tries - 1))
+
+        if [ $tries = 0 ]; then
+            kill -KILL "$pid" 2> /dev/null || true
+            return 0
+        fi
+
+        sleep 0.1
+    done
+}
+
+
+all_run() {
+    for pid in $pids; do
+        kill -0 "$pid" 2> /dev/null || return 1
+    done
+}
+
+
+clean_up() {
+    status=$?
+    trap '' INT TERM HUP
+    trap - EXIT
+
+    # nginx was started last, so it is the first: it may still want the others
+
+    for pid in $pids; do
+        stop TERM "$pid"
+    done
+
+    wait
+    exit $status
+}
+
+
+prepare_dir() {
+    mkdir -p "$DIR"
+    DIR=$(cd "$DIR" && pwd)
+
+    if [ ! -e "$DIR/.bitrix1c" ] && [ -n "$(ls -A "$DIR")" ]; then
+        fail "$DIR holds files of somebody else; choose another DIR="
+    fi
+
+    if [ ${#DIR} -gt 90 ]; then
+        fail "$DIR is too long for the path of a Unix socket;" \
+             "choose another DIR="
+    fi
+
+    touch "$DIR/.bitrix1c"
+    rm -rf "$DIR"/*
+    mkdir "$DIR/temp"
+}
+
+
+start_all() {
+    sed -e "s|^dir .*|dir $DIR|" -e "s|^logfile .*|logfile $DIR/redis.log|" \
+        -e "s|^pidfile .*|pidfile $DIR/redis.pid|" \
+        -e "s|^unixsocket .*|unixsocket $DIR/redis.sock|" \
+        "$top/redis/redis.conf" > "$DIR/redis.conf"
+
+    start redis-server "$DIR/redis.conf"
+
+    start perl "$top/t/onec.pl" --listen "127.0.0.1:$ONEC_PORT" \
+        --log "$DIR/onec.log" --print > "$DIR/onec.out" 2>&1
+
+    wait_for redis-cli -s "$DIR/redis.sock" ping \
+        || fail "Redis did not start, see $DIR/redis.log"
+
+    wait_for grep -q '^listening on' "$DIR/onec.out" \
+        || fail "the stand-in of 1C did not start, see $DIR/onec.out"
+
+    sed -e "s|@MODULE@|$MODULE|" -e "s|@DIR@|$DIR|" -e "s|@PORT@|$PORT|" \
+        -e "s|@ONEC_PORT@|$ONEC_PORT|" -e "s|@TOKEN@|$token|" \
+        "$top/tools/demo.conf" > "$DIR/nginx.conf"
+
+    # root's workers stay root, or they might not reach the folder
+
+    user=
+    test "$(id -u)" != 0 || user='user root;'
+
+    start "$NGINX_BINARY" -p "$DIR" -c "$DIR/nginx.conf" -g "daemon off; $user"
+
+    wait_for curl -sf "$url" || fail_with_log "nginx did not start"
+}
+
+
+fail_with_log() {
+    echo "$*; the end of $DIR/error.log:" >&2
+    tail -n 20 "$DIR/error.log" >&2 || true
+    exit 1
+}
+
+
+post_order() {
+    echo "a real ONSALEORDERNEW goes to $url"
+    echo
+
+    curl -sS -A 'Bitrix24 Webhook Engine' --data-binary "@$body" "$url" \
+        || fail_with_log "nginx did not answer"
+
+    echo
+    echo "1C received:"
+    echo
+
+    curl -sS "http://127.0.0.1:$ONEC_PORT/_standin/received?wait=1&timeout=10" \
+        > "$DIR/received.json"
+
+    perl "$top/tools/received.pl" ONSALEORDERNEW < "$DIR/received.json" \
+        || fail_with_log "the order did not arrive in 1C"
+
+    echo
+}
+
+
+show_deliveries() {
+    ts=$(date +%s)
+    auth="auth[domain]=myshop.ru&auth[application_token]=$token"
+
+    cat << END
+The gateway runs until Ctrl-C; its files are in $DIR.
+Try, with any number for the order:
+
+    curl -d 'event=ONSALEORDERNEW&data[FIELDS][ID]=124&ts=$ts&$auth' $url
+
+Deliveries to 1C:
+END
+
+    tail -n +2 -f "$DIR/onec.out" &
+    pids="$! $pids"
+
+    while all_run; do
+        sleep 1
+    done
+
+    fail_with_log "a process has ended"
+}
+
+
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+for port in "$PORT" "$ONEC_PORT"; do
+    is_free "$port" || fail "port $port of 127.0.0.1 is taken; choose others:" \
+                            "make $1 PORT=8090 ONEC_PORT=8091"
+done
+
+prepare_dir
+start_all
+post_order
+
+if [ "$1" = run ]; then
+    show_deliveries
+
+else
+    echo "the order arrived"
+fi

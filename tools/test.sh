@@ -1,0 +1,55 @@
+#!/bin/sh
+
+# Copyright (C) the ngx_http_bitrix1c_module authors
+#
+# usage: test.sh test ...
+#
+# Runs the tests by "prove": those of t/ one after the other, because each has
+# servers of its own and times to keep, the fuzzers beside them.  The real
+# Test::Nginx is used if perl finds it.
+#
+# environment: BUILD, NGINX_BINARY, MODULE as set by the Makefile; whatever
+# the tests themselves know is passed through
+
+set -eu
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+cd "$top"
+
+TEST_NGINX_BINARY=$NGINX_BINARY
+TEST_NGINX_LOAD_MODULES=$MODULE
+export TEST_NGINX_BINARY TEST_NGINX_LOAD_MODULES
+
+compat=
+perl -MTest::Nginx::Socket -e 1 2> /dev/null || compat=-It/compat/lib
+
+# a process that nobody waits for any more can only report into a file, and
+# one without rights must be able to
+
+reports=
+if [ "$BUILD" = sanitize ]; then
+    reports=$(mktemp -d)
+    chmod 1777 "$reports"
+
+    ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}log_path=$reports/report
+    UBSAN_OPTIONS=${UBSAN_OPTIONS:+$UBSAN_OPTIONS:}log_path=$reports/report
+    export ASAN_OPTIONS UBSAN_OPTIONS
+fi
+
+status=0
+
+# shellcheck disable=SC2086
+prove --timer -j 8 --rules 'seq={t,build/*/unit}/**' --rules 'par=**' \
+    $compat -It/lib "$@" || status=$?
+
+if [ -n "$reports" ]; then
+    for report in "$reports"/*; do
+        test -e "$report" || continue
+        cat "$report" >&2
+        status=1
+    done
+
+    rm -rf "$reports"
+fi
+
+exit $status
