@@ -128,11 +128,11 @@ endif
 			--add-dynamic-module=$(TOP)' > configure.log 2>&1 \
 		|| { tail -n 5 configure.log >&2; rm -f objs/Makefile; exit 1; }
 
-$(OBJS)/$(NAME)_lua.h: $(LUA) redis/embed.sh $(OBJS)/Makefile
+$(OBJS)/ngx_http_bitrix1c_lua.h: $(LUA) redis/embed.sh $(OBJS)/Makefile
 	@sh redis/embed.sh redis > $@.new
 	@mv $@.new $@
 
-$(OBJS)/$(NAME).so: $(OBJS)/Makefile $(OBJS)/$(NAME)_lua.h FORCE
+$(OBJS)/$(NAME).so: $(OBJS)/Makefile $(OBJS)/ngx_http_bitrix1c_lua.h FORCE
 	@$(MAKE) -s -j`nproc` -C $(OUT) -f objs/Makefile modules \
 		CC='$(or $(CC_$(BUILD)),$(CC))'
 

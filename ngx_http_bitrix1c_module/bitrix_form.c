@@ -21,9 +21,9 @@ typedef struct {
 static bitrix_rc_t bitrix_form_count(const char *body, size_t len,
     size_t max, size_t *npairs, bitrix_error_t *err);
 static bitrix_rc_t bitrix_form_split(bitrix_form_t *form, const char *body,
-    size_t len, size_t max_key, size_t *decoded, bitrix_error_t *err);
+    size_t len, size_t *decoded, bitrix_error_t *err);
 static bitrix_rc_t bitrix_form_pair(bitrix_decoder_t *d, bitrix_pair_t *pair,
-    const char *p, const char *end, size_t max_key);
+    const char *p, const char *end);
 static bitrix_rc_t bitrix_form_decode(bitrix_decoder_t *d, const char *p,
     const char *end);
 static int bitrix_form_hex(char ch);
@@ -36,8 +36,6 @@ static const char *bitrix_form_brackets(const char *key, size_t len,
 
 
 static const char  bitrix_form_empty[] = "empty body";
-static const char  bitrix_form_long_key[] =
-    "key too long (bitrix1c_limits key=)";
 
 
 bitrix_rc_t
@@ -64,7 +62,7 @@ bitrix_form_parse(bitrix_form_t *form, const char *body, size_t len,
         return BITRIX_NOMEM;
     }
 
-    rc = bitrix_form_split(form, body, len, limits->key, &decoded, err);
+    rc = bitrix_form_split(form, body, len, &decoded, err);
 
     if (rc == BITRIX_OK && charset != NULL) {
         rc = bitrix_form_convert(form, decoded, charset, err);
@@ -159,7 +157,7 @@ bitrix_form_count(const char *body, size_t len, size_t max, size_t *npairs,
 
 static bitrix_rc_t
 bitrix_form_split(bitrix_form_t *form, const char *body, size_t len,
-    size_t max_key, size_t *decoded, bitrix_error_t *err)
+    size_t *decoded, bitrix_error_t *err)
 {
     const char        *p, *end, *amp;
     bitrix_rc_t        rc;
@@ -184,7 +182,7 @@ bitrix_form_split(bitrix_form_t *form, const char *body, size_t len,
             continue;
         }
 
-        rc = bitrix_form_pair(&d, pair++, p, amp, max_key);
+        rc = bitrix_form_pair(&d, pair++, p, amp);
         if (rc != BITRIX_OK) {
             return rc;
         }
@@ -198,7 +196,7 @@ bitrix_form_split(bitrix_form_t *form, const char *body, size_t len,
 
 static bitrix_rc_t
 bitrix_form_pair(bitrix_decoder_t *d, bitrix_pair_t *pair, const char *p,
-    const char *end, size_t max_key)
+    const char *end)
 {
     const char   *equal;
     bitrix_rc_t   rc;
@@ -209,13 +207,6 @@ bitrix_form_pair(bitrix_decoder_t *d, bitrix_pair_t *pair, const char *p,
     }
 
     pair->where = p - d->body;
-
-    /* a byte is at most three long here, so this one is not worth decoding */
-
-    if ((size_t) (equal - p) / 3 > max_key) {
-        return bitrix_malformed(d->err, bitrix_form_long_key, pair->where);
-    }
-
     pair->key = d->out;
 
     rc = bitrix_form_decode(d, p, equal);
@@ -369,10 +360,6 @@ bitrix_form_check(bitrix_pair_t *pair, const bitrix_limits_t *limits,
     size_t       depth;
     const char  *what;
 
-    if (pair->key_len > limits->key) {
-        return bitrix_malformed(err, bitrix_form_long_key, pair->where);
-    }
-
     depth = limits->depth;
 
     if (depth > BITRIX_DEPTH_MAX) {
@@ -380,6 +367,10 @@ bitrix_form_check(bitrix_pair_t *pair, const bitrix_limits_t *limits,
     }
 
     what = bitrix_form_brackets(pair->key, pair->key_len, depth);
+
+    if (what == NULL && pair->key_len > limits->key) {
+        what = "key too long (bitrix1c_limits key=)";
+    }
 
     if (what == NULL) {
         what = bitrix_text_key(pair->key, pair->key_len);

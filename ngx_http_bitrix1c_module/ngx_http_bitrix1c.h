@@ -156,6 +156,13 @@ struct ngx_http_bitrix1c_job_s {
     ngx_str_t                        key;        /* identity */
     ngx_str_t                        lane;
     ngx_str_t                        marker;     /* Redis key of "done" */
+
+    /* fields and a part of a field in Redis, see accept.lua */
+    ngx_str_t                        id_field;   /* id:m */
+    ngx_str_t                        key_field;  /* k:KEY */
+    ngx_str_t                        lane_field; /* l:LANE */
+    ngx_str_t                        meta;       /* once key lane */
+
     ngx_str_t                        server;
     ngx_str_t                        uri;
     ngx_str_t                        record;     /* as stored in Redis */

@@ -9,6 +9,10 @@
 #include "ngx_http_bitrix1c_lua.h"
 
 
+static ngx_uint_t ngx_http_bitrix1c_batch_distinct(
+    ngx_http_bitrix1c_batch_t *b);
+static void ngx_http_bitrix1c_batch_accept_words(
+    ngx_http_bitrix1c_batch_t *b);
 static void ngx_http_bitrix1c_batch_accepted(void *data,
     ngx_http_bitrix1c_reply_t *reply);
 static void ngx_http_bitrix1c_batch_accepted_job(
@@ -129,28 +133,15 @@ ngx_int_t
 ngx_http_bitrix1c_batch_accept(ngx_http_bitrix1c_worker_t *w)
 {
     ngx_uint_t                  i, n, slots;
-    ngx_queue_t                *q;
-    ngx_http_bitrix1c_job_t    *job;
     ngx_http_bitrix1c_batch_t  *b;
 
-    n = ngx_min(w->naccepts, NGX_HTTP_BITRIX1C_BATCH);
-
-    b = ngx_http_bitrix1c_batch_create(w, n, 8);
+    b = ngx_http_bitrix1c_batch_create(w, ngx_min(w->naccepts,
+                                                  NGX_HTTP_BITRIX1C_BATCH), 9);
     if (b == NULL) {
         return NGX_DECLINED;
     }
 
-    for (i = 0; i < 3; i++) {
-        ngx_http_bitrix1c_batch_word(b, &w->queue->keys[i]);
-    }
-
-    for (q = ngx_queue_head(&w->accepts); b->n < n; q = ngx_queue_next(q)) {
-        job = ngx_queue_data(q, ngx_http_bitrix1c_job_t, link);
-
-        b->jobs[b->n++] = job;
-        ngx_http_bitrix1c_batch_word(b, &job->marker);
-    }
-
+    n = ngx_http_bitrix1c_batch_distinct(b);
     slots = 0;
 
     if (!ngx_exiting && !ngx_http_bitrix1c_slots_marked(w->queue->slots)) {
@@ -158,22 +149,11 @@ ngx_http_bitrix1c_batch_accept(ngx_http_bitrix1c_worker_t *w)
                                              w->queue->concurrency);
     }
 
-    ngx_http_bitrix1c_batch_word(b, &w->lease);
-
     for (i = 0; i < n; i++) {
-        job = b->jobs[i];
-        job->slot = i < slots;
-
-        ngx_http_bitrix1c_batch_word(b, &job->id);
-        ngx_http_bitrix1c_batch_word(b, &job->key);
-        ngx_http_bitrix1c_batch_word(b, &job->lane);
-        ngx_http_bitrix1c_batch_word(b, job->once ? &ngx_http_bitrix1c_one
-                                                  : &ngx_http_bitrix1c_zero);
-        ngx_http_bitrix1c_batch_word(b, job->slot ? &ngx_http_bitrix1c_one
-                                                  : &ngx_http_bitrix1c_zero);
-        ngx_http_bitrix1c_batch_word(b, &job->since);
-        ngx_http_bitrix1c_batch_word(b, &job->record);
+        b->jobs[i]->slot = i < slots;
     }
+
+    ngx_http_bitrix1c_batch_accept_words(b);
 
     if (ngx_http_bitrix1c_batch_send(b, NGX_HTTP_BITRIX1C_SCRIPT_ACCEPT,
                                      3 + n, ngx_http_bitrix1c_batch_accepted)
@@ -197,6 +177,82 @@ ngx_http_bitrix1c_batch_accept(ngx_http_bitrix1c_worker_t *w)
     w->naccepts -= n;
 
     return NGX_OK;
+}
+
+
+/*
+ * The script reads before it writes, for all events at once, so it cannot see
+ * that two of them are about the same: the second one goes with the next call.
+ */
+static ngx_uint_t
+ngx_http_bitrix1c_batch_distinct(ngx_http_bitrix1c_batch_t *b)
+{
+    ngx_uint_t                i;
+    ngx_queue_t              *q, *list;
+    ngx_http_bitrix1c_job_t  *job, *other;
+
+    list = &b->worker->accepts;
+
+    for (q = ngx_queue_head(list);
+         q != ngx_queue_sentinel(list) && b->n < NGX_HTTP_BITRIX1C_BATCH;
+         q = ngx_queue_next(q))
+    {
+        job = ngx_queue_data(q, ngx_http_bitrix1c_job_t, link);
+
+        for (i = 0; i < b->n; i++) {
+            other = b->jobs[i];
+
+            if (ngx_memcmp(job->key.data, other->key.data,
+                           NGX_HTTP_BITRIX1C_HASH_LEN)
+                == 0
+                || ngx_memcmp(job->lane.data, other->lane.data,
+                              NGX_HTTP_BITRIX1C_HASH_LEN)
+                   == 0)
+            {
+                return b->n;
+            }
+        }
+
+        b->jobs[b->n++] = job;
+    }
+
+    return b->n;
+}
+
+
+static void
+ngx_http_bitrix1c_batch_accept_words(ngx_http_bitrix1c_batch_t *b)
+{
+    ngx_uint_t                i;
+    ngx_http_bitrix1c_job_t  *job;
+
+    for (i = 0; i < 3; i++) {
+        ngx_http_bitrix1c_batch_word(b, &b->worker->queue->keys[i]);
+    }
+
+    for (i = 0; i < b->n; i++) {
+        ngx_http_bitrix1c_batch_word(b, &b->jobs[i]->marker);
+    }
+
+    ngx_http_bitrix1c_batch_word(b, &b->worker->lease);
+
+    for (i = 0; i < b->n; i++) {
+        ngx_http_bitrix1c_batch_word(b, &b->jobs[i]->key_field);
+        ngx_http_bitrix1c_batch_word(b, &b->jobs[i]->lane_field);
+    }
+
+    for (i = 0; i < b->n; i++) {
+        job = b->jobs[i];
+
+        ngx_http_bitrix1c_batch_word(b, &job->id);
+        ngx_http_bitrix1c_batch_word(b, job->once ? &ngx_http_bitrix1c_one
+                                                  : &ngx_http_bitrix1c_zero);
+        ngx_http_bitrix1c_batch_word(b, job->slot ? &ngx_http_bitrix1c_one
+                                                  : &ngx_http_bitrix1c_zero);
+        ngx_http_bitrix1c_batch_word(b, &job->since);
+        ngx_http_bitrix1c_batch_word(b, &job->meta);
+        ngx_http_bitrix1c_batch_word(b, &job->record);
+    }
 }
 
 

@@ -15,9 +15,12 @@
 static void ngx_http_bitrix1c_job_id(u_char *id);
 static ngx_int_t ngx_http_bitrix1c_job_word(ngx_http_bitrix1c_job_t *job,
     ngx_str_t *word, const char *text);
-static ngx_int_t ngx_http_bitrix1c_job_marker(ngx_http_bitrix1c_job_t *job);
-static ngx_int_t ngx_http_bitrix1c_job_hash(ngx_http_bitrix1c_job_t *job,
-    ngx_str_t *hash, const char *kind, ngx_str_t **parts, ngx_uint_t n);
+static void ngx_http_bitrix1c_job_data(ngx_http_bitrix1c_job_t *job,
+    ngx_str_t *data);
+static ngx_int_t ngx_http_bitrix1c_job_words(ngx_http_bitrix1c_job_t *job,
+    u_char *key, u_char *lane);
+static void ngx_http_bitrix1c_job_hash(u_char *hash, const char *kind,
+    ngx_str_t **parts, ngx_uint_t n);
 static void ngx_http_bitrix1c_job_parsed_free(void *data);
 
 
@@ -70,7 +73,7 @@ ngx_http_bitrix1c_job_create(ngx_http_bitrix1c_queue_t *queue, ngx_log_t *log)
     }
 
     job = ngx_pcalloc(pool, sizeof(ngx_http_bitrix1c_job_t));
-    id = ngx_pnalloc(pool, NGX_HTTP_BITRIX1C_HASH_LEN);
+    id = ngx_pnalloc(pool, NGX_HTTP_BITRIX1C_HASH_LEN + 2);
 
     if (job == NULL || id == NULL) {
         ngx_destroy_pool(pool);
@@ -79,8 +82,13 @@ ngx_http_bitrix1c_job_create(ngx_http_bitrix1c_queue_t *queue, ngx_log_t *log)
 
     ngx_http_bitrix1c_job_id(id);
 
+    id[NGX_HTTP_BITRIX1C_HASH_LEN] = ':';
+    id[NGX_HTTP_BITRIX1C_HASH_LEN + 1] = 'm';
+
     job->id.data = id;
     job->id.len = NGX_HTTP_BITRIX1C_HASH_LEN;
+    job->id_field.data = id;
+    job->id_field.len = NGX_HTTP_BITRIX1C_HASH_LEN + 2;
 
     job->pool = pool;
     job->log = log;
@@ -264,6 +272,8 @@ ngx_int_t
 ngx_http_bitrix1c_job_identity(ngx_http_bitrix1c_job_t *job, ngx_str_t *key,
     ngx_str_t *lane)
 {
+    u_char                      key_hash[NGX_HTTP_BITRIX1C_HASH_LEN];
+    u_char                      lane_hash[NGX_HTTP_BITRIX1C_HASH_LEN];
     ngx_str_t                  *parts[5], *portal, ts, data;
     ngx_http_bitrix1c_event_t  *event;
 
@@ -276,66 +286,58 @@ ngx_http_bitrix1c_job_identity(ngx_http_bitrix1c_job_t *job, ngx_str_t *key,
 
     if (key->len) {
         parts[0] = key;
-
-        if (ngx_http_bitrix1c_job_hash(job, &job->key, "key", parts, 1)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
+        ngx_http_bitrix1c_job_hash(key_hash, "key", parts, 1);
 
     } else if (event->id.data) {
         parts[3] = &event->id;
-
-        if (ngx_http_bitrix1c_job_hash(job, &job->key, "entity", parts, 4)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
+        ngx_http_bitrix1c_job_hash(key_hash, "entity", parts, 4);
 
     } else {
 
         /* nothing names the entity, so the body itself has to */
 
-        data = event->tail;
-        data.data = ngx_strlcasestrn(data.data, data.data + data.len,
-                                     (u_char *) ",\"data\":", 8 - 1);
-        if (data.data) {
-            data.len -= data.data - event->tail.data;
-
-        } else {
-            data = event->tail;
-        }
-
         if (ngx_http_bitrix1c_job_number(job, event->ts, &ts) != NGX_OK) {
             return NGX_ERROR;
         }
 
+        ngx_http_bitrix1c_job_data(job, &data);
+
         parts[3] = &ts;
         parts[4] = &data;
-
-        if (ngx_http_bitrix1c_job_hash(job, &job->key, "body", parts, 5)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    if (ngx_http_bitrix1c_job_marker(job) != NGX_OK) {
-        return NGX_ERROR;
+        ngx_http_bitrix1c_job_hash(key_hash, "body", parts, 5);
     }
 
     parts[0] = portal;
 
     if (lane->len) {
         parts[1] = lane;
+        ngx_http_bitrix1c_job_hash(lane_hash, "own", parts, 2);
 
-        return ngx_http_bitrix1c_job_hash(job, &job->lane, "own", parts, 2);
+    } else {
+        parts[1] = &event->type;
+        parts[2] = event->id.data ? &event->id : &job->id;
+        ngx_http_bitrix1c_job_hash(lane_hash, "lane", parts, 3);
     }
 
-    parts[1] = &event->type;
-    parts[2] = event->id.data ? &event->id : &job->id;
+    return ngx_http_bitrix1c_job_words(job, key_hash, lane_hash);
+}
 
-    return ngx_http_bitrix1c_job_hash(job, &job->lane, "lane", parts, 3);
+
+/* from "data" on: the time of receipt, before it, differs in every repeat */
+static void
+ngx_http_bitrix1c_job_data(ngx_http_bitrix1c_job_t *job, ngx_str_t *data)
+{
+    u_char  *p, *last;
+
+    *data = job->event.tail;
+    last = data->data + data->len;
+
+    p = ngx_strlcasestrn(data->data, last, (u_char *) ",\"data\":", 8 - 1);
+
+    if (p) {
+        data->data = p;
+        data->len = last - p;
+    }
 }
 
 
@@ -345,48 +347,70 @@ ngx_http_bitrix1c_job_claimed(ngx_http_bitrix1c_job_t *job, ngx_str_t *epoch,
 {
     job->epoch.len = epoch->len;
     job->epoch.data = ngx_pstrdup(job->pool, epoch);
-    job->key.len = key->len;
-    job->key.data = ngx_pstrdup(job->pool, key);
-    job->lane.len = lane->len;
-    job->lane.data = ngx_pstrdup(job->pool, lane);
 
     if (job->epoch.data == NULL
-        || job->key.data == NULL
-        || job->lane.data == NULL)
+        || key->len != NGX_HTTP_BITRIX1C_HASH_LEN
+        || lane->len != NGX_HTTP_BITRIX1C_HASH_LEN)
     {
         return NGX_ERROR;
     }
 
-    return ngx_http_bitrix1c_job_marker(job);
+    return ngx_http_bitrix1c_job_words(job, key->data, lane->data);
 }
 
 
+/* what the scripts are called with, put together here rather than in Lua */
 static ngx_int_t
-ngx_http_bitrix1c_job_marker(ngx_http_bitrix1c_job_t *job)
+ngx_http_bitrix1c_job_words(ngx_http_bitrix1c_job_t *job, u_char *key,
+    u_char *lane)
 {
     u_char     *p;
     ngx_str_t  *prefix;
 
     prefix = &job->queue->prefix;
 
-    p = ngx_pnalloc(job->pool, prefix->len + job->key.len);
+    p = ngx_pnalloc(job->pool, prefix->len + sizeof("k:l:1  ") - 1
+                               + 5 * NGX_HTTP_BITRIX1C_HASH_LEN);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     job->marker.data = p;
-    job->marker.len = prefix->len + job->key.len;
-
     p = ngx_cpymem(p, prefix->data, prefix->len);
-    ngx_memcpy(p, job->key.data, job->key.len);
+    p = ngx_cpymem(p, key, NGX_HTTP_BITRIX1C_HASH_LEN);
+    job->marker.len = p - job->marker.data;
+
+    job->key_field.data = p;
+    *p++ = 'k';
+    *p++ = ':';
+    job->key.data = p;
+    p = ngx_cpymem(p, key, NGX_HTTP_BITRIX1C_HASH_LEN);
+    job->key.len = NGX_HTTP_BITRIX1C_HASH_LEN;
+    job->key_field.len = p - job->key_field.data;
+
+    job->lane_field.data = p;
+    *p++ = 'l';
+    *p++ = ':';
+    job->lane.data = p;
+    p = ngx_cpymem(p, lane, NGX_HTTP_BITRIX1C_HASH_LEN);
+    job->lane.len = NGX_HTTP_BITRIX1C_HASH_LEN;
+    job->lane_field.len = p - job->lane_field.data;
+
+    job->meta.data = p;
+    *p++ = job->once ? '1' : '0';
+    *p++ = ' ';
+    p = ngx_cpymem(p, key, NGX_HTTP_BITRIX1C_HASH_LEN);
+    *p++ = ' ';
+    p = ngx_cpymem(p, lane, NGX_HTTP_BITRIX1C_HASH_LEN);
+    job->meta.len = p - job->meta.data;
 
     return NGX_OK;
 }
 
 
-static ngx_int_t
-ngx_http_bitrix1c_job_hash(ngx_http_bitrix1c_job_t *job, ngx_str_t *hash,
-    const char *kind, ngx_str_t **parts, ngx_uint_t n)
+static void
+ngx_http_bitrix1c_job_hash(u_char *hash, const char *kind, ngx_str_t **parts,
+    ngx_uint_t n)
 {
     u_char      sha1[20], len[sizeof(uint32_t)];
     uint32_t    size;
@@ -409,15 +433,7 @@ ngx_http_bitrix1c_job_hash(ngx_http_bitrix1c_job_t *job, ngx_str_t *hash,
 
     ngx_sha1_final(sha1, &state);
 
-    hash->len = NGX_HTTP_BITRIX1C_HASH_LEN;
-    hash->data = ngx_pnalloc(job->pool, NGX_HTTP_BITRIX1C_HASH_LEN);
-    if (hash->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    (void) ngx_hex_dump(hash->data, sha1, NGX_HTTP_BITRIX1C_HASH_LEN / 2);
-
-    return NGX_OK;
+    (void) ngx_hex_dump(hash, sha1, NGX_HTTP_BITRIX1C_HASH_LEN / 2);
 }
 
 

@@ -152,7 +152,6 @@ ngx_http_bitrix1c_redis_eval(ngx_http_bitrix1c_redis_t *redis,
         return NGX_DECLINED;
     }
 
-    cmd->redis = redis;
     cmd->script = script;
     cmd->argv = argv;
     cmd->argc = argc;
@@ -331,9 +330,16 @@ ngx_http_bitrix1c_redis_reply(redisAsyncContext *ac, void *r, void *data)
 
     if (reply == NULL) {
 
-        /* the context ends, and what the handler sends now would be lost */
+        /*
+         * The context ends, and what the handler sends now would be lost.
+         * From 1.1 on, after an error, the cleanup hook has been called
+         * before, and the next attempt is already set.
+         */
 
-        redis->phase = NGX_HTTP_BITRIX1C_REDIS_CLOSING;
+        if (redis->phase == NGX_HTTP_BITRIX1C_REDIS_READY) {
+            redis->phase = NGX_HTTP_BITRIX1C_REDIS_CLOSING;
+        }
+
         ngx_http_bitrix1c_redis_finish(cmd, NULL);
         return;
     }
@@ -376,7 +382,9 @@ ngx_http_bitrix1c_redis_finish(ngx_http_bitrix1c_command_t *cmd,
 
     redis->bytes -= cmd->size;
 
-    if (--redis->pending == 0 && redis->timer.timer_set) {
+    if (--redis->pending == 0
+        && redis->phase == NGX_HTTP_BITRIX1C_REDIS_READY)
+    {
         ngx_del_timer(&redis->timer);
     }
 

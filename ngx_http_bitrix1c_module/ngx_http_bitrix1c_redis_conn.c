@@ -374,12 +374,14 @@ ngx_http_bitrix1c_redis_up(ngx_http_bitrix1c_redis_t *redis)
     /* from now on the timer stands for replies, which a worker waits for */
 
     redis->timer.cancelable = 0;
-    redis->log.action = "talking to Redis";
 
+    redis->log.action = NULL;
     level = redis->logged ? NGX_LOG_NOTICE : NGX_LOG_INFO;
+
     ngx_log_error(level, &redis->log, 0, "Redis is %s",
                   redis->logged ? "back" : "ready");
 
+    redis->log.action = "talking to Redis";
     redis->up = 1;
     redis->logged = 0;
     redis->logged_refused = 0;

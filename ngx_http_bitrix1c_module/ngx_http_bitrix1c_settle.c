@@ -109,7 +109,7 @@ ngx_http_bitrix1c_batch_ack(ngx_http_bitrix1c_worker_t *w)
     ngx_http_bitrix1c_job_t    *job;
     ngx_http_bitrix1c_batch_t  *b;
 
-    b = ngx_http_bitrix1c_batch_create(w, NGX_HTTP_BITRIX1C_BATCH, 5);
+    b = ngx_http_bitrix1c_batch_create(w, NGX_HTTP_BITRIX1C_BATCH, 6);
     if (b == NULL) {
         return NGX_DECLINED;
     }
@@ -131,10 +131,14 @@ ngx_http_bitrix1c_batch_ack(ngx_http_bitrix1c_worker_t *w)
     for (i = 0; i < n; i++) {
         job = b->jobs[i];
 
-        ngx_http_bitrix1c_batch_word(b, &job->id);
-        ngx_http_bitrix1c_batch_word(b, &job->epoch);
-        ngx_http_bitrix1c_batch_word(b, &job->key);
-        ngx_http_bitrix1c_batch_word(b, &job->lane);
+        ngx_http_bitrix1c_batch_word(b, &job->id_field);
+        ngx_http_bitrix1c_batch_word(b, &job->key_field);
+        ngx_http_bitrix1c_batch_word(b, &job->lane_field);
+    }
+
+    for (i = 0; i < n; i++) {
+        ngx_http_bitrix1c_batch_word(b, &b->jobs[i]->id);
+        ngx_http_bitrix1c_batch_word(b, &b->jobs[i]->epoch);
     }
 
     return ngx_http_bitrix1c_batch_settle_send(b,

@@ -108,9 +108,12 @@ ngx_http_bitrix1c_token_line(ngx_conf_t *cf, void *data, ngx_str_t *line,
 
     while (p < last && *p != ' ' && *p != '\t') {
 
-        /* an address in place of a domain would never match, silently */
+        /*
+         * An address in place of a domain, or the byte order mark that some
+         * editors put first, would never match, silently.
+         */
 
-        if (*p == '/') {
+        if (*p == '/' || *p == 0xef) {
             return NGX_DECLINED;
         }
 

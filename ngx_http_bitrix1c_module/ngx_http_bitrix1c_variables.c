@@ -200,7 +200,7 @@ ngx_http_bitrix1c_variable_data(ngx_http_request_t *r,
 
     char                      buf[64];
     u_char                   *p;
-    size_t                    len, prefix;
+    size_t                    i, len, prefix;
     const char               *text;
     bitrix_event_t           *ev;
     ngx_http_bitrix1c_ctx_t  *ctx;
@@ -235,7 +235,12 @@ ngx_http_bitrix1c_variable_data(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ngx_memcpy(p, text, len);
+    /* customers' text: a line break would end a header it is put into */
+
+    for (i = 0; i < len; i++) {
+        p[i] = ((u_char) text[i] < 0x20) ? ' ' : (u_char) text[i];
+    }
+
     ngx_http_bitrix1c_variable_set(v, p, len);
 
     return NGX_OK;

@@ -9,42 +9,26 @@
 --                      l:LANE -> id of the lane's head, "+" if others follow
 --       3 followers    ZSET of "LANE:number:id", all scores 0
 --       4...           one a event: done marker STRING "started id", PX window
--- ARGV  1 lease, ms
---       then 7 an event: id, key, lane, once (1 or 0), lease wanted (1 or 0),
---       ms before which a delivery may have missed the change, record
+-- ARGV  1 lease, ms; then 2 an event: its k: and l: field; then 6 an event: id,
+--       once (1 or 0), lease wanted (1 or 0), ms before which a delivery may
+--       have missed the change, "once key lane", record
 -- Returns for each event 1: accepted and leased with epoch 1; 0: accepted and
 --       waiting; or "c<id>": coalesced with that one; "d<id>": a duplicate of
 --       that one.
--- Safe to repeat: an id that is stored is answered 0, its first lease counts.
+-- No two events of a call may share an identity or a lane.  Safe to repeat: an
+-- id that is stored is answered 0, its first lease counts.
 
 local q, h, f = KEYS[1], KEYS[2], KEYS[3]
-local lease = tonumber(ARGV[1])
+local n = #KEYS - 3
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local n = #KEYS - 3
-local ask, reply = {}, {}
-local set, add, seen = {}, {}, {}
-
-for i = 1, n do
-    local a = i * 7 - 6
-    ask[i * 2 - 1] = 'k:' .. ARGV[a + 2]
-    ask[i * 2] = 'l:' .. ARGV[a + 3]
-end
-
-local live = redis.call('HMGET', h, unpack(ask))
+local created = string.format('%.0f', now)
+local ends = string.format('%.0f', now + ARGV[1])
+local leased_meta = '1 0 ' .. created .. ' ' .. created .. ' '
+local waiting_meta = '0 0 0 ' .. created .. ' '
+local live = redis.call('HMGET', h, unpack(ARGV, 2, 2 * n + 1))
 local done = redis.call('MGET', unpack(KEYS, 4))
-
--- fresh events, the rule, are written with one call for all of the batch
-local function flush()
-    if #set > 0 then
-        redis.call('HSET', h, unpack(set))
-        set = {}
-    end
-    if #add > 0 then
-        redis.call('ZADD', q, unpack(add))
-        add = {}
-    end
-end
+local reply, set, add = {}, {}, {}
 
 -- the newer body takes the waiting one's place; once an attempt was made, 1C
 -- may know the old id as done, so then the place goes to the new id
@@ -55,19 +39,19 @@ local function coalesce(old, meta, id, record, kf)
         return 'c' .. old
     end
     local head = redis.call('HGET', h, 'l:' .. lane) or old
-    local due = redis.call('ZSCORE', q, old) or now
+    local due = redis.call('ZSCORE', q, old) or created
     redis.call('ZREM', q, old)
     redis.call('HDEL', h, old, old .. ':m', old .. ':r')
     redis.call('ZADD', q, due, id)
     redis.call('HSET', h, id, record, id .. ':m', '0 0 0 ' .. rest,
                kf, id, 'l:' .. lane, id .. head:sub(#old + 1))
-    seen['l:' .. lane] = true
     return 'c' .. id
 end
 
 -- behind the others of its lane, where claim does not see it; a clock that was
 -- set back must not put it before them
-local function follow(id, lf, head, lane)
+local function follow(id, lf, head)
+    local lane = lf:sub(3)
     local number = t[1] * 1000000 + t[2]
     local last = redis.call('ZREVRANGEBYLEX', f, '(' .. lane .. ';',
                             '[' .. lane .. ':', 'LIMIT', 0, 1)[1]
@@ -80,21 +64,20 @@ local function follow(id, lf, head, lane)
     end
 end
 
-for i = 1, n do
-    local a = i * 7 - 6
-    local id, key, lane = ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]
-    local once, want, since = ARGV[a + 4], ARGV[a + 5], tonumber(ARGV[a + 6])
-    local record = ARGV[a + 7]
-    local kf, lf = ask[i * 2 - 1], ask[i * 2]
-    local other, head, last = live[i * 2 - 1], live[i * 2], done[i]
-
-    if seen[kf] or seen[lf] then
-        flush()
-        local again = redis.call('HMGET', h, kf, lf)
-        other, head = again[1], again[2]
+-- fresh events, the rule, are written with one call for all of them
+local function store(id, record, meta, kf, lf, head)
+    local s = #set
+    set[s + 1], set[s + 2], set[s + 3], set[s + 4] = id, record, id .. ':m', meta
+    set[s + 5], set[s + 6] = kf, id
+    if lf then
+        set[s + 7], set[s + 8] = lf, head
     end
-    seen[kf], seen[lf] = true, true
+end
 
+-- all but a fresh event: something of its identity or its lane is known
+local function known(i, a, kf, lf)
+    local id, once, record = ARGV[a], ARGV[a + 1], ARGV[a + 5]
+    local other, head = live[i * 2 - 1], live[i * 2]
     local meta = other and redis.call('HGET', h, other .. ':m')
 
     -- k: without a record is left by a broken write, it is as if not there
@@ -110,40 +93,58 @@ for i = 1, n do
     end
 
     local started, whose
-    if last then
-        started, whose = last:match('^(%d+) (.*)$')
+    if done[i] then
+        started, whose = done[i]:match('^(%d+) (.*)$')
     end
 
     if other == id or whose == id then
-        reply[i] = 0
-    elseif other and once == '1' then
-        reply[i] = 'd' .. other
-    elseif other and meta:match('^%d+ %d+ 0 ') then
-        reply[i] = coalesce(other, meta, id, record, kf)
-    elseif not other and started
-           and (once == '1' or tonumber(started) > since) then
-        reply[i] = 'd' .. whose
+        return 0
+    end
+    if other and once == '1' then
+        return 'd' .. other
+    end
+    if other and meta:match('^%d+ %d+ 0 ') then
+        return coalesce(other, meta, id, record, kf)
+    end
+    if not other and started
+       and (once == '1' or tonumber(started) > tonumber(ARGV[a + 3])) then
+        return 'd' .. whose
+    end
+
+    local leased = not head and ARGV[a + 2] == '1'
+    store(id, record, (leased and leased_meta or waiting_meta) .. ARGV[a + 4],
+          kf, not head and lf, id .. plus)
+    if head then
+        follow(id, lf, head)
     else
-        local leased = want == '1' and not head
-        local at = leased and now or 0
-        local s = #set
-        set[s + 1], set[s + 2], set[s + 3] = id, record, id .. ':m'
-        set[s + 4] = string.format('%d 0 %.0f %.0f %s %s %s', leased and 1 or 0,
-                                   at, now, once, key, lane)
-        set[s + 5], set[s + 6] = kf, id
-        if head then
-            flush()
-            follow(id, lf, head, lane)
-        else
-            set[s + 7], set[s + 8] = lf, id .. plus
-            s = #add
-            add[s + 1] = string.format('%.0f', leased and now + lease or now)
-            add[s + 2] = id
-        end
-        -- a re-run is a new event, yet the sender's change was merged into it
-        reply[i] = other and 'c' .. id or leased and 1 or 0
+        add[#add + 1] = leased and ends or created
+        add[#add + 1] = id
+    end
+
+    -- a re-run is a new event, yet the sender's change was merged into it
+    return other and 'c' .. id or leased and 1 or 0
+end
+
+for i = 1, n do
+    local a = 2 * n + 6 * i - 4
+    local kf, lf = ARGV[2 * i], ARGV[2 * i + 1]
+
+    if live[i * 2 - 1] or live[i * 2] or done[i] then
+        reply[i] = known(i, a, kf, lf)
+    else
+        local id, leased, s = ARGV[a], ARGV[a + 2] == '1', #add
+        store(id, ARGV[a + 5], (leased and leased_meta or waiting_meta)
+              .. ARGV[a + 4], kf, lf, id)
+        add[s + 1], add[s + 2] = leased and ends or created, id
+        reply[i] = leased and 1 or 0
     end
 end
 
-flush()
+if #set > 0 then
+    redis.call('HSET', h, unpack(set))
+end
+if #add > 0 then
+    redis.call('ZADD', q, unpack(add))
+end
+
 return reply

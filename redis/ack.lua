@@ -3,23 +3,16 @@
 --
 -- KEYS  1 queue ZSET, 2 HASH, 3 followers ZSET, 4... one an event: done marker
 --       (see accept.lua)
--- ARGV  1 window, ms; then 4 an event: id, epoch, key, lane
+-- ARGV  1 window, ms; then 3 an event: its id:m, k: and l: field; then 2 an
+--       event: id, epoch
 -- Returns for each event 1: done; 2: done, and the next one of its lane is due
 --       now; 0: the epoch is not this one, nothing was changed.
 
 local q, h, f = KEYS[1], KEYS[2], KEYS[3]
 local window = ARGV[1]
 local n = #KEYS - 3
-local ask, reply, gone, fields = {}, {}, {}, {}
-
-for i = 1, n do
-    local a = i * 4 - 3
-    ask[i * 3 - 2] = ARGV[a + 1] .. ':m'
-    ask[i * 3 - 1] = 'k:' .. ARGV[a + 3]
-    ask[i * 3] = 'l:' .. ARGV[a + 4]
-end
-
-local got = redis.call('HMGET', h, unpack(ask))
+local got = redis.call('HMGET', h, unpack(ARGV, 2, 3 * n + 1))
+local reply, gone, fields = {}, {}, {}
 
 local function next_of_lane(lane, lf)
     local t = redis.call('TIME')
@@ -37,31 +30,33 @@ local function next_of_lane(lane, lf)
 end
 
 for i = 1, n do
-    local a = i * 4 - 3
-    local id, epoch, lane = ARGV[a + 1], ARGV[a + 2], ARGV[a + 4]
+    local a = 3 * n + 2 * i
+    local id, lf = ARGV[a], ARGV[3 * i + 1]
     local meta, key, head = got[i * 3 - 2], got[i * 3 - 1], got[i * 3]
-    local have, at
+    local epoch, attempts, at
 
     if meta then
-        have, at = meta:match('^(%d+) %d+ (%d+) ')
+        epoch, attempts, at = meta:match('^(%d+) (%d+) (%d+) ')
     end
 
-    if have ~= epoch then
+    if epoch ~= ARGV[a + 1] then
         reply[i] = 0
     else
+        local s = #fields
         gone[#gone + 1] = id
-        fields[#fields + 1] = id
-        fields[#fields + 1] = id .. ':m'
-        fields[#fields + 1] = id .. ':r'
+        fields[s + 1], fields[s + 2] = id, ARGV[3 * i - 1]
         if key == id then
-            fields[#fields + 1] = 'k:' .. ARGV[a + 3]
+            fields[#fields + 1] = ARGV[3 * i]
+        end
+        if attempts ~= '0' then
+            fields[#fields + 1] = id .. ':r'
         end
         redis.call('SET', KEYS[i + 3], at .. ' ' .. id, 'PX', window)
         reply[i] = 1
         if head == id then
-            fields[#fields + 1] = 'l:' .. lane
+            fields[#fields + 1] = lf
         elseif head == id .. '+' then
-            reply[i] = next_of_lane(lane, 'l:' .. lane)
+            reply[i] = next_of_lane(lf:sub(3), lf)
         end
     end
 end

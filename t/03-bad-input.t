@@ -87,7 +87,7 @@ main::post("a=1\nb=2\nc=CONFIDENTIAL\nd=4")
 === TEST 7: 1,000 brackets deep
 --- request eval
 main::post('a' . '[b]' x 1000 . '=CONFIDENTIAL')
---- error: key too long (bitrix1c_limits key=) at 0
+--- error: too many brackets (bitrix1c_limits depth=) at 0
 
 
 === TEST 8: 1,000 brackets deep, long keys allowed

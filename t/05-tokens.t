@@ -231,15 +231,7 @@ my $root = $ENV{TEST_NGINX_SERVER_ROOT};
 open my $out, '>', "$root/html/tokens" or die "tokens: $!\n";
 print {$out} "* token-of-new\n";
 close $out or die "tokens: $!\n";
-open my $in, '<', "$root/logs/nginx.pid" or die "pid: $!\n";
-my $pid = readline $in;
-kill 'HUP', $pid or die "kill: $!\n";
-my $left = 50;
-while ($left--) {
-    open my $log, '<', "$root/logs/error.log" or die "log: $!\n";
-    last if grep { /worker process \d+ exited/ } readline $log;
-    select undef, undef, undef, 0.1;
-}
+Bitrix1C::Blocks::reload();
 --- location: bitrix1c_token_file $TEST_NGINX_SERVER_ROOT/html/tokens;
 --- request eval
 main::codes('token-of-old', 'token-of-new')

@@ -417,10 +417,10 @@ main::event('ONX', 1, 'ts=1', map { "data[L][$_]=$_" } 0 .. 49_999)
 
 
 === TEST 30: skew: the time of an event that is too far off
---- location: bitrix1c_skew 5m;
+--- location: bitrix1c_skew 10m;
 --- request eval
 my $now = time;
-[map { main::event('ONX', $_, "ts=" . ($now + $_)) } 0, -250, 250, -350, 350]
+[map { main::event('ONX', $_, "ts=" . ($now + $_)) } 0, -300, 300, -900, 900]
 --- error_code eval
 [200, 200, 200, 403, 403]
 --- response_body_like eval

@@ -8,14 +8,48 @@
 use strict;
 use warnings;
 
+use Digest::SHA qw(hmac_sha256_base64);
 use FindBin;
+use JSON::PP;
 use lib "$FindBin::Bin/lib";
 
 use Bitrix1C::Blocks;
 use Test::Nginx::Socket;
 
+our @keys = map { $_ x 24 } 'a', 'b';
+
+push @Test::Nginx::Socket::CustomSections, 'signed_by';
+add_response_body_check(\&check_signatures);
+
 plan 'no_plan';
 run_tests();
+
+
+# "v1,base64" of HMAC-SHA256 over id.timestamp.body, one for each key in use
+# (github.com/standard-webhooks/standard-webhooks)
+
+sub check_signatures {
+    my ($block, $body) = @_;
+
+    return if !defined $block->signed_by || $body !~ /\A\[/;
+
+    my $name = $block->name;
+    my $requests = JSON::PP->new->utf8->decode($body);
+
+    for my $request (@{$requests}) {
+        my $h = $request->{headers};
+        my $text = join '.', @{$h}{qw(webhook-id webhook-timestamp)},
+                             $request->{body};
+
+        utf8::encode($text);
+        is($h->{'webhook-signature'},
+           join(' ', map { 'v1,' . hmac_sha256_base64($text, $_) . '=' }
+                     @keys[split ' ', $block->signed_by]),
+           "$name - signature of attempt $h->{'x-bitrix1c-attempt'}");
+    }
+
+    return;
+}
 
 
 # one event answered by 1C in each of these ways
@@ -136,10 +170,7 @@ proxy_read_timeout 200ms;
 --- request eval
 main::event('ONSALEORDERNEW', 1, 'ts=1')
 --- onec eval expect
-"ONSALEORDERNEW 1 SALEORDER 1 {\"FIELDS\":{\"ID\":\"1\"}}\n"
---- redis
-ZCARD {b1c:orders}:q = 0
-ZCARD {b1c:orders}:d = 0
+"ONSALEORDERNEW 1 SALEORDER 1 {\"FIELDS\":{\"ID\":\"1\"}}\n" x 2
 
 
 === TEST 9: 1C is not there, then it is
@@ -268,7 +299,7 @@ X-Bitrix1c-Attempt: 9
 [200, 200]
 --- response_body_like eval
 ['"accepted"', qr/\A(?!.*(?:CONFIDENTIAL|user-agent|cookie|forwarded|gzip
-                            |authorization|00000000)).*"attempt":"1"/x]
+                            |authorization|0{32})).*-attempt":"1"/x]
 --- response_body_unlike eval
 [qr/never/, qr/CONFIDENTIAL/]
 
@@ -370,7 +401,7 @@ ONSALEORDERNEW 1 SALEORDER 3 {"FIELDS":{"ID":"3"}}
 location ~ ^/hook/(?<who>\w+)$ {
     bitrix1c_webhook  orders;
     bitrix1c_token    $TEST_NGINX_TOKEN;
-    proxy_pass        http://127.0.0.1:$TEST_NGINX_ONEC_PORT/CompanyName/hs/exchange/;
+    proxy_pass        http://127.0.0.1:$TEST_NGINX_ONEC_PORT/CompanyName/hs/exchange/$who;
     proxy_set_header  X-Who $who;
 }
 location /pre/ {
@@ -416,7 +447,22 @@ main::event('ONSALEORDERNEW', 1, 'ts=1')
 ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 
 
-=== TEST 25: at the debug level nothing of a token is in error.log
+=== TEST 25: before Redis was reached events wait for it, and all repeats
+--- at_once
+--- request eval
+[main::event('ONSALEORDERNEW', 1, 'ts=1'),
+ main::event('ONSALEORDERNEW', 1, 'ts=1'),
+ main::event('ONSALEORDERNEW', 2, 'ts=1')]
+--- error_code eval
+[200, 200, 200]
+--- response_body_like eval
+['"accepted"', '"duplicate"', '"accepted"']
+--- onec expect
+ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
+ONSALEORDERNEW 1 SALEORDER 2 {"FIELDS":{"ID":"2"}}
+
+
+=== TEST 26: at the debug level nothing of a token is in error.log
 --- log_level: debug
 --- request eval
 [main::event('ONSALEORDERNEW', 1, 'ts=1'),
@@ -427,3 +473,43 @@ ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 CONFIDENTIAL1
 --- onec expect
 ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
+
+
+=== TEST 27: signed, and each attempt anew
+--- user_files eval
+[['secret', "# the key of our 1C\nwhsec_" . 'YWFh' x 8 . "\n"]]
+--- location: bitrix1c_sign $TEST_NGINX_SERVER_ROOT/html/secret;
+--- rules: {"mode":"500","times":1}
+--- queue: retry 1200ms;
+--- request eval
+[main::event('ONUSERADD', 1, 'ts=1', 'data[NAME]=%D0%90'),
+ "GET /onec/received?wait=2&answered=1"]
+--- error_code eval
+[200, 200]
+--- signed_by: 0
+--- onec eval expect
+"ONUSERADD 1 USER 1 {\"FIELDS\":{\"ID\":\"1\"},\"NAME\":\"\xD0\x90\"}\n" x 2
+
+
+=== TEST 28: signed by two keys while they are being changed
+--- user_files eval
+[['secret', 'whsec_' . 'YWFh' x 8 . "\n" . 'whsec_' . 'YmJi' x 8 . "\n"]]
+--- location: bitrix1c_sign $TEST_NGINX_SERVER_ROOT/html/secret;
+--- request eval
+[main::event('ONUSERADD', 1, 'ts=1'),
+ "GET /onec/received?wait=1&answered=1"]
+--- error_code eval
+[200, 200]
+--- signed_by: 0 1
+--- no_error_log
+YWFh
+
+
+=== TEST 29: not signed unless told
+--- request eval
+[main::event('ONUSERADD', 1, 'ts=1'),
+ "GET /onec/received?wait=1&answered=1"]
+--- error_code eval
+[200, 200]
+--- response_body_like eval
+['"accepted"', '\A(?!.*webhook-signature)']

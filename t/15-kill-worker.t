@@ -34,6 +34,9 @@ my $gw = Bitrix1C::Gateway->new(
     onec_args => ['--keep', 3 * $events],
 )->start;
 
+# slow enough for some deliveries to be in flight at any moment
+$gw->onec_mode({ delay => 0.003 });
+
 my $load = start_load(port => $gw->{port}, path => '/bitrix/orders',
                       connections => 16, retry => 1, rate => $events / $seconds,
                       next => $gw->events(1, $events));

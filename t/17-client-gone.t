@@ -71,15 +71,20 @@ sub send_and_leave {
     my $sock = $version eq 'HTTP/2' ? h2_connect($gw->{h2_port})
                                     : connect_to($gw->{port});
 
+    # nginx reads the request and the bad news in one go, or one by one
+    my @at_once = $how =~ /at once/ ? $gw->workers : ();
+    kill 'STOP', @at_once;
+
     syswrite $sock, $text;
+    sleep 0.05 if !@at_once;
 
-    # sent in time: nginx has the whole request before the bad news
-    sleep 0.05 if $how ne 'close';
-
-    syswrite $sock, h2_frame(3, 0, 1, pack 'N', 8) if $how eq 'cancel';
+    syswrite $sock, h2_frame(3, 0, 1, pack 'N', 8) if $how =~ /cancel/;
     setsockopt $sock, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0
         if $how eq 'reset';
     close $sock;
+
+    sleep 0.01 if @at_once;
+    kill 'CONT', @at_once;
 
     return;
 }
@@ -94,8 +99,9 @@ sub text_of {
 }
 
 
-my %ways = ('HTTP/1.1' => [qw(close reset)],
-            'HTTP/2' => [qw(close reset cancel)]);
+my %ways = ('HTTP/1.1' => ['close', 'close at once', 'reset'],
+            'HTTP/2' => ['close', 'close at once', 'reset', 'cancel',
+                         'cancel at once']);
 
 
 sub leave_in_all_ways {

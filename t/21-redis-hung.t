@@ -57,7 +57,7 @@ is $result->{results}{unavailable} // 0, $statuses{503},
 is $result->{errors}, 0, 'every sender got an answer';
 note sprintf '%d events answered 200, %d 503; slowest answer %.2f s',
     @statuses{200, 503}, percentile(100, @{ $result->{times} });
-cmp_ok percentile(100, @{ $result->{times} }), '<', 2.5, 'all in time';
+cmp_ok percentile(100, @{ $result->{times} }), '<', 1.7, 'all in time';
 
 ok wait_until(8, sub { $gw->post(id => 900_001)->{status} == 200 }),
     'it works again';

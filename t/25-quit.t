@@ -77,12 +77,28 @@ is $gw->stop_nginx('TERM', 10), 0, 'SIGTERM: nginx leaves with code 0';
 cmp_ok time - $start, '<', 3, 'at once';
 is((meta($held))[1], 0, 'the delivery has not counted as a failure');
 
+# SIGQUIT, and Redis dies before the delivery ends: nobody to tell the verdict
+
+$gw->onec_mode({ delay => 1 });
+$gw->start_nginx;
+my $untold = $gw->post(id => 5)->{id};
+$gw->onec_received(2);
+$gw->stop_redis('KILL');
+my $alone = time;
+is $gw->stop_nginx('QUIT', 20), 0, 'SIGQUIT without Redis: code 0';
+note sprintf 'after %.2f s', time - $alone;
+cmp_ok time - $alone, '<', 8, 'nginx does not wait for Redis for ever';
+is $gw->onec_stats->{answers}{200}, 1, 'the delivery came to its end';
+
+# both leases end
+
+$gw->start_redis;
 $gw->onec_mode();
 $gw->start_nginx;
-@r = $gw->onec_received(2, LEASE + 5, 1);
-is scalar(@r), 2, 'after a start it is delivered again';
-is $r[1]{id}, $held, 'under its id';
-cmp_ok time - $start, '<', LEASE + 4, 'when its lease has ended';
+@r = $gw->onec_received(4, LEASE + 5, 1);
+is_deeply [sort map { $_->{id} } @r[2, 3]], [sort $held, $untold],
+    'after a start both are delivered again, under their ids';
+cmp_ok $r[2]{time} - $start, '<', LEASE + 4, 'when their leases have ended';
 ok $gw->drained(3), 'nothing is left';
 
 $gw->finish;

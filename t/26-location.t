@@ -19,7 +19,7 @@ use Bitrix1C::Http qw(http_request);
 my $gw = Bitrix1C::Gateway->new(
     http  => 'limit_req_zone $binary_remote_addr zone=one:1m rate=1r/m;'
              . ' limit_conn_zone $binary_remote_addr zone=two:1m;'
-             . ' map $remote_addr $who { default a; ~^127 b; }'
+             . ' map $remote_addr $who { default a; 127.0.0.1 b; }'
              . ' geo $far { default 1; 127.0.0.0/8 0; }'
              . ' split_clients $remote_addr $half { 50% a; * b; }'
              . ' log_format full "$remote_addr $binary_remote_addr'

@@ -4,11 +4,10 @@
 #
 # usage: nginx-source.sh directory
 #
-# Puts nginx's sources, as Debian has them before its patches, of the version
-# that nginx-dev is for, into directory/nginx-VERSION and prints that name.
-# A sources list of its own is used, because deb-src is rarely configured, and
-# bookworm alone, because older files vanish from the security archive while
-# the upstream tarball is the same in both.
+# Puts nginx's sources of the version that nginx-dev is for, with Debian's
+# patches, into directory/nginx-VERSION and prints that name.  A sources list of
+# its own is used, because deb-src is rarely configured, and the release alone,
+# because older files vanish from the security archive.
 
 set -eu
 
@@ -43,7 +42,6 @@ END
 # apt would drop root's rights for the download and could not write here
 
 (
-    set -e
     cd "$apt"
 
     set -- -q -o Dir::Etc::sourcelist=/dev/null \
@@ -51,14 +49,10 @@ END
         -o Dir::State::lists="$PWD/lists" -o Dir::Cache="$PWD" \
         -o APT::Sandbox::User=
 
-    apt-get "$@" update
-    apt-get "$@" source --download-only --tar-only nginx
+    apt-get "$@" update \
+        && apt-get "$@" source nginx
 ) > "$apt/log" 2>&1 || { cat "$apt/log" >&2; exit 1; }
 
-rm -rf "$tree.new"
-mkdir "$tree.new"
-tar -xzf "$apt/nginx_$version.orig.tar.gz" -C "$tree.new" --strip-components=1
-mv "$tree.new" "$tree"
-
+mv "$apt/nginx-$version" "$tree"
 rm -rf "$apt"
 echo "$tree"

@@ -55,14 +55,20 @@ __lsan_default_options(void)
 const char *
 __lsan_default_suppressions(void)
 {
-    return "leak:ngx_event_process_init\n";
+    return "leak:ngx_event_process_init\n"
+           "leak:ngx_regex_malloc\n";
 }
 
 
-/* "nginx -t" and "nginx -s" leave the whole configuration to it */
+/*
+ * "nginx -t", "nginx -s" and a start that fails leave the whole configuration
+ * to it.
+ */
 
 int
 __lsan_is_turned_off(void)
 {
-    return ngx_test_config || ngx_process == NGX_PROCESS_SIGNALLER;
+    return ngx_test_config
+           || ngx_process == NGX_PROCESS_SIGNALLER
+           || ngx_process == NGX_PROCESS_SINGLE;
 }

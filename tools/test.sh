@@ -4,9 +4,9 @@
 #
 # usage: test.sh test ...
 #
-# Runs the tests by "prove": those of t/ one after the other, because each has
-# servers of its own and times to keep, the fuzzers beside them.  The real
-# Test::Nginx is used if perl finds it.
+# Runs the tests by "prove".  Those of t/ go in two lanes, each one after the
+# other: most of their time is waiting, but they have times to keep, which more
+# of them at once would spoil.  The real Test::Nginx is used if perl finds it.
 #
 # environment: BUILD, NGINX_BINARY, MODULE as set by the Makefile; whatever
 # the tests themselves know is passed through
@@ -39,7 +39,7 @@ fi
 status=0
 
 # shellcheck disable=SC2086
-prove --timer -j 8 --rules 'seq={t,build/*/unit}/**' --rules 'par=**' \
+prove --timer -j 8 --rules 'seq=t/0*' --rules 'seq=t/*' --rules 'par=**' \
     $compat -It/lib "$@" || status=$?
 
 if [ -n "$reports" ]; then

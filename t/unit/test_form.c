@@ -277,7 +277,8 @@ test_limits(void)
     test_limit("a", "[]", 9, "=", deep, "9 empty brackets");
     test_limit("a", "%5B%5D", 9, "=", deep, "9 encoded brackets");
     test_limit("a", "[]", 100, "=", deep, "100 brackets");
-    test_limit("a", "[]", 1000, "=", wide, "1000 brackets");
+    test_limit("a", "[b]", 1000, "=", deep, "1000 brackets");
+    test_limit("a", "[b]", 300000, "=", deep, "1 MB of brackets");
 
     test_limit("", "x", 256, "=", NULL, "a key of 256 bytes");
     test_limit("", "x", 257, "=", wide, "a key of 257 bytes");

@@ -370,7 +370,8 @@ sub finish {
     Test::More::is(join(', ', $self->leaks), '', 'the token stands nowhere');
 
     if (!$builder->is_passing) {
-        my @lines = split /\n/, $self->slurp('error.log');
+        my @lines = grep { !/\[notice\]|closed keepalive connection/ }
+                    split /\n/, $self->slurp('error.log');
         splice @lines, 0, -30 if @lines > 30;
         Test::More::diag(join "\n", "$self->{dir}: last of error.log:", @lines);
     }

@@ -192,10 +192,6 @@ sub check_sections {
                && $value =~ / at \(eval \d+\) line \d+/;
     }
 
-    die "$name: neither request nor must_die\n"
-        if !grep { defined $block->$_ }
-                 qw(request raw_request pipelined_requests must_die);
-
     return;
 }
 
@@ -204,6 +200,9 @@ sub run_block {
     my ($block, $name) = @_;
 
     defined $block->config or die "$name: no config\n";
+    die "$name: neither request nor must_die\n"
+        if !grep { defined $block->$_ }
+                 qw(request raw_request pipelined_requests must_die);
     stop_nginx();
 
     Test::Nginx::Compat::Server::make_root();
@@ -508,7 +507,7 @@ sub check_log {
     my $no_section = "no_$section";
 
     for my $pattern (patterns($block->$section)) {
-        $lines //= Test::Nginx::Compat::Server::new_lines("$log.log");
+        $lines //= Test::Nginx::Compat::Server::all_lines("$log.log");
         my @found = grep { ref $pattern ? /$pattern/ : /\Q$pattern\E/ }
                          @{$lines};
 
@@ -518,7 +517,7 @@ sub check_log {
     }
 
     for my $pattern (patterns($block->$no_section)) {
-        $lines //= Test::Nginx::Compat::Server::new_lines("$log.log");
+        $lines //= Test::Nginx::Compat::Server::all_lines("$log.log");
         my @found = grep { ref $pattern ? /$pattern/ : /\Q$pattern\E/ }
                          @{$lines};
 
@@ -548,7 +547,8 @@ sub stop_nginx {
     Test::More::fail("$prev_name - $problem") if $problem && $prev_name;
 
     if ($prev_block) {
-        my $lines = Test::Nginx::Compat::Server::new_lines('error.log');
+        my $lines = Test::Nginx::Compat::Server::new_lines('error.log',
+                                                           at_once => 1);
         check_log($prev_block, $prev_name, 'error', 'shutdown_', $lines);
         undef $prev_block;
     }

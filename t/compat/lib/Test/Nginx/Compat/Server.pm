@@ -288,13 +288,21 @@ sub slurp {
 }
 
 
-# Lines that came since the last call of the same log.  The pause is for what
+sub all_lines {
+    my ($log) = @_;
+
+    $log_pos{$log} = 0;
+    return new_lines($log);
+}
+
+
+# Lines that came since the last call for the same log.  The pause is for what
 # nginx writes after it has closed the connection.
 
 sub new_lines {
-    my ($log) = @_;
+    my ($log, %opt) = @_;
 
-    sleep $Conf{sleep} * 3;
+    sleep $Conf{sleep} * 3 if !$opt{at_once};
 
     open my $in, '<:raw', path('logs', $log) or return [];
     seek $in, $log_pos{$log} // 0, SEEK_SET;

@@ -1,0 +1,96 @@
+#!/usr/bin/perl
+
+# Copyright (C) the ngx_http_bitrix1c_module authors
+
+# Several queues in one nginx, two of them in one Redis: each has its own
+# events, slots and schedule, and one without Redis does not stop the others.
+
+use strict;
+use warnings;
+
+use FindBin ();
+use Test::More;
+use Time::HiRes qw(time);
+
+use lib "$FindBin::Bin/lib";
+
+use Bitrix1C::Gateway qw(wait_until TOKEN);
+use Bitrix1C::Http qw(http_request);
+
+my $gw = Bitrix1C::Gateway->new(
+    workers => 2,
+    queue   => 'concurrency 1; retry 1s;',
+);
+my $dir = $gw->{dir};
+
+$gw->{http} = "bitrix1c_queue crm { redis unix:$gw->{socket} timeout=1s;"
+              . ' concurrency 2; retry 300ms; }'
+              . " bitrix1c_queue lost { redis unix:$dir/nowhere.sock"
+              . ' timeout=1s; }';
+$gw->{server} = join '', map {
+    "location = /bitrix/$_ { bitrix1c_webhook $_; bitrix1c_token "
+    . TOKEN . '; proxy_pass http://onec/CompanyName/hs/exchange/' . "$_;"
+    . ' proxy_http_version 1.1; proxy_set_header Connection ""; }'
+} qw(crm lost);
+$gw->start;
+
+
+sub post_to {
+    my ($where, %opt) = @_;
+    my $answer = http_request(port => $gw->{port}, path => "/bitrix/$where",
+                              body => $gw->event_body(%opt));
+    my ($result) = ($answer->{body} // '') =~ /"result":"(\w+)"/;
+    return "$answer->{status} " . ($result // $answer->{error} // '');
+}
+
+
+sub depth_of {
+    my ($queue) = @_;
+    return $gw->redis('ZCARD', "{b1c:$queue}:q");
+}
+
+
+# the same order in two queues is two events
+
+is post_to(orders => id => 1), '200 accepted', 'an order in one queue';
+is post_to(crm => id => 1), '200 accepted', 'the same one in another';
+is post_to(orders => id => 1), '200 duplicate', 'a repeat in the first';
+is post_to(crm => id => 1), '200 duplicate', 'a repeat in the other';
+my @r = $gw->onec_received(2, 5, 1);
+is join(' ', sort map { $_->{path} } @r), '/CompanyName/hs/exchange/'
+    . ' /CompanyName/hs/exchange/crm', 'each goes its own way';
+
+# a full queue does not hold up the other
+
+$gw->onec_ask('reset');
+$gw->onec_mode({ delay => 1, match => '"id":"1\d"' });
+post_to(orders => id => $_) for 10, 11;
+$gw->onec_received(1);
+my $start = time;
+post_to(crm => id => 20);
+@r = $gw->onec_received(2, 5);
+is $r[1]{json}{entity}{id}, 20, 'the other queue has slots of its own';
+cmp_ok $r[1]{time} - $start, '<', 0.3, 'and does not wait';
+is depth_of('orders'), 2, 'the first is busy';
+ok wait_until(5, sub { !depth_of('orders') && !depth_of('crm') }), 'all done';
+
+# schedules and dead letters
+
+$gw->onec_ask('reset');
+$gw->onec_mode({ mode => '500', match => '"id":"3\d"' });
+post_to(crm => id => 30);
+ok wait_until(3, sub { $gw->redis('ZCARD', '{b1c:crm}:d') == 1 }),
+    'a dead letter of its own';
+is $gw->redis('ZCARD', '{b1c:orders}:d'), 0, 'not of the other queue';
+is $gw->onec_stats->{received}, 2, 'by its own schedule';
+
+# no Redis for one of them
+
+$gw->onec_ask('reset');
+is post_to(lost => id => 40), '503 unavailable', 'a queue without Redis';
+is post_to(orders => id => 40), '200 accepted', 'the others work';
+is post_to(crm => id => 40), '200 accepted', 'all of them';
+is scalar($gw->onec_received(2, 5)), 2, 'and deliver';
+
+$gw->finish;
+done_testing;
