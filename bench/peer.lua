@@ -220,7 +220,8 @@ local function deliver(job)
 
     if status and status >= 200 and status < 300 then
         return eval("ack", 4, QUEUE, RECORDS, LANES, PREFIX .. "k:" .. job.key,
-                    WINDOW, job.id, job.epoch, job.key, job.lane)
+                    WINDOW, job.id .. ":m", "k:" .. job.key,
+                    "l:" .. job.lane, job.id, job.epoch)
     end
 
     if not status then
@@ -381,8 +382,9 @@ function _M.webhook()
     end
 
     local got = eval("accept", 4, QUEUE, RECORDS, LANES,
-                     PREFIX .. "k:" .. job.key, LEASE, job.id, job.key,
-                     job.lane, 1, free and 1 or 0, 0, job.record)
+                     PREFIX .. "k:" .. job.key, LEASE, "k:" .. job.key,
+                     "l:" .. job.lane, job.id, 1, free and 1 or 0, 0,
+                     "1 " .. job.key .. " " .. job.lane, job.record)
     local result = got and got[1]
 
     if result == 1 then

@@ -87,8 +87,8 @@ typedef struct {
 
 
 typedef struct {
-    ngx_array_t                      queues;     /* ngx_http_bitrix1c_queue_t* */
-    ngx_array_t                      routes;     /* ngx_http_bitrix1c_route_t* */
+    ngx_array_t                      queues;     /* of ..._queue_t * */
+    ngx_array_t                      routes;     /* of ..._route_t * */
 } ngx_http_bitrix1c_main_conf_t;
 
 

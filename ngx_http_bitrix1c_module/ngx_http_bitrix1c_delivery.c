@@ -247,13 +247,20 @@ ngx_http_bitrix1c_delivery_request(ngx_http_bitrix1c_job_t *job,
     r->http_version = NGX_HTTP_VERSION_11;
     r->uri = job->uri;
     r->unparsed_uri = job->uri;
-    r->request_line = job->uri;
     r->valid_location = 1;
     r->expect_tested = 1;
     r->internal = 1;
 
     /* the subrequest is what log_subrequest logs */
     r->logged = 1;
+
+    r->request_line.len = sizeof("POST  HTTP/1.1") - 1 + job->uri.len;
+    r->request_line.data = ngx_pnalloc(r->pool, r->request_line.len);
+    if (r->request_line.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_sprintf(r->request_line.data, "POST %V HTTP/1.1", &job->uri);
 
     r->http_state = NGX_HTTP_PROCESS_REQUEST_STATE;
     r->read_event_handler = ngx_http_request_empty_handler;

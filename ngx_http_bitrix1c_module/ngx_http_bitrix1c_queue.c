@@ -112,9 +112,9 @@ ngx_http_bitrix1c_queue_stop(ngx_http_bitrix1c_queue_t *queue)
 
     w->stopped = 1;
 
-    if (w->redis) {
-        ngx_http_bitrix1c_redis_destroy(w->redis);
-    }
+    ngx_http_bitrix1c_redis_destroy(w->redis);
+
+    ngx_free(w);
 }
 
 

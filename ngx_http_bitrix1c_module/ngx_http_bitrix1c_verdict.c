@@ -38,7 +38,7 @@ ngx_http_bitrix1c_verdict(ngx_http_bitrix1c_job_t *job)
     answer.data = o->answer;
     answer.len = o->len;
 
-    /* 1C's authors may put a BOM before any text (УстановитьТелоИзСтроки) */
+    /* 1C puts a BOM before any text unless its author forbids it */
 
     if (answer.len >= 3 && ngx_memcmp(answer.data, "\xef\xbb\xbf", 3) == 0) {
         answer.data += 3;
@@ -151,7 +151,7 @@ ngx_http_bitrix1c_verdict_retry(ngx_http_bitrix1c_job_t *job,
 }
 
 
-/* the schedule with a jitter of 20 %, so that an outage does not end in a rush */
+/* with a jitter of 20 %, so that an outage does not end in a rush */
 static ngx_msec_t
 ngx_http_bitrix1c_verdict_delay(ngx_http_bitrix1c_job_t *job)
 {

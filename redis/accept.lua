@@ -67,7 +67,8 @@ end
 -- fresh events, the rule, are written with one call for all of them
 local function store(id, record, meta, kf, lf, head)
     local s = #set
-    set[s + 1], set[s + 2], set[s + 3], set[s + 4] = id, record, id .. ':m', meta
+    set[s + 1], set[s + 2] = id, record
+    set[s + 3], set[s + 4] = id .. ':m', meta
     set[s + 5], set[s + 6] = kf, id
     if lf then
         set[s + 7], set[s + 8] = lf, head

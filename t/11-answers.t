@@ -14,7 +14,7 @@ use Test::More;
 
 use lib "$FindBin::Bin/lib";
 
-use Bitrix1C::Gateway qw(wait_until);
+use Bitrix1C::Gateway ();
 
 my $gw = Bitrix1C::Gateway->new(
     queue    => 'concurrency 64; retry 300ms 300ms;',

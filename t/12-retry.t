@@ -9,7 +9,6 @@ use strict;
 use warnings;
 
 use FindBin ();
-use List::Util qw(max min);
 use Test::More;
 
 use lib "$FindBin::Bin/lib";

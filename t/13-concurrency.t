@@ -9,12 +9,12 @@ use strict;
 use warnings;
 
 use FindBin ();
-use List::Util qw(max sum);
+use List::Util qw(max);
 use Test::More;
 
 use lib "$FindBin::Bin/lib";
 
-use Bitrix1C::Gateway qw(wait_until);
+use Bitrix1C::Gateway ();
 use Bitrix1C::Http qw(start_load finish_load percentile);
 
 use constant { SLOTS => 4, EVENTS => 120, DELAY => 0.1 };

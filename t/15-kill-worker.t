@@ -17,7 +17,7 @@ use Time::HiRes qw(sleep);
 
 use lib "$FindBin::Bin/lib";
 
-use Bitrix1C::Gateway qw(seed wait_until);
+use Bitrix1C::Gateway qw(seed);
 use Bitrix1C::Http qw(start_load finish_load percentile);
 
 use constant SLOTS => 8;

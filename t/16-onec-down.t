@@ -17,7 +17,7 @@ use Time::HiRes qw(sleep time);
 
 use lib "$FindBin::Bin/lib";
 
-use Bitrix1C::Gateway qw(wait_until);
+use Bitrix1C::Gateway ();
 use Bitrix1C::Http qw(start_load finish_load percentile);
 
 use constant { RATE => 200, SLOTS => 8 };

@@ -42,7 +42,7 @@ sub h2_text {
     my $block = '';
 
     while (my ($name, $value) = splice @fields, 0, 2) {
-        $block .= "\0" . chr(length $name) . $name . chr(length $value) . $value;
+        $block .= "\0" . pack 'C/a* C/a*', $name, $value;
     }
 
     return h2_frame(1, 4, 1, $block) . h2_frame(0, 1, 1, $body);

@@ -14,8 +14,8 @@ use Time::HiRes qw(sleep time);
 
 use lib "$FindBin::Bin/lib";
 
-use Bitrix1C::Gateway qw(wait_until);
-use Bitrix1C::Http qw(start_load finish_load percentile);
+use Bitrix1C::Gateway ();
+use Bitrix1C::Http qw(start_load finish_load);
 
 use constant { RELOADS => 3, SECONDS => 6, SLOTS => 8, RATE => 300 };
 

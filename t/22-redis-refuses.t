@@ -11,7 +11,6 @@ use warnings;
 
 use FindBin ();
 use Test::More;
-use Time::HiRes qw(sleep);
 
 use lib "$FindBin::Bin/lib";
 

@@ -15,7 +15,7 @@ use Time::HiRes qw(sleep time);
 
 use lib "$FindBin::Bin/lib";
 
-use Bitrix1C::Gateway qw(wait_until);
+use Bitrix1C::Gateway ();
 
 my $gw = Bitrix1C::Gateway->new(
     workers => 2,

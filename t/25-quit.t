@@ -10,11 +10,11 @@ use warnings;
 
 use FindBin ();
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(time);
 
 use lib "$FindBin::Bin/lib";
 
-use Bitrix1C::Gateway qw(wait_until);
+use Bitrix1C::Gateway ();
 
 use constant LEASE => 15;
 

@@ -13,8 +13,7 @@ use Test::More;
 
 use lib "$FindBin::Bin/lib";
 
-use Bitrix1C::Gateway qw(wait_until);
-use Bitrix1C::Http qw(http_request);
+use Bitrix1C::Gateway ();
 
 my $gw = Bitrix1C::Gateway->new(
     http  => 'limit_req_zone $binary_remote_addr zone=one:1m rate=1r/m;'
@@ -113,8 +112,9 @@ location('logs and variables', location => "access_log $gw->{dir}/full.log"
     . ' add_header X-A $who always; expires 1h; gzip on; gzip_types *;'
     . ' gzip_min_length 1; keepalive_timeout 0; lingering_close always;'
     . ' tcp_nopush on; sendfile on; output_buffers 1 1k; postpone_output 0;'
-    . ' limit_rate 1k; proxy_ignore_client_abort off; etag on; if_modified_since'
-    . ' before; send_timeout 1s; reset_timedout_connection on;');
+    . ' limit_rate 1k; proxy_ignore_client_abort off; etag on;'
+    . ' if_modified_since before; send_timeout 1s;'
+    . ' reset_timedout_connection on;');
 
 location('a second server', upstream => 'server 127.0.0.1:1; server ONEC'
     . ' max_fails=0;', location => 'proxy_next_upstream error;');

@@ -12,7 +12,6 @@ use warnings;
 
 use FindBin ();
 use Test::More;
-use Time::HiRes qw(sleep);
 
 use lib "$FindBin::Bin/lib";
 

@@ -8,7 +8,6 @@ package Bitrix1C::Http;
 use strict;
 use warnings;
 
-use Errno qw(EAGAIN EINTR EWOULDBLOCK);
 use Exporter qw(import);
 use IO::Socket::INET ();
 use JSON::PP ();
