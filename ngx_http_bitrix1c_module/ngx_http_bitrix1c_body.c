@@ -44,9 +44,9 @@ ngx_http_bitrix1c_body_read(ngx_http_request_t *r,
 
 /*
  * Core reads the last bytes of a body in a posted event, and drops the request
- * if the connection's end is seen before that.  Bitrix would not send it again,
- * so a body that is complete is read all the same.  "out_closed" tells a reset
- * of the stream, which sets "in_closed" though the body may be a half.
+ * if the end of the stream or of the connection is seen before that.  Bitrix
+ * would not send it again, so a body of which nothing is missing is read all
+ * the same.
  */
 static void
 ngx_http_bitrix1c_body_v2_handler(ngx_http_request_t *r)
@@ -56,8 +56,8 @@ ngx_http_bitrix1c_body_v2_handler(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
 
     if (r->connection->error
-        && r->stream->in_closed
-        && !r->stream->out_closed)
+        && r->request_body
+        && r->request_body->rest == 0)
     {
         r->connection->error = 0;
         ctx->hung_up = 1;

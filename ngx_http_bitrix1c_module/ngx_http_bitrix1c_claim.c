@@ -104,6 +104,11 @@ ngx_http_bitrix1c_batch_claimed(void *data, ngx_http_bitrix1c_reply_t *reply)
 
     } else {
         w->claim = 1;
+    }
+
+    /* also asked for while this claim was under way */
+
+    if (w->claim) {
         ngx_post_event(&w->flush, &ngx_posted_events);
     }
 

@@ -247,13 +247,10 @@ ngx_http_bitrix1c_queue_flush(ngx_http_bitrix1c_worker_t *w)
         return;
     }
 
-    if (w->naccepts > NGX_HTTP_BITRIX1C_PARKED) {
-        ngx_http_bitrix1c_queue_give_up_handler(&w->give_up);
-        return;
-    }
+    /* sets its timer by what those at the head have waited already */
 
-    if (!w->give_up.timer_set) {
-        ngx_add_timer(&w->give_up, w->queue->redis.timeout);
+    if (!w->give_up.timer_set || w->naccepts > NGX_HTTP_BITRIX1C_PARKED) {
+        ngx_http_bitrix1c_queue_give_up_handler(&w->give_up);
     }
 }
 

@@ -17,6 +17,10 @@ use Test::Nginx::Socket;
 add_block_preprocessor(sub {
     my ($block) = @_;
 
+    my $log = $block->error_log;
+
+    $log = "[emerg]\n$log" if $log !~ /\[\w+\]/;
+    $block->set_value(error_log => $log);
     $block->set_value(must_die => '');
     $block->set_value(suppress_stderr => '');
     $block->set_value(no_error_log => [qw(CONFIDENTIAL SECRET7 SHORT)]);
@@ -655,6 +659,7 @@ html/tokens" of "bitrix1c_token_file" failed (2: No such file
 --- location
 bitrix1c_token_file $TEST_NGINX_SERVER_ROOT/html;
 --- error_log
+[crit]
 html" failed (21: Is a directory)
 
 
@@ -752,3 +757,15 @@ whsec_Q09ORklERU5USUFM
 --- location: bitrix1c_sign $TEST_NGINX_SERVER_ROOT/html/secret;
 --- error_log
 html/secret:2 of "bitrix1c_sign": "whsec_" and the base64
+
+
+=== TEST 93: a location that no delivery could find
+--- config
+location = /bitrix/orders { try_files /none @hook; }
+location @hook {
+    bitrix1c_webhook  orders;
+    bitrix1c_token    abcdefgh;
+    proxy_pass        http://127.0.0.1:1;
+}
+--- error_log
+"bitrix1c_webhook"

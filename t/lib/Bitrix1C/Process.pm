@@ -119,6 +119,10 @@ END {
     }
 }
 
+# a peer that has gone, or a reader of the output, must not end the test
+# without its END
+
 $SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
+$SIG{PIPE} = 'IGNORE';
 
 1;
