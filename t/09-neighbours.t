@@ -162,7 +162,6 @@ gzip              on;
 gzip_types        *;
 gzip_min_length   1;
 gzip_proxied      any;
-gunzip            on;
 ssi               on;
 ssi_types         *;
 charset           utf-8;
@@ -170,10 +169,6 @@ charset_types     *;
 add_header        X-A b always;
 expires           1h;
 etag              on;
---- location
-add_before_body  /onec/stats;
-add_after_body   /onec/stats;
-addition_types   application/json;
 --- request eval
 main::event('ONSALEORDERNEW', 1, 'ts=1')
 --- response_body_like: "accepted"

@@ -518,11 +518,15 @@ sub check_log {
 
     for my $pattern (patterns($block->$no_section)) {
         $lines //= Test::Nginx::Compat::Server::all_lines("$log.log");
-        my @found = grep { ref $pattern ? /$pattern/ : /\Q$pattern\E/ }
-                         @{$lines};
+        my @found = grep { ref $pattern ? $lines->[$_] =~ $pattern
+                                        : index($lines->[$_], $pattern) >= 0 }
+                         0 .. $#{$lines};
+        my $ok = Test::More::ok(@found == 0,
+                                "$name - \"$pattern\" not in $section");
 
-        Test::More::ok(@found == 0, "$name - \"$pattern\" not in $section")
-            or Test::More::diag(@found);
+        # a sanitizer tells most in the lines that follow
+        Test::More::diag(grep { defined } @{$lines}[$_ .. $_ + 40])
+            for $ok ? () : $found[0];
     }
 
     return;
