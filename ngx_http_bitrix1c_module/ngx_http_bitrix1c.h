@@ -196,6 +196,7 @@ struct ngx_http_bitrix1c_job_s {
 typedef struct {
     ngx_http_bitrix1c_job_t         *job;        /* held, NULL if none yet */
     ngx_http_bitrix1c_result_e       result;
+    ngx_str_t                        uri;        /* that found the location */
     ngx_http_event_handler_pt        read;       /* core's, of an h2 body */
     ngx_event_t                      wait;
     unsigned                         delivery:1;

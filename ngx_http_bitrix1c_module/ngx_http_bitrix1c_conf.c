@@ -9,6 +9,7 @@
 #include <iconv.h>
 
 
+static ngx_uint_t ngx_http_bitrix1c_charset_ascii(iconv_t cd);
 static void ngx_http_bitrix1c_charset_close(void *data);
 
 
@@ -178,10 +179,16 @@ ngx_http_bitrix1c_charset(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     cd = iconv_open("UTF-8", (char *) value[1].data);
 
-    if (cd == (iconv_t) -1) {
+    if (cd == (iconv_t) -1 || !ngx_http_bitrix1c_charset_ascii(cd)) {
+
+        if (cd != (iconv_t) -1) {
+            iconv_close(cd);
+        }
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "unknown charset \"%V\" in \"bitrix1c_charset\" "
-                           "directive: a name that \"iconv -l\" lists is due",
+                           "directive: a name that \"iconv -l\" lists, of a "
+                           "charset with ASCII in it, is due",
                            &value[1]);
         return NGX_CONF_ERROR;
     }
@@ -200,6 +207,25 @@ ngx_http_bitrix1c_charset(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     lcf->charset = value[1];
 
     return NGX_CONF_OK;
+}
+
+
+/* keys of a form and the words of JSON are compared as ASCII */
+static ngx_uint_t
+ngx_http_bitrix1c_charset_ascii(iconv_t cd)
+{
+    char    text[] = "event=ONSALE&data[ID]={\"1\":2}%+", out[64];
+    char   *from, *to;
+    size_t  n, left;
+
+    from = text;
+    n = sizeof(text) - 1;
+    to = out;
+    left = sizeof(out);
+
+    return iconv(cd, &from, &n, &to, &left) != (size_t) -1
+           && to - out == sizeof(text) - 1
+           && ngx_memcmp(text, out, sizeof(text) - 1) == 0;
 }
 
 

@@ -474,9 +474,9 @@ ngx_http_bitrix1c_delivery_outcome(ngx_http_bitrix1c_job_t *job,
 
     o->done = 1;
 
-    if (r->upstream == NULL) {
+    if (r->upstream == NULL || r->upstream_states == NULL) {
 
-        /* 404, 413, 301 and so on of this nginx are not 1C's answers */
+        /* 404, 413, 301 or a cache of this nginx are not 1C's answers */
 
         o->ours = 1;
         o->status = rc >= NGX_HTTP_SPECIAL_RESPONSE

@@ -270,9 +270,20 @@ ngx_http_bitrix1c_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_bitrix1c_loc_conf_t *prev = parent;
     ngx_http_bitrix1c_loc_conf_t *conf = child;
 
-    ngx_uint_t  *code;
+    ngx_uint_t                *code;
+    ngx_http_core_loc_conf_t  *clcf;
 
-    /* a location inherits how events are taken, not that they are */
+    /*
+     * A location inherits how events are taken, not that they are; but blocks
+     * of "if" and "limit_except" are the location itself, and inherit its
+     * proxy_pass: a request that came past the token check would reach 1C.
+     */
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname && conf->route == NULL) {
+        conf->route = prev->route;
+    }
 
     ngx_conf_merge_ptr_value(conf->tokens, prev->tokens, NULL);
     ngx_conf_merge_ptr_value(conf->events, prev->events, NULL);
@@ -343,6 +354,13 @@ ngx_http_bitrix1c_init(ngx_conf_t *cf)
 
     *h = ngx_http_bitrix1c_webhook_handler;
 
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_REWRITE_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_bitrix1c_webhook_entry;
+
     return ngx_http_bitrix1c_filter_init(cf);
 }
 
@@ -365,6 +383,14 @@ ngx_http_bitrix1c_check_route(ngx_conf_t *cf,
     }
 
     lcf = route->clcf->loc_conf[ngx_http_bitrix1c_module.ctx_index];
+
+    if (route->clcf->named) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"bitrix1c_webhook\" in the named location in %V:%ui: "
+                      "deliveries need a location with an address",
+                      &route->file, route->line);
+        return NGX_ERROR;
+    }
 
     if (lcf->tokens == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,

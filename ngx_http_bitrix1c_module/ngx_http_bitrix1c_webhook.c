@@ -25,6 +25,8 @@ typedef struct {
 } ngx_http_bitrix1c_intake_t;
 
 
+static ngx_int_t ngx_http_bitrix1c_webhook_subrequest(
+    ngx_http_request_t *r);
 static ngx_int_t ngx_http_bitrix1c_webhook_simple(ngx_http_request_t *r,
     ngx_http_bitrix1c_result_e result);
 static ngx_int_t ngx_http_bitrix1c_webhook_type(ngx_http_request_t *r,
@@ -65,8 +67,12 @@ ngx_http_bitrix1c_webhook_handler(ngx_http_request_t *r)
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
 
-    if (lcf->route == NULL || r != r->main) {
+    if (lcf->route == NULL) {
         return NGX_DECLINED;
+    }
+
+    if (r != r->main) {
+        return ngx_http_bitrix1c_webhook_subrequest(r);
     }
 
     /* portals look whether the address answers before they subscribe */
@@ -101,6 +107,48 @@ ngx_http_bitrix1c_webhook_handler(ngx_http_request_t *r)
     ngx_http_finalize_request(r, NGX_DONE);
 
     return NGX_DONE;
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_webhook_entry(ngx_http_request_t *r)
+{
+    ngx_http_bitrix1c_ctx_t       *ctx;
+    ngx_http_bitrix1c_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
+
+    if (lcf->route == NULL || r != r->main) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_bitrix1c_get_ctx(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->uri = r->uri;
+
+    return NGX_DECLINED;
+}
+
+
+/* a "mirror" or the like of another location would get past the token */
+static ngx_int_t
+ngx_http_bitrix1c_webhook_subrequest(ngx_http_request_t *r)
+{
+    ngx_http_bitrix1c_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_bitrix1c_module);
+
+    if (ctx && ctx->delivery) {
+        return NGX_DECLINED;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "bitrix1c refused a subrequest: it is no delivery");
+
+    return NGX_HTTP_FORBIDDEN;
 }
 
 
@@ -359,7 +407,7 @@ ngx_http_bitrix1c_webhook_event(ngx_http_bitrix1c_intake_t *in)
 
     rc = ngx_http_bitrix1c_job_record(in->job,
                                       &in->lcf->route->cscf->server_name,
-                                      &r->uri, (u_char *) tail, len);
+                                      &in->ctx->uri, (u_char *) tail, len);
     free(tail);
 
     if (rc != NGX_OK) {

@@ -18,5 +18,11 @@
  */
 ngx_int_t ngx_http_bitrix1c_webhook_handler(ngx_http_request_t *r);
 
+/*
+ * The handler of an earlier phase: by which address the location was found,
+ * before a "rewrite" of its own gives it another.
+ */
+ngx_int_t ngx_http_bitrix1c_webhook_entry(ngx_http_request_t *r);
+
 
 #endif /* _NGX_HTTP_BITRIX1C_WEBHOOK_H_INCLUDED_ */
