@@ -4,7 +4,7 @@
 # Everything that a person runs is here; "make" alone tells what there is.
 # All that is made stays in build/.
 
-## release, debug (both for Debian's nginx) or sanitize (with an nginx of its own)
+## release or debug, for Debian's nginx, or sanitize, with an nginx of its own
 BUILD = release
 
 ## where "make demo" and "make run" keep their files
@@ -184,19 +184,20 @@ build/fuzz/%: t/fuzz/%.c $(PURE_C) $(PURE_H)
 		-Wno-unused-parameter -I $(NAME) -o $@ $< $(PURE_C) -lcjson
 
 
-# the fuzzers bring a sanitizer of their own, so one of the builds runs them
+# the fuzzers bring a sanitizer of their own, BUILD=sanitize need not run them
+
+PROGRAMS = $(UNITS) $(if $(filter sanitize,$(BUILD)),,$(FUZZERS))
+TESTS    = $(PROGRAMS) $(sort $(wildcard t/*.t))
 
 .PHONY: test
-test: test-deps build	## run all tests, with the fuzzers unless BUILD=sanitize
-	@$(MAKE) -s --no-print-directory -j`nproc` BUILD=$(BUILD) test-programs
+test: test-deps build	## run all tests, or those of TESTS="t/one.t ..."
+	@$(MAKE) -s --no-print-directory -j`nproc` BUILD=$(BUILD) $(PROGRAMS)
 	@BUILD=$(BUILD) NGINX_BINARY=$(NGINX_BINARY) MODULE=$(MODULE) \
-		FUZZ_TIME=$(FUZZ_TIME) sh tools/test.sh $(UNITS) \
-		$(if $(filter sanitize,$(BUILD)),,$(FUZZERS)) $(sort $(wildcard t/*.t))
+		FUZZ_TIME=$(FUZZ_TIME) sh tools/test.sh $(TESTS)
 
-.PHONY: test-deps test-programs
+.PHONY: test-deps
 test-deps:
 	@sh tools/deps.sh $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST)
-test-programs: $(UNITS) $(if $(filter sanitize,$(BUILD)),,$(FUZZERS))
 
 .PHONY: unit
 unit:	## run the unit tests alone
@@ -227,7 +228,8 @@ run: deps build	## the same, then show deliveries until Ctrl-C
 bench: build	## compare with bare proxy_pass and with the same work in Lua
 	@sh tools/deps.sh $(DEPS_RUN) $(DEPS_BENCH)
 	@NGINX_BINARY=$(NGINX_BINARY) MODULE=$(MODULE) ROUNDS=$(ROUNDS) \
-		DURATION=$(DURATION) CONNECTIONS=$(CONNECTIONS) perl bench/run.pl
+		DURATION=$(DURATION) CONNECTIONS=$(CONNECTIONS) \
+		perl bench/run.pl
 
 
 MODULES = /usr/lib/nginx/modules

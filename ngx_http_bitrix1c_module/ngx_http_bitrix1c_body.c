@@ -119,7 +119,7 @@ ngx_http_bitrix1c_body_text(ngx_http_request_t *r, ngx_str_t *text)
 
             p += cl->buf->file_last - cl->buf->file_pos;
 
-        } else {
+        } else if (cl->buf->last > cl->buf->pos) {
             p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
         }
     }

@@ -12,6 +12,7 @@
 
 static void ngx_http_bitrix1c_queue_timer(ngx_http_bitrix1c_worker_t *w,
     ngx_event_t *ev, ngx_event_handler_pt handler, ngx_uint_t cancelable);
+static void ngx_http_bitrix1c_queue_disarm(ngx_event_t *ev);
 static void ngx_http_bitrix1c_queue_state(void *data, ngx_uint_t up);
 static void ngx_http_bitrix1c_queue_flush_handler(ngx_event_t *ev);
 static void ngx_http_bitrix1c_queue_poll_handler(ngx_event_t *ev);
@@ -114,7 +115,27 @@ ngx_http_bitrix1c_queue_stop(ngx_http_bitrix1c_queue_t *queue)
 
     ngx_http_bitrix1c_redis_destroy(w->redis);
 
+    /* what other modules still delete from the tree must not lead here */
+
+    ngx_http_bitrix1c_queue_disarm(&w->flush);
+    ngx_http_bitrix1c_queue_disarm(&w->poll);
+    ngx_http_bitrix1c_queue_disarm(&w->extend);
+    ngx_http_bitrix1c_queue_disarm(&w->give_up);
+
     ngx_free(w);
+}
+
+
+static void
+ngx_http_bitrix1c_queue_disarm(ngx_event_t *ev)
+{
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+
+    if (ev->posted) {
+        ngx_delete_posted_event(ev);
+    }
 }
 
 

@@ -120,6 +120,15 @@ location = /a { return 200 '{"result":"forbidden"}\n'; }
 --- request
 GET /a
 EOB
+fails('a secret in error.log', <<'EOB', qr/CONFIDE/);
+=== TEST 1: secret
+--- config
+location = /a { return 404; }
+location = /b { limit_except POST { deny all; } }
+--- request
+GET /b?CONFIDENTIAL
+--- error_code: 403
+EOB
 fails('an alert', <<'EOB', qr/\[alert\]/);
 === TEST 1: alert
 --- init

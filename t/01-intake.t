@@ -27,8 +27,8 @@ add_block_preprocessor(sub {
 
 open my $self, '<', $0 or die "$0: $!\n";
 my %tested = map { /^(\S+\.form)$/ ? ($1 => 1) : () } readline $self;
-my @untested = grep { !$tested{$_} }
-               map { m{([^/]+)\z} } glob "$FindBin::Bin/fixtures/webhooks/*.form";
+my @untested = grep { !$tested{$_} } map { m{([^/]+)\z} }
+               glob "$FindBin::Bin/fixtures/webhooks/*.form";
 
 is("@untested", '', 'fixtures without a test');
 run_tests();

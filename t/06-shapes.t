@@ -202,8 +202,6 @@ data[LIST][0][Event_Token]=CONFIDENTIAL
 data[LIST][1][a]=b
 data[access_token][nested]=CONFIDENTIAL
 data[PARAMS][MESSAGE]=Hello
---- no_error_log
-CONFIDENTIAL
 --- onec expect
 ONIMBOTMESSAGEADD 1 IMBOTMESSAGE null {"BOT":{"567":{"AUTH":{"member_id":"a"},"BOT_ID":"567"}},"LIST":[{},{"a":"b"}],"PARAMS":{"MESSAGE":"Hello"}}
 
@@ -256,8 +254,6 @@ my $r = main::post(CORE::join "\n", 'workflow_id=W', 'code=C', 'document_id[0]=c
 $r =~ s{/bitrix/orders}{/bitrix/orders?id=9&code=other&access_token=CONFIDENTIAL};
 $r
 --- location: access_log off;
---- no_error_log
-CONFIDENTIAL
 --- onec expect
 ROBOT 1758016282 crm.CCrmDocumentDeal DEAL_123 {"workflow_id":"W","code":"C","document_id":["crm","CCrmDocumentDeal","DEAL_123"],"properties":{"field":"6"},"id":"9"}
 

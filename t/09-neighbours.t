@@ -252,3 +252,18 @@ client_body_timeout 200ms;
 --- raw_request_middle_delay: 0.05
 --- ignore_response
 --- onec
+
+
+=== TEST 15: many queues, most without their Redis, are left in good order
+--- http_config
+bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; retry 1h; }
+bitrix1c_queue second { redis unix:$TEST_NGINX_REDIS_SOCKET; }
+bitrix1c_queue third  { redis unix:$TEST_NGINX_SERVER_ROOT/third.sock; }
+bitrix1c_queue fourth { redis unix:$TEST_NGINX_SERVER_ROOT/fourth.sock; }
+bitrix1c_queue fifth  { redis unix:$TEST_NGINX_SERVER_ROOT/fifth.sock; }
+--- rules: {"mode":"500"}
+--- request eval
+main::event('ONSALEORDERNEW', 1, 'ts=1')
+--- wait: 0.2
+--- redis
+ZCARD {b1c:orders}:q = 1

@@ -114,7 +114,7 @@ prepare_dir() {
     fi
 
     touch "$DIR/.bitrix1c"
-    rm -rf "$DIR"/*
+    rm -rf "${DIR:?}"/*
     mkdir "$DIR/temp"
 }
 

@@ -20,9 +20,9 @@ Bitrix1C::Blocks - what all data-driven test files share
 
 Starts a private Redis and the stand-in 1C (F<t/onec.pl>) for the test file,
 puts TEST_NGINX_REDIS_SOCKET, TEST_NGINX_ONEC_PORT and TEST_NGINX_H2_PORT (free,
-for a second server) into the environment, and stops both at the end.  Both are emptied between nginx's old and new life
-before each block.  Must be loaded before Test::Nginx::Socket, which reads its
-environment when it is loaded.
+for a second server) into the environment, and stops both at the end.  Both are
+emptied between the old nginx and the new one of each block.  Must be loaded
+before Test::Nginx::Socket, which reads its environment when it is loaded.
 
 A block needs no C<config> and no C<http_config>: it gets the queue C<orders>
 and a location C</bitrix/orders> that delivers to the stand-in.  Every server
@@ -52,18 +52,22 @@ event may be left in Redis afterwards, unless there is a C<redis> section.
 
 The request is sent though nginx may not have reached Redis yet.
 
+=item error
+
+C<reason at offset>: the request is malformed, is answered so, and goes nowhere.
+
 =item redis
 
 Lines C<COMMAND key ... = value>, each waited for.
 
 =back
 
-Every block is checked for: no [alert], [emerg] or sanitizer's report in
-error.log, also while nginx leaves; no token in error.log, in access.log and in
-Redis; nothing that 1C could not take; headers of every delivery that agree
-with its body; every id of an answer delivered, if C<onec> is there; and for every
-refused request its one line in error.log, with client and reason, that has
-nothing of the body.
+Every block is checked for: no [alert], no [emerg], no report of a sanitizer and
+nothing that is CONFIDENTIAL in error.log, also while nginx leaves; no token in
+error.log, in access.log and in Redis; nothing that 1C could not take; headers
+of every delivery that agree with its body; every id of an answer delivered, if
+C<onec> is there; a line of error.log for every refused request, with client and
+reason.  With C<must_die> an [emerg] must be there instead.
 
 =cut
 
@@ -74,16 +78,18 @@ use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 use File::Spec;
 use File::Temp qw(tempdir);
-use IO::Socket::INET;
 use JSON::PP ();
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
 use lib dirname(dirname(__FILE__));
 use Bitrix1C::Http qw(http_request);
+use Bitrix1C::Port qw(free_port);
 use Bitrix1C::Redis;
 
 our $TOKEN;
+
+# seconds that anything may take before it is taken for lost
 our $WAIT = 10;
 
 my ($dir, $root, $owner, @children);
@@ -97,13 +103,6 @@ END {
         kill 'TERM', @children;
         waitpid $_, 0 for @children;
     }
-}
-
-sub free_port {
-    my $sock = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')
-        or die "cannot listen: $!\n";
-
-    return $sock->sockport;
 }
 
 BEGIN {
@@ -382,6 +381,8 @@ sub lines {
 sub prepare {
     my ($block) = @_;
 
+    prepare_error($block) if defined $block->error;
+
     my $http = $block->http_config // '';
 
     $http = "    bitrix1c_queue orders {\n"
@@ -405,11 +406,37 @@ sub prepare {
                               . ($block->init // ''))
         if !defined $block->must_die && !defined $block->at_once;
 
-    my @never = ('[alert]', 'Sanitizer', 'runtime error:');
+    my @never = ('[alert]', 'Sanitizer', 'runtime error:', 'CONFIDE');
+
+    if (defined $block->must_die) {
+        $block->set_value(suppress_stderr => '');
+        $block->set_value(error_log => "[emerg]\n" . $block->error_log);
+    } else {
+        push @never, '[emerg]';
+    }
+
     $block->set_value(no_shutdown_error_log => \@never);
-    push @never, '[emerg]' if !defined $block->must_die;
     $block->set_value(no_error_log =>
                       [patterns(scalar $block->no_error_log), @never]);
+
+    return;
+}
+
+
+# the "error" section: all that follows from it
+
+sub prepare_error {
+    my ($block) = @_;
+
+    my ($what, $where) = $block->error =~ /^(.+) at (\d+)$/
+        or die $block->name . ": no offset\n";
+
+    $block->set_value(error_code => 400);
+    $block->set_value(response_headers => 'Content-Type: application/json');
+    $block->set_value(response_body =>
+                      qq({"result":"malformed","error":"$what",)
+                      . qq("where":$where}\n));
+    $block->set_value(onec => '');
 
     return;
 }
@@ -609,8 +636,8 @@ start_servers();
 
 $SIG{INT} = $SIG{TERM} = sub { exit 1 };
 
-@Test::Nginx::Socket::CustomSections = qw(at_once location onec queue redis
-                                          rules);
+@Test::Nginx::Socket::CustomSections = qw(at_once error location onec queue
+                                          redis rules);
 
 Test::Nginx::Socket::add_block_preprocessor(\&prepare);
 Test::Nginx::Socket::add_response_body_check(\&keep_answer);

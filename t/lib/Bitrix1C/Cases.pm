@@ -14,6 +14,8 @@ use File::Temp qw(tempdir);
 use IO::Socket::INET;
 use Test::More;
 
+use Bitrix1C::Port qw(free_port);
+
 our @EXPORT_OK = qw(fails passes);
 
 # the first lines of all files
@@ -76,14 +78,6 @@ sub run_file {
     my $output = qx{cd '$dir' && '$^X' case.t 2>&1};
 
     return $?, $output;
-}
-
-
-sub free_port {
-    my $sock = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')
-        or die "cannot listen: $!\n";
-
-    return $sock->sockport;
 }
 
 

@@ -1,0 +1,341 @@
+#!/usr/bin/perl
+
+# Copyright (C) the ngx_http_bitrix1c_module authors
+
+# Mistakes in bitrix1c_queue: nginx does not start, and its message names the
+# directive, quotes the value and says what would be right.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Bitrix1C::Blocks;
+use Test::Nginx::Socket;
+
+add_block_preprocessor(sub { $_[0]->set_value(must_die => '') });
+
+plan 'no_plan';
+run_tests();
+
+__DATA__
+
+=== TEST 1: no such queue
+--- location: bitrix1c_webhook others;
+--- error_log
+unknown queue "others" in "bitrix1c_webhook" directive in
+no "bitrix1c_queue others { ... }" is in the http block
+
+
+=== TEST 2: no queue at all
+--- http_config
+# no bitrix1c_queue
+--- error_log
+unknown queue "orders" in "bitrix1c_webhook" directive in
+
+
+=== TEST 3: queue without Redis
+--- http_config
+bitrix1c_queue orders { concurrency 4; }
+--- error_log
+no "redis" in "bitrix1c_queue" "orders"
+
+
+=== TEST 4: queue of no name
+--- http_config
+bitrix1c_queue "" { redis unix:/r; }
+--- error_log
+invalid name "" in "bitrix1c_queue" directive
+
+
+=== TEST 5: queue of a bad name
+--- http_config
+bitrix1c_queue or:ders { redis unix:/r; }
+--- error_log
+invalid name "or:ders" in "bitrix1c_queue" directive
+letters, digits
+
+
+=== TEST 6: queue twice
+--- http_config
+bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; }
+bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; }
+--- error_log
+duplicate "bitrix1c_queue" "orders"
+
+
+=== TEST 7: queue in a server
+--- config
+bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; }
+--- error_log
+"bitrix1c_queue" directive is not allowed here
+
+
+=== TEST 8: unknown word in a queue
+--- queue
+colour red;
+--- error_log
+unknown "colour" in "bitrix1c_queue" "orders"
+redis, concurrency, retry
+
+
+=== TEST 9: word without a value
+--- queue
+concurrency;
+--- error_log
+invalid number of arguments in "concurrency" of "bitrix1c_queue" "orders"
+
+
+=== TEST 10: word with too many values
+--- queue
+window 1h 2h;
+--- error_log
+invalid number of arguments in "window" of "bitrix1c_queue" "orders"
+
+
+=== TEST 11: concurrency 0
+--- queue
+concurrency 0;
+--- error_log
+invalid value "0" in "concurrency" of "bitrix1c_queue" "orders"
+1 to 10000
+
+
+=== TEST 12: concurrency -1
+--- queue
+concurrency -1;
+--- error_log
+invalid value "-1" in "concurrency" of "bitrix1c_queue" "orders"
+1 to 10000
+
+
+=== TEST 13: concurrency four
+--- queue
+concurrency four;
+--- error_log
+invalid value "four" in "concurrency" of "bitrix1c_queue" "orders"
+1 to 10000
+
+
+=== TEST 14: concurrency 10001
+--- queue
+concurrency 10001;
+--- error_log
+invalid value "10001" in "concurrency" of "bitrix1c_queue" "orders"
+1 to 10000
+
+
+=== TEST 15: concurrency 4x
+--- queue
+concurrency 4x;
+--- error_log
+invalid value "4x" in "concurrency" of "bitrix1c_queue" "orders"
+1 to 10000
+
+
+=== TEST 16: concurrency twice
+--- queue
+concurrency 4;
+concurrency 5;
+--- error_log
+"bitrix1c_queue" has a duplicate "concurrency"
+
+
+=== TEST 17: retry 0
+--- queue
+retry 5s 0;
+--- error_log
+invalid time "0" in "retry" of "bitrix1c_queue" "orders"
+30s
+
+
+=== TEST 18: retry -1s
+--- queue
+retry 5s -1s;
+--- error_log
+invalid time "-1s" in "retry" of "bitrix1c_queue" "orders"
+30s
+
+
+=== TEST 19: retry soon
+--- queue
+retry 5s soon;
+--- error_log
+invalid time "soon" in "retry" of "bitrix1c_queue" "orders"
+30s
+
+
+=== TEST 20: retry 31d
+--- queue
+retry 5s 31d;
+--- error_log
+invalid time "31d" in "retry" of "bitrix1c_queue" "orders"
+30s
+
+
+=== TEST 21: retry 5s,30s
+--- queue
+retry 5s 5s,30s;
+--- error_log
+invalid time "5s,30s" in "retry" of "bitrix1c_queue" "orders"
+30s
+
+
+=== TEST 22: retry twice
+--- queue
+retry 5s;
+retry 6s;
+--- error_log
+"bitrix1c_queue" has a duplicate "retry"
+
+
+=== TEST 23: window 0
+--- queue
+window 0;
+--- error_log
+invalid time "0" in "window" of "bitrix1c_queue"
+24h
+
+
+=== TEST 24: window long
+--- queue
+window long;
+--- error_log
+invalid time "long" in "window" of "bitrix1c_queue"
+24h
+
+
+=== TEST 25: margin of words
+--- queue
+margin wide;
+--- error_log
+invalid time "wide" in "margin" of "bitrix1c_queue"
+
+
+=== TEST 26: Redis twice
+--- queue
+redis unix:/a;
+redis unix:/b;
+--- error_log
+"bitrix1c_queue" has a duplicate "redis"
+
+
+=== TEST 27: Redis of no path
+--- queue
+redis unix:;
+--- error_log
+invalid address "unix:" in "redis" of "bitrix1c_queue" "orders"
+unix:path or host:port
+
+
+=== TEST 28: Redis of a bad port
+--- queue
+redis 127.0.0.1:99999;
+--- error_log
+invalid address "127.0.0.1:99999" in "redis" of "bitrix1c_queue" "orders"
+port
+
+
+=== TEST 29: Redis of an unknown host
+--- queue
+redis no-such-host.invalid:6379;
+--- error_log
+"no-such-host.invalid:6379" in "redis" of "bitrix1c_queue" "orders"
+host not found
+
+
+=== TEST 30: Redis with db=one
+--- queue
+redis unix:/r db=one;
+--- error_log
+invalid parameter "db=one" in "redis" of "bitrix1c_queue"
+db=number
+
+
+=== TEST 31: Redis with db=-1
+--- queue
+redis unix:/r db=-1;
+--- error_log
+invalid parameter "db=-1" in "redis" of "bitrix1c_queue"
+db=number
+
+
+=== TEST 32: Redis with db=
+--- queue
+redis unix:/r db=;
+--- error_log
+invalid parameter "db=" in "redis" of "bitrix1c_queue"
+db=number
+
+
+=== TEST 33: Redis with timeout=0
+--- queue
+redis unix:/r timeout=0;
+--- error_log
+invalid parameter "timeout=0" in "redis" of "bitrix1c_queue"
+db=number
+
+
+=== TEST 34: Redis with timeout=soon
+--- queue
+redis unix:/r timeout=soon;
+--- error_log
+invalid parameter "timeout=soon" in "redis" of "bitrix1c_queue"
+db=number
+
+
+=== TEST 35: Redis with connect_timeout=x
+--- queue
+redis unix:/r connect_timeout=x;
+--- error_log
+invalid parameter "connect_timeout=x" in "redis" of "bitrix1c_queue"
+db=number
+
+
+=== TEST 36: Redis with user=
+--- queue
+redis unix:/r user=;
+--- error_log
+invalid parameter "user=" in "redis" of "bitrix1c_queue"
+db=number
+
+
+=== TEST 37: Redis with colour=red
+--- queue
+redis unix:/r colour=red;
+--- error_log
+invalid parameter "colour=red" in "redis" of "bitrix1c_queue"
+db=number
+
+
+=== TEST 38: Redis with db
+--- queue
+redis unix:/r db;
+--- error_log
+invalid parameter "db" in "redis" of "bitrix1c_queue"
+db=number
+
+
+=== TEST 39: Redis user without a password
+--- queue
+redis unix:/r user=b1c;
+--- error_log
+"user=b1c" without "password_file=" in "redis" of "bitrix1c_queue" "orders"
+
+
+=== TEST 40: no file of the password
+--- queue
+redis unix:/r password_file=$TEST_NGINX_SERVER_ROOT/html/none;
+--- error_log
+html/none" of "password_file=" failed (2: No such file
+
+
+=== TEST 41: empty file of the password
+--- user_files
+>>> password
+
+--- queue: redis unix:/r password_file=$TEST_NGINX_SERVER_ROOT/html/password;
+--- error_log
+no line in "
+html/password" of "password_file="
