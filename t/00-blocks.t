@@ -22,6 +22,7 @@ use Bitrix1C::Blocks;
 \$Bitrix1C::Blocks::WAIT = 0.3;
 Test::Nginx::Socket::add_block_preprocessor(sub {
     \$_[0]->set_value(http_config => '# no bitrix1c_queue');
+    \$_[0]->set_value(at_once => 1);
 });
 EOC
 

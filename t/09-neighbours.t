@@ -215,7 +215,7 @@ ZCARD {b1c:orders}:d = 0
 
 === TEST 12: pace, threads and direct reading of the location
 --- location
-limit_rate                10;
+limit_rate                100;
 client_body_in_file_only  clean;
 sendfile                  on;
 aio                       threads;

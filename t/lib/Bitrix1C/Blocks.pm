@@ -632,9 +632,11 @@ sub check_secrets {
 }
 
 
-start_servers();
+# whatever ends the test, END must run
+$SIG{HUP} = $SIG{INT} = $SIG{TERM} = sub { exit 1 };
+$SIG{PIPE} = 'IGNORE';
 
-$SIG{INT} = $SIG{TERM} = sub { exit 1 };
+start_servers();
 
 @Test::Nginx::Socket::CustomSections = qw(at_once error location onec queue
                                           redis rules);
