@@ -20,9 +20,13 @@ FUZZ_TIME = 60
 ## how often "make bench" repeats each measurement; the median is shown
 ROUNDS = 3
 ## seconds of load in each of them
-DURATION = 8
+DURATION = 6
 ## connections of the load
 CONNECTIONS = 64
+## how many waiting events it drains
+EVENTS = 100000
+## events a second, for a fifth of them
+RATE = 2000
 
 
 NGINX_SRC = /usr/share/nginx/src
@@ -225,11 +229,14 @@ run: deps build	## the same, then show deliveries until Ctrl-C
 
 
 .PHONY: bench
-bench: build	## compare with bare proxy_pass and with the same work in Lua
+bench: build	## compare with bare proxy_pass and the same in Lua; drain queues
 	@sh tools/deps.sh $(DEPS_RUN) $(DEPS_BENCH)
 	@NGINX_BINARY=$(NGINX_BINARY) MODULE=$(MODULE) ROUNDS=$(ROUNDS) \
 		DURATION=$(DURATION) CONNECTIONS=$(CONNECTIONS) \
 		perl bench/run.pl
+	@echo
+	@NGINX_BINARY=$(NGINX_BINARY) MODULE=$(MODULE) EVENTS=$(EVENTS) \
+		RATE=$(RATE) perl bench/drain.pl
 
 
 MODULES = /usr/lib/nginx/modules

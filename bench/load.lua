@@ -2,11 +2,15 @@
 --
 -- for wrk: the body of a real ONSALEORDERNEW, every time with another order
 --
--- usage: wrk ... -s load.lua URL -- body-file
+-- usage: wrk -t 2 ... -s load.lua URL -- body-file [how many]
+--
+-- When it has sent that many, it asks by GET whether the gateway is there, and
+-- so leaves nothing on its way when it is stopped.
 
 local threads = 0
 
-local head, tail
+local head, tail, ask
+local most = math.huge
 local n = 0
 
 
@@ -16,7 +20,8 @@ function setup(thread)
 end
 
 
--- ids of one length, so that only they change from request to request
+-- ids of one length, so that only they change from request to request; octal,
+-- so that their last two digits can stand for 64 lanes
 
 function init(args)
     local file = assert(io.open(args[1]))
@@ -33,12 +38,24 @@ function init(args)
            .. "Content-Length: " .. length .. "\r\n\r\n"
            .. body:sub(1, last - 4)
     tail = body:sub(last)
+    ask = "GET " .. wrk.path .. " HTTP/1.1\r\nHost: " .. wrk.host
+          .. "\r\n\r\n"
+
+    -- one more in all: wrk takes one from the first thread to look at it
+
+    if args[2] then
+        most = math.floor((tonumber(args[2]) + number) / 2)
+    end
 end
 
 
 function request()
+    if n >= most then
+        return ask
+    end
+
     n = n + 1
-    return head .. string.format("%02d%08d", 10 + number, n) .. tail
+    return head .. string.format("%02d%08o", 10 + number, n) .. tail
 end
 
 

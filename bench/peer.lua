@@ -17,6 +17,7 @@ local LEASE, WINDOW, RETRY = 15000, 3600000, 5000
 
 local PREFIX = "{b1c:peer}:"
 local QUEUE, RECORDS, LANES = PREFIX .. "q", PREFIX .. "h", PREFIX .. "f"
+local DEAD = PREFIX .. "d"
 
 local SECRETS = {
     access_token = true, refresh_token = true, application_token = true,
@@ -234,7 +235,7 @@ end
 
 
 local function claim()
-    local got = eval("claim", 2, QUEUE, RECORDS, 1, LEASE)
+    local got = eval("claim", 3, QUEUE, RECORDS, DEAD, 1, LEASE)
 
     if not got or not got[3] then
         return nil
@@ -243,7 +244,7 @@ local function claim()
     waiting = math.max(0, waiting - 1)
 
     return { id = got[3], epoch = got[4], key = got[6], lane = got[7],
-             record = got[9], event = got[9]:match('"event":"([^"]*)"') }
+             record = got[10], event = got[10]:match('"event":"([^"]*)"') }
 end
 
 
@@ -383,7 +384,8 @@ function _M.webhook()
 
     local got = eval("accept", 4, QUEUE, RECORDS, LANES,
                      PREFIX .. "k:" .. job.key, LEASE, "k:" .. job.key,
-                     "l:" .. job.lane, job.id, 1, free and 1 or 0, 0,
+                     "l:" .. job.lane, job.id .. ":m", job.id, 1,
+                     free and 1 or 0, 0,
                      "1 " .. job.key .. " " .. job.lane, job.record)
     local result = got and got[1]
 

@@ -6,64 +6,42 @@
 #
 #   bare      nginx's proxy_pass of a webhook to a server that does nothing
 #   gateway   this module: until that server has received every event
+#   lanes     the same with all events in 64 lanes, one at a time in each
 #   peer      the same work in Lua
 #
 # with one worker of nginx and Redis with appendfsync everysec.  A round fails
 # unless all that was answered 200 was received, nothing else was, and every id
 # came once.
 #
-# environment: NGINX_BINARY, MODULE, ROUNDS, DURATION (seconds of load),
-# CONNECTIONS, KINDS (of the above)
+# environment: ROUNDS, DURATION (seconds of load), CONNECTIONS, KINDS (of the
+# above), and see lib/Bench.pm
 
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
-use File::Path qw(make_path remove_tree);
 use FindBin;
-use IO::Socket::INET;
-use IO::Socket::UNIX;
-use List::Util qw(sum0);
-use POSIX qw(strftime WNOHANG _SC_CLK_TCK sysconf);
 use Time::HiRes qw(sleep time);
 
-my $bench = $FindBin::Bin;
-my $dir = abs_path("$bench/..") . '/build/bench';
-my $body = "$bench/../t/fixtures/webhooks/sale-order-new.seed.form";
-my $token = '51856fefc120afa4b628cc82d3935cce';
+use lib "$FindBin::Bin/lib";
+use Bench qw($bench $body cpu machine prepare read_file redis redis_commands
+             redis_connect start_nginx start_redis stop_all wait_for_clients);
 
-my $nginx = delete $ENV{NGINX_BINARY} // '/usr/sbin/nginx';
-my $module = $ENV{MODULE} // "$bench/../build/ngx_http_bitrix1c_module.so";
 my $rounds = $ENV{ROUNDS} // 3;
-my $duration = $ENV{DURATION} // 8;
+my $duration = $ENV{DURATION} // 6;
 my $connections = $ENV{CONNECTIONS} // 64;
-my @kinds = split ' ', $ENV{KINDS} // 'bare gateway peer';
+my @kinds = split ' ', $ENV{KINDS} // 'bare gateway lanes peer';
 
 my %title = (bare => 'bare proxy_pass', gateway => 'gateway',
-             peer => 'Lua peer');
-
-my $tick = sysconf(_SC_CLK_TCK);
-my @pids;
-
-$SIG{INT} = $SIG{TERM} = sub { exit 1 };
+             lanes => '... in 64 lanes', peer => 'Lua peer');
 
 main();
-
-
-END {
-    my $status = $?;
-    stop($_) for reverse @pids;
-    $? = $status;
-}
 
 
 sub main {
     my %done;
 
-    make_path($dir);
-    -e $body or die "$body is not there\n";
-
-    machine();
+    print machine(),
+        ", $connections connections, $duration s of load\n\n";
 
     for my $round (1 .. $rounds) {
         for my $kind (@kinds) {
@@ -80,47 +58,26 @@ sub main {
 }
 
 
-sub machine {
-    my $cpu = read_file('/proc/cpuinfo') =~ /^model name\s*: (.*)$/m
-              ? $1 : 'unknown processor';
-    my $cores = () = read_file('/proc/cpuinfo') =~ /^processor\s*:/mg;
-    my ($load) = split ' ', read_file('/proc/loadavg');
-    my ($version) = `$nginx -v 2>&1` =~ m{(nginx/\S+)};
-    my ($redis) = `redis-server --version` =~ /v=(\S+)/;
-
-    print strftime('%Y-%m-%d', localtime), ", $cores cores of $cpu, ",
-        "$version, Redis $redis\n",
-        "$connections connections, $duration s of load, one worker, ",
-        "appendfsync everysec, load average before $load\n\n";
-
-    return;
-}
-
-
 # one run of one kind, with servers of its own
 
 sub measure {
     my ($kind) = @_;
-    my $run = "$dir/$kind";
+    my ($run, $at) = prepare($kind);
+    my $conf = $kind eq 'lanes' ? 'gateway' : $kind;
 
-    remove_tree($run);
-    make_path("$run/subject/temp", "$run/sink/temp");
+    $at->{LANE} = 'bitrix1c_lane $last_two;' if $kind eq 'lanes';
 
-    my %at = (MODULE => $module, BENCH => $bench, TOKEN => $token,
-              REDIS => "$run/redis.sock");
-    @at{qw(PORT SINK)} = free_ports(2);
+    my %worker = ($kind eq 'bare' ? () : (redis => start_redis($run, $at)),
+                  sink => start_nginx('sink', "$run/sink", $at, $at->{SINK}));
 
-    my %worker = ($kind eq 'bare' ? () : (redis => start_redis($run, \%at)),
-                  sink => start_nginx('sink', "$run/sink", \%at, $at{SINK}));
+    my $redis = $kind eq 'bare' ? undef : redis_connect($at->{REDIS});
 
-    my $redis = $kind eq 'bare' ? undef : redis_connect($at{REDIS});
-
-    $worker{nginx} = start_nginx($kind, "$run/subject", \%at, $at{PORT});
-    wait_for_clients($redis) if $kind eq 'gateway';
+    $worker{nginx} = start_nginx($conf, "$run/subject", $at, $at->{PORT});
+    wait_for_clients($redis) if $conf eq 'gateway';
     redis($redis, qw(CONFIG RESETSTAT)) if $redis;
 
     my %cpu = map { $_ => -cpu($worker{$_}) } keys %worker;
-    my $load = load("http://127.0.0.1:$at{PORT}/bitrix/orders");
+    my $load = load("http://127.0.0.1:$at->{PORT}/bitrix/orders");
     my $done = wait_until_received("$run/subject/access.log",
                                    "$run/sink/access.log");
     $cpu{$_} += cpu($worker{$_}) for keys %worker;
@@ -128,9 +85,7 @@ sub measure {
 
     my %commands = $redis ? redis_commands($redis) : ();
 
-    # whatever was started last may still want the others
-    stop($_) for reverse @pids;
-    @pids = ();
+    stop_all();
 
     check($kind, $load, $done, "$run/sink/access.log");
 
@@ -177,7 +132,6 @@ sub check {
 sub load {
     my ($url) = @_;
     my @before = times;
-
 
     open my $wrk, '-|', 'wrk', '-t', 2, '-c', $connections, '-d',
         "${duration}s", '-s', "$bench/load.lua", $url, '--', $body
@@ -252,172 +206,6 @@ sub read_log {
 }
 
 
-# servers
-
-sub start_redis {
-    my ($run, $at) = @_;
-    my $conf = read_file("$bench/../redis/redis.conf");
-
-    die "$at->{REDIS} is too long for the path of a Unix socket\n"
-        if length $at->{REDIS} > 107;
-
-    $conf =~ s/^dir .*/dir $run/m;
-    $conf =~ s/^logfile .*/logfile $run\/redis.log/m;
-    $conf =~ s/^pidfile .*/pidfile $run\/redis.pid/m;
-    $conf =~ s/^unixsocket .*/unixsocket $at->{REDIS}/m;
-    write_file("$run/redis.conf", $conf);
-
-    my $pid = start('redis-server', "$run/redis.conf");
-    wait_for("Redis, see $run/redis.log", sub { -S $at->{REDIS} });
-
-    return $pid;
-}
-
-
-# returns the worker, which does the work
-
-sub start_nginx {
-    my ($kind, $run, $at, $port) = @_;
-
-    for my $file ('common.conf', 'common-http.conf', "$kind.conf") {
-        my $conf = read_file("$bench/$file");
-        $conf =~ s/\@(\w+)\@/$1 eq 'DIR' ? $run : $at->{$1}/ge;
-        write_file("$run/$file", $conf);
-    }
-
-    # root's workers stay root, or they might not reach the folder
-    my $user = $> == 0 ? ' user root;' : '';
-    my $master = start($nginx, '-p', $run, '-c', "$run/$kind.conf",
-                       '-g', "daemon off;$user");
-    my $worker;
-
-    wait_for("nginx, see $run/error.log", sub {
-        ($worker) = split ' ', read_file("/proc/$master/task/$master/children");
-        return $worker && IO::Socket::INET->new("127.0.0.1:$port");
-    });
-
-    return $worker;
-}
-
-
-sub start {
-    my $pid = fork // die "fork: $!\n";
-
-    if (!$pid) {
-        @pids = ();
-        exec { $_[0] } @_ or POSIX::_exit(1);
-    }
-
-    push @pids, $pid;
-    return $pid;
-}
-
-
-sub stop {
-    my ($pid) = @_;
-
-    kill 'TERM', $pid;
-
-    for (1 .. 100) {
-        return if waitpid($pid, WNOHANG) != 0;
-        sleep 0.05;
-    }
-
-    kill 'KILL', $pid;
-    waitpid $pid, 0;
-
-    return;
-}
-
-
-sub wait_for {
-    my ($what, $code) = @_;
-
-    for (1 .. 100) {
-        return if $code->();
-        sleep 0.05;
-    }
-
-    die "$what: did not come up\n";
-}
-
-
-sub free_ports {
-    my ($n) = @_;
-    my @socks = map {
-        IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')
-            or die "listen: $!\n"
-    } 1 .. $n;
-
-    return map { $_->sockport } @socks;
-}
-
-
-# seconds of user and system time
-
-sub cpu {
-    my ($pid) = @_;
-    my ($fields) = read_file("/proc/$pid/stat") =~ /^.*\) (.*)/s;
-    my ($utime, $stime) = (split ' ', $fields)[11, 12];
-
-    return ($utime + $stime) / $tick;
-}
-
-
-# Redis
-
-sub redis_connect {
-    my ($path) = @_;
-    return IO::Socket::UNIX->new(Peer => $path) // die "$path: $!\n";
-}
-
-
-sub redis {
-    my ($sock, @args) = @_;
-
-    print {$sock} '*' . @args . "\r\n",
-        map { '$' . length($_) . "\r\n$_\r\n" } @args;
-
-    my $line = <$sock> // die "Redis has gone\n";
-    return $line if $line !~ /^\$(\d+)/;
-
-    read $sock, my $text, $1 + 2;
-    return $text;
-}
-
-
-# the gateway connects by itself, and takes nothing before
-
-sub wait_for_clients {
-    my ($sock) = @_;
-
-    wait_for('the connection to Redis', sub {
-        my $clients = () = redis($sock, qw(CLIENT LIST)) =~ /^id=/mg;
-        return $clients > 1;
-    });
-
-    sleep 0.2;
-    return;
-}
-
-
-# what clients sent, and what ran inside of scripts; less our own
-
-sub redis_commands {
-    my ($sock) = @_;
-    my %calls = redis($sock, qw(INFO commandstats))
-                =~ /^cmdstat_([^:]+):calls=(\d+)/mg;
-
-    delete @calls{grep { /^(?:config|info|client)/ } keys %calls};
-
-    my @clients = grep { /^(?:eval|evalsha|ping|script|auth|select)/ }
-                  keys %calls;
-    my $sent = sum0(delete @calls{@clients});
-
-    return (client => $sent, script => sum0(values %calls));
-}
-
-
 # the report: the round with the median rate stands for its kind
 
 sub report {
@@ -444,6 +232,7 @@ sub report {
     ratio($done, qw(gateway bare), 0.35, 0.5);
     ratio($done, qw(gateway peer), 1.2, 2.0);
     ratio($done, qw(peer bare));
+    ratio($done, qw(lanes gateway));
 
     return;
 }
@@ -463,26 +252,6 @@ sub ratio {
         "$title{$this} / $title{$that}", $ratios[$#ratios / 2], $ratios[0],
         $ratios[-1],
         defined $least ? "  at least $least, aim $aim" : '';
-
-    return;
-}
-
-
-sub read_file {
-    my ($file) = @_;
-
-    open my $fh, '<', $file or die "$file: $!\n";
-    local $/;
-    return scalar <$fh>;
-}
-
-
-sub write_file {
-    my ($file, $text) = @_;
-
-    open my $fh, '>', $file or die "$file: $!\n";
-    print {$fh} $text;
-    close $fh or die "$file: $!\n";
 
     return;
 }

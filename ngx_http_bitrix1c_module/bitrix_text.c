@@ -12,7 +12,6 @@
 #include "bitrix_text.h"
 
 
-static size_t bitrix_text_char(const unsigned char *p, size_t len);
 static int bitrix_text_control(const unsigned char *p, size_t n);
 static bitrix_rc_t bitrix_text_iconv(iconv_t cd, const char *text, size_t len,
     char **out, size_t *out_len, bitrix_error_t *err);
@@ -94,8 +93,7 @@ bitrix_text_value(char *text, size_t *len)
  * The length of the character at p, 0 if it is not valid: no overlong form, no
  * surrogate, nothing above U+10FFFF (RFC 3629).
  */
-
-static size_t
+size_t
 bitrix_text_char(const unsigned char *p, size_t len)
 {
     size_t         i, n;

@@ -20,7 +20,7 @@
 #define NGX_HTTP_BITRIX1C_HASH_LEN   32
 
 /* what is kept of 1C's answer: a verdict and a reason need no more */
-#define NGX_HTTP_BITRIX1C_ANSWER     1024
+#define NGX_HTTP_BITRIX1C_ANSWER     4096
 
 
 typedef struct ngx_http_bitrix1c_queue_s   ngx_http_bitrix1c_queue_t;
@@ -58,10 +58,12 @@ typedef enum {
 struct ngx_http_bitrix1c_queue_s {
     ngx_str_t                        name;
     ngx_http_bitrix1c_redis_conf_t   redis;
-    ngx_uint_t                       concurrency;
+    ngx_http_bitrix1c_pace_t         pace;
     ngx_array_t                     *retry;      /* of ngx_msec_t */
     ngx_msec_t                       window;
     ngx_msec_t                       margin;     /* between two clocks */
+    ngx_uint_t                       dead_max;   /* dead letters kept */
+    time_t                           dead_age;
 
     ngx_str_t                        keys[4];    /* {b1c:name}:q h f d */
     ngx_str_t                        prefix;     /* {b1c:name}:k: */
@@ -128,7 +130,7 @@ typedef struct {
     ngx_uint_t                       status;     /* 0: none came */
     ngx_uint_t                       seconds;    /* Retry-After, 0: none */
     size_t                           len;
-    u_char                           answer[NGX_HTTP_BITRIX1C_ANSWER];
+    u_char                          *answer;     /* as far as it is kept */
     unsigned                         done:1;
     unsigned                         truncated:1;
     unsigned                         ours:1;     /* no upstream was asked */
@@ -171,6 +173,7 @@ struct ngx_http_bitrix1c_job_s {
     ngx_str_t                        since;      /* ms, see accept.lua */
     ngx_str_t                        epoch;      /* of our lease, a number */
     ngx_uint_t                       attempts;   /* that have failed */
+    ngx_uint_t                       lost;       /* leases, with a worker */
     ngx_msec_t                       arrived;
     ngx_msec_t                       leased;     /* when, or last extended */
     ngx_msec_t                       started;
@@ -178,9 +181,12 @@ struct ngx_http_bitrix1c_job_s {
     ngx_str_t                        delay_text;
     ngx_str_t                        reason;     /* of the last failure */
     ngx_http_bitrix1c_result_e       result;
+    ngx_http_bitrix1c_health_e       health;     /* of 1C, by this attempt */
 
+    unsigned                         spared:1;   /* it spends no attempt */
     unsigned                         once:1;
     unsigned                         slot:1;     /* counts in concurrency */
+    unsigned                         probe:1;    /* of an open breaker */
     unsigned                         flying:1;   /* linked as such */
     unsigned                         waited:1;   /* so is this */
 

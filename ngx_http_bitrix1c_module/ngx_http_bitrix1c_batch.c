@@ -11,6 +11,8 @@
 
 static ngx_uint_t ngx_http_bitrix1c_batch_distinct(
     ngx_http_bitrix1c_batch_t *b);
+static void ngx_http_bitrix1c_batch_unused(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t *job);
 static void ngx_http_bitrix1c_batch_accept_words(
     ngx_http_bitrix1c_batch_t *b);
 static void ngx_http_bitrix1c_batch_accepted(void *data,
@@ -112,7 +114,7 @@ ngx_http_bitrix1c_batch_failed(ngx_http_bitrix1c_batch_t *b,
         return 1;
     }
 
-    if (b->n && ngx_http_bitrix1c_reply_count(reply) != b->n) {
+    if (b->n && ngx_http_bitrix1c_reply_count(reply) < b->n) {
         ngx_log_error(NGX_LOG_ERR, b->worker->log, 0,
                       "bitrix1c_queue \"%V\": Redis answered \"%s\" with "
                       "%ui elements instead of %ui",
@@ -132,25 +134,28 @@ ngx_http_bitrix1c_batch_failed(ngx_http_bitrix1c_batch_t *b,
 ngx_int_t
 ngx_http_bitrix1c_batch_accept(ngx_http_bitrix1c_worker_t *w)
 {
-    ngx_uint_t                  i, n, slots;
+    ngx_uint_t                  i, n;
     ngx_http_bitrix1c_batch_t  *b;
+    ngx_http_bitrix1c_grant_t   grant;
 
     b = ngx_http_bitrix1c_batch_create(w, ngx_min(w->naccepts,
-                                                  NGX_HTTP_BITRIX1C_BATCH), 9);
+                                                  NGX_HTTP_BITRIX1C_BATCH), 10);
     if (b == NULL) {
         return NGX_DECLINED;
     }
 
     n = ngx_http_bitrix1c_batch_distinct(b);
-    slots = 0;
+    grant.n = 0;
+    grant.probe = 0;
 
     if (!ngx_exiting && !ngx_http_bitrix1c_slots_marked(w->queue->slots)) {
-        slots = ngx_http_bitrix1c_slots_take(w->queue->slots, n,
-                                             w->queue->concurrency);
+        ngx_http_bitrix1c_slots_take(w->queue->slots, &w->queue->pace, n,
+                                     &grant);
     }
 
     for (i = 0; i < n; i++) {
-        b->jobs[i]->slot = i < slots;
+        b->jobs[i]->slot = i < grant.n;
+        b->jobs[i]->probe = i < grant.n && grant.probe;
     }
 
     ngx_http_bitrix1c_batch_accept_words(b);
@@ -159,11 +164,10 @@ ngx_http_bitrix1c_batch_accept(ngx_http_bitrix1c_worker_t *w)
                                      3 + n, ngx_http_bitrix1c_batch_accepted)
         != NGX_OK)
     {
-        for (i = 0; i < slots; i++) {
-            b->jobs[i]->slot = 0;
+        for (i = 0; i < n; i++) {
+            ngx_http_bitrix1c_batch_unused(w, b->jobs[i]);
         }
 
-        ngx_http_bitrix1c_slots_give(w->queue->slots, slots);
         ngx_free(b);
 
         return NGX_DECLINED;
@@ -221,6 +225,19 @@ ngx_http_bitrix1c_batch_distinct(ngx_http_bitrix1c_batch_t *b)
 
 
 static void
+ngx_http_bitrix1c_batch_unused(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t *job)
+{
+    if (job->slot) {
+        ngx_http_bitrix1c_slots_unused(w->queue->slots, &w->queue->pace, 1,
+                                       job->probe);
+        job->slot = 0;
+        job->probe = 0;
+    }
+}
+
+
+static void
 ngx_http_bitrix1c_batch_accept_words(ngx_http_bitrix1c_batch_t *b)
 {
     ngx_uint_t                i;
@@ -239,6 +256,7 @@ ngx_http_bitrix1c_batch_accept_words(ngx_http_bitrix1c_batch_t *b)
     for (i = 0; i < b->n; i++) {
         ngx_http_bitrix1c_batch_word(b, &b->jobs[i]->key_field);
         ngx_http_bitrix1c_batch_word(b, &b->jobs[i]->lane_field);
+        ngx_http_bitrix1c_batch_word(b, &b->jobs[i]->id_field);
     }
 
     for (i = 0; i < b->n; i++) {
@@ -261,12 +279,11 @@ ngx_http_bitrix1c_batch_accepted(void *data, ngx_http_bitrix1c_reply_t *reply)
 {
     ngx_http_bitrix1c_batch_t *b = data;
 
-    ngx_uint_t                   i, slots;
+    ngx_uint_t                   i;
     ngx_http_bitrix1c_job_t     *job;
     ngx_http_bitrix1c_worker_t  *w;
 
     w = b->worker;
-    slots = 0;
 
     if (reply == NULL) {
         ngx_http_bitrix1c_batch_again(b);
@@ -278,14 +295,14 @@ ngx_http_bitrix1c_batch_accepted(void *data, ngx_http_bitrix1c_reply_t *reply)
 
         for (i = 0; i < b->n; i++) {
             job = b->jobs[i];
-            slots += job->slot;
-            job->slot = 0;
+
+            ngx_http_bitrix1c_batch_unused(w, job);
+
             job->result = NGX_HTTP_BITRIX1C_UNAVAILABLE;
             job->answer(job);
             ngx_http_bitrix1c_job_release(job);
         }
 
-        ngx_http_bitrix1c_slots_give(w->queue->slots, slots);
         ngx_free(b);
         return;
     }
@@ -323,9 +340,8 @@ ngx_http_bitrix1c_batch_accepted_job(ngx_http_bitrix1c_worker_t *w,
         job->result = NGX_HTTP_BITRIX1C_UNAVAILABLE;
     }
 
-    if (leased != 1 && job->slot) {
-        job->slot = 0;
-        ngx_http_bitrix1c_slots_give(w->queue->slots, 1);
+    if (leased != 1) {
+        ngx_http_bitrix1c_batch_unused(w, job);
     }
 
     if (leased == 0 && job->result == NGX_HTTP_BITRIX1C_ACCEPTED) {
@@ -359,24 +375,20 @@ ngx_http_bitrix1c_batch_accepted_job(ngx_http_bitrix1c_worker_t *w,
 static void
 ngx_http_bitrix1c_batch_again(ngx_http_bitrix1c_batch_t *b)
 {
-    ngx_uint_t                   i, slots;
+    ngx_uint_t                   i;
     ngx_http_bitrix1c_job_t     *job;
     ngx_http_bitrix1c_worker_t  *w;
 
     w = b->worker;
-    slots = 0;
 
     for (i = b->n; i--; /* void */ ) {
         job = b->jobs[i];
 
-        slots += job->slot;
-        job->slot = 0;
+        ngx_http_bitrix1c_batch_unused(w, job);
 
         ngx_queue_insert_head(&w->accepts, &job->link);
         w->naccepts++;
     }
-
-    ngx_http_bitrix1c_slots_give(w->queue->slots, slots);
 
     if (!w->stopped) {
         ngx_post_event(&w->flush, &ngx_posted_events);

@@ -24,6 +24,7 @@ typedef struct {
 
     /* of a claim */
     ngx_uint_t                   asked;
+    ngx_uint_t                   probe;
     ngx_atomic_uint_t            snap;
     u_char                       number[NGX_INT_T_LEN];
 } ngx_http_bitrix1c_batch_t;

@@ -6,15 +6,19 @@
 
 #include "ngx_http_bitrix1c_call.h"
 #include "ngx_http_bitrix1c_job.h"
+#include "ngx_http_bitrix1c_verdict.h"
 
 
 #define NGX_HTTP_BITRIX1C_MAX_CLAIM  32
+
+/* leases of an event that may end with their worker, before it is to blame */
+#define NGX_HTTP_BITRIX1C_MAX_LOST   5
 
 
 static void ngx_http_bitrix1c_batch_claimed(void *data,
     ngx_http_bitrix1c_reply_t *reply);
 static ngx_uint_t ngx_http_bitrix1c_batch_claimed_job(
-    ngx_http_bitrix1c_worker_t *w, ngx_http_bitrix1c_reply_t *reply,
+    ngx_http_bitrix1c_batch_t *b, ngx_http_bitrix1c_reply_t *reply,
     ngx_uint_t i);
 
 
@@ -23,43 +27,52 @@ ngx_http_bitrix1c_batch_claim(ngx_http_bitrix1c_worker_t *w)
 {
     u_char                     *p;
     ngx_str_t                   max;
-    ngx_uint_t                  n;
     ngx_http_bitrix1c_batch_t  *b;
+    ngx_http_bitrix1c_grant_t   grant;
 
-    n = ngx_http_bitrix1c_slots_take(w->queue->slots,
-                                     NGX_HTTP_BITRIX1C_MAX_CLAIM,
-                                     w->queue->concurrency);
-    if (n == 0) {
+    ngx_http_bitrix1c_slots_take(w->queue->slots, &w->queue->pace,
+                                 NGX_HTTP_BITRIX1C_MAX_CLAIM, &grant);
+
+    if (grant.n == 0) {
 
         /* whoever gives a slot back will look for what is due */
 
         ngx_http_bitrix1c_slots_mark(w->queue->slots);
+
+        if (grant.wait) {
+            ngx_http_bitrix1c_queue_due(w, grant.wait);
+        }
+
         return NGX_OK;
     }
 
     b = ngx_http_bitrix1c_batch_create(w, 1, 2);
     if (b == NULL) {
-        ngx_http_bitrix1c_slots_give(w->queue->slots, n);
+        ngx_http_bitrix1c_slots_unused(w->queue->slots, &w->queue->pace,
+                                       grant.n, grant.probe);
         return NGX_DECLINED;
     }
 
-    b->asked = n;
+    b->asked = grant.n;
+    b->probe = grant.probe;
     b->snap = ngx_http_bitrix1c_slots_snap(w->queue->slots);
 
-    p = ngx_sprintf(b->number, "%ui", n);
+    p = ngx_sprintf(b->number, "%ui", grant.n);
     max.data = b->number;
     max.len = p - b->number;
 
     ngx_http_bitrix1c_batch_word(b, &w->queue->keys[0]);
     ngx_http_bitrix1c_batch_word(b, &w->queue->keys[1]);
+    ngx_http_bitrix1c_batch_word(b, &w->queue->keys[3]);
     ngx_http_bitrix1c_batch_word(b, &max);
     ngx_http_bitrix1c_batch_word(b, &w->lease);
 
-    if (ngx_http_bitrix1c_batch_send(b, NGX_HTTP_BITRIX1C_SCRIPT_CLAIM, 2,
+    if (ngx_http_bitrix1c_batch_send(b, NGX_HTTP_BITRIX1C_SCRIPT_CLAIM, 3,
                                      ngx_http_bitrix1c_batch_claimed)
         != NGX_OK)
     {
-        ngx_http_bitrix1c_slots_give(w->queue->slots, n);
+        ngx_http_bitrix1c_slots_unused(w->queue->slots, &w->queue->pace,
+                                       grant.n, grant.probe);
         ngx_free(b);
         return NGX_DECLINED;
     }
@@ -86,18 +99,20 @@ ngx_http_bitrix1c_batch_claimed(void *data, ngx_http_bitrix1c_reply_t *reply)
         || ngx_http_bitrix1c_reply_int(reply, 0, &due) != NGX_OK
         || ngx_http_bitrix1c_reply_int(reply, 1, &dropped) != NGX_OK)
     {
-        ngx_http_bitrix1c_slots_give(w->queue->slots, b->asked);
+        ngx_http_bitrix1c_slots_unused(w->queue->slots, &w->queue->pace,
+                                       b->asked, b->probe);
         ngx_free(b);
         return;
     }
 
     if (dropped) {
         ngx_log_error(NGX_LOG_ERR, w->log, 0,
-                      "bitrix1c_queue \"%V\": %L events had no record in "
-                      "Redis and are dropped", &w->queue->name, dropped);
+                      "bitrix1c_queue \"%V\": %L events could not be read "
+                      "from Redis: dead letters now, or dropped where nothing "
+                      "was left of them", &w->queue->name, dropped);
     }
 
-    n = (ngx_http_bitrix1c_reply_count(reply) - 2) / 7;
+    n = (ngx_http_bitrix1c_reply_count(reply) - 2) / 8;
 
     if (n + dropped < b->asked) {
         ngx_http_bitrix1c_slots_clear(w->queue->slots, b->snap);
@@ -113,15 +128,17 @@ ngx_http_bitrix1c_batch_claimed(void *data, ngx_http_bitrix1c_reply_t *reply)
     }
 
     if (n < b->asked) {
-        ngx_http_bitrix1c_slots_give(w->queue->slots, b->asked - n);
+        ngx_http_bitrix1c_slots_unused(w->queue->slots, &w->queue->pace,
+                                       b->asked - n, b->probe);
     }
 
     for (i = 0; i < n; i++) {
-        if (!ngx_http_bitrix1c_batch_claimed_job(w, reply, 2 + i * 7)) {
+        if (!ngx_http_bitrix1c_batch_claimed_job(b, reply, 2 + i * 8)) {
 
             /* no memory: the lease ends and somebody takes it then */
 
-            ngx_http_bitrix1c_slots_give(w->queue->slots, 1);
+            ngx_http_bitrix1c_slots_unused(w->queue->slots, &w->queue->pace,
+                                           1, b->probe);
         }
     }
 
@@ -136,15 +153,18 @@ ngx_http_bitrix1c_batch_claimed(void *data, ngx_http_bitrix1c_reply_t *reply)
 
 
 static ngx_uint_t
-ngx_http_bitrix1c_batch_claimed_job(ngx_http_bitrix1c_worker_t *w,
+ngx_http_bitrix1c_batch_claimed_job(ngx_http_bitrix1c_batch_t *b,
     ngx_http_bitrix1c_reply_t *reply, ngx_uint_t i)
 {
-    ngx_int_t                 n;
-    ngx_str_t                 word[7];
-    ngx_uint_t                k;
-    ngx_http_bitrix1c_job_t  *job;
+    ngx_int_t                    n;
+    ngx_str_t                    word[8];
+    ngx_uint_t                   k;
+    ngx_http_bitrix1c_job_t     *job;
+    ngx_http_bitrix1c_worker_t  *w;
 
-    for (k = 0; k < 7; k++) {
+    w = b->worker;
+
+    for (k = 0; k < 8; k++) {
         if (ngx_http_bitrix1c_reply_str(reply, i + k, &word[k]) != NGX_OK) {
             return 0;
         }
@@ -170,6 +190,11 @@ ngx_http_bitrix1c_batch_claimed_job(ngx_http_bitrix1c_worker_t *w,
     job->once = (word[5].len == 1 && word[5].data[0] == '1');
     job->leased = ngx_current_msec;
     job->slot = 1;
+    job->probe = b->probe;
+
+    n = ngx_atoi(word[6].data, word[6].len);
+
+    job->lost = (n == NGX_ERROR) ? 0 : (ngx_uint_t) n;
 
     if (ngx_http_bitrix1c_job_claimed(job, &word[1], &word[3], &word[4])
         != NGX_OK)
@@ -178,18 +203,25 @@ ngx_http_bitrix1c_batch_claimed_job(ngx_http_bitrix1c_worker_t *w,
         return 0;
     }
 
-    switch (ngx_http_bitrix1c_job_load(job, &word[6])) {
+    switch (ngx_http_bitrix1c_job_load(job, &word[7])) {
 
     case NGX_ERROR:
         ngx_http_bitrix1c_job_release(job);
         return 0;
 
     case NGX_DECLINED:
-        job->result = NGX_HTTP_BITRIX1C_DEAD;
+        ngx_http_bitrix1c_verdict_poison(job, "its record in Redis has not "
+                                         "the form of this version");
         break;
 
     default: /* NGX_OK */
         job->result = NGX_HTTP_BITRIX1C_NONE;
+
+        if (job->lost > NGX_HTTP_BITRIX1C_MAX_LOST) {
+            ngx_http_bitrix1c_verdict_poison(job, "its worker has died again "
+                                             "and again during its delivery");
+        }
+
         break;
     }
 

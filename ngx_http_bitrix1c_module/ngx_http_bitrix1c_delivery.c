@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_bitrix1c_delivery.h"
+#include "ngx_http_bitrix1c_outcome.h"
 #include "ngx_http_bitrix1c_verdict.h"
 #include "ngx_http_bitrix1c_sign.h"
 
@@ -33,6 +34,7 @@ typedef struct {
     u_char                       head[sizeof("{\"id\":\"\"") - 1
                                       + NGX_HTTP_BITRIX1C_HASH_LEN];
     u_char                       byte;
+    u_char                       answer[NGX_HTTP_BITRIX1C_ANSWER];
 } ngx_http_bitrix1c_detached_t;
 
 
@@ -52,11 +54,6 @@ static void ngx_http_bitrix1c_delivery_body(ngx_http_bitrix1c_job_t *job,
     ngx_http_bitrix1c_detached_t *d);
 static ngx_int_t ngx_http_bitrix1c_delivery_handler(ngx_http_request_t *r,
     void *data, ngx_int_t rc);
-static void ngx_http_bitrix1c_delivery_outcome(ngx_http_bitrix1c_job_t *job,
-    ngx_http_request_t *r, ngx_int_t rc);
-static ngx_uint_t ngx_http_bitrix1c_delivery_truncated(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_bitrix1c_delivery_retry_after(
-    ngx_http_request_t *r);
 static void ngx_http_bitrix1c_delivery_woken(ngx_http_request_t *r);
 static void ngx_http_bitrix1c_delivery_terminated(void *data);
 static void ngx_http_bitrix1c_delivery_pool_gone(void *data);
@@ -97,10 +94,13 @@ ngx_http_bitrix1c_delivery_start(ngx_http_bitrix1c_job_t *job)
     ngx_http_request_t            *r, *sr;
     ngx_http_bitrix1c_detached_t  *d;
 
-    d = ngx_pcalloc(job->pool, sizeof(ngx_http_bitrix1c_detached_t));
+    d = ngx_palloc(job->pool, sizeof(ngx_http_bitrix1c_detached_t));
     if (d == NULL) {
         return NGX_ERROR;
     }
+
+    ngx_memzero(d, offsetof(ngx_http_bitrix1c_detached_t, answer));
+    job->outcome.answer = d->answer;
 
     c = ngx_http_bitrix1c_delivery_connection(job, d);
     if (c == NULL) {
@@ -448,7 +448,7 @@ ngx_http_bitrix1c_delivery_handler(ngx_http_request_t *r, void *data,
     ngx_http_bitrix1c_job_t  *job = data;
 
     if (!job->outcome.done) {
-        ngx_http_bitrix1c_delivery_outcome(job, r, rc);
+        ngx_http_bitrix1c_outcome(job, r, rc);
         ngx_http_bitrix1c_verdict(job);
     }
 
@@ -461,117 +461,6 @@ ngx_http_bitrix1c_delivery_handler(ngx_http_request_t *r, void *data,
     r->buffered = 0;
 
     return NGX_OK;
-}
-
-
-static void
-ngx_http_bitrix1c_delivery_outcome(ngx_http_bitrix1c_job_t *job,
-    ngx_http_request_t *r, ngx_int_t rc)
-{
-    ngx_http_bitrix1c_outcome_t  *o;
-
-    o = &job->outcome;
-
-    o->done = 1;
-
-    if (r->upstream == NULL || r->upstream_states == NULL) {
-
-        /* 404, 413, 301 or a cache of this nginx are not 1C's answers */
-
-        o->ours = 1;
-        o->status = rc >= NGX_HTTP_SPECIAL_RESPONSE
-                    ? (ngx_uint_t) rc : r->headers_out.status;
-        return;
-    }
-
-    if (!r->upstream->header_sent
-        && rc != NGX_HTTP_NO_CONTENT && rc < NGX_HTTP_SPECIAL_RESPONSE)
-    {
-        o->status = 0;
-        return;
-    }
-
-    if (!r->upstream->header_sent) {
-
-        /*
-         * 502 and 504 that nginx made itself; an answer of 1C comes here only
-         * when proxy_intercept_errors is on
-         */
-
-        o->status = r->upstream->headers_in.status_n == (ngx_uint_t) rc
-                    ? (ngx_uint_t) rc : 0;
-
-    } else {
-        o->status = r->upstream->headers_in.status_n;
-        o->truncated = ngx_http_bitrix1c_delivery_truncated(r);
-    }
-
-    o->seconds = ngx_http_bitrix1c_delivery_retry_after(r);
-}
-
-
-/* nginx passes a cut answer on as success: rc and status do not show it */
-static ngx_uint_t
-ngx_http_bitrix1c_delivery_truncated(ngx_http_request_t *r)
-{
-    ngx_event_pipe_t     *p;
-    ngx_http_upstream_t  *u;
-
-    u = r->upstream;
-    p = u->pipe;
-
-    if (r->header_only || u->headers_in.status_n == NGX_HTTP_NO_CONTENT) {
-        return 0;
-    }
-
-    if (u->buffering && p) {
-        return !p->upstream_done && !(p->upstream_eof && p->length == -1);
-    }
-
-    return u->length != 0 && u->length != -1;
-}
-
-
-static ngx_uint_t
-ngx_http_bitrix1c_delivery_retry_after(ngx_http_request_t *r)
-{
-    ngx_int_t         n;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    part = &r->upstream->headers_in.headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return 0;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == sizeof("Retry-After") - 1
-            && ngx_strncasecmp(h[i].key.data, (u_char *) "Retry-After",
-                               sizeof("Retry-After") - 1)
-               == 0)
-        {
-            break;
-        }
-    }
-
-    n = ngx_atoi(h[i].value.data, h[i].value.len);
-
-    if (n == NGX_ERROR) {
-        n = ngx_parse_http_time(h[i].value.data, h[i].value.len);
-        n = (n == NGX_ERROR) ? 0 : n - ngx_time();
-    }
-
-    return n > 0 ? (ngx_uint_t) n : 0;
 }
 
 

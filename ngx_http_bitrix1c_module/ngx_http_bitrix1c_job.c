@@ -211,8 +211,6 @@ ngx_http_bitrix1c_job_load(ngx_http_bitrix1c_job_t *job, ngx_str_t *record)
 
     job->event.parsed = NULL;
 
-    ngx_str_set(&job->reason, "record in an unknown form");
-
     job->record.data = ngx_pstrdup(job->pool, record);
     if (job->record.data == NULL) {
         return NGX_ERROR;
@@ -261,8 +259,6 @@ ngx_http_bitrix1c_job_load(ngx_http_bitrix1c_job_t *job, ngx_str_t *record)
     if (ngx_http_bitrix1c_job_event(job, ev) != NGX_OK) {
         return NGX_ERROR;
     }
-
-    ngx_str_null(&job->reason);
 
     return NGX_OK;
 }

@@ -34,8 +34,7 @@ ngx_int_t ngx_http_bitrix1c_job_record(ngx_http_bitrix1c_job_t *job,
     ngx_str_t *server, ngx_str_t *uri, u_char *tail, size_t len);
 
 /*
- * A job out of its record; NGX_DECLINED: not in this form, with the reason in
- * job->reason.
+ * A job out of its record; NGX_DECLINED: not in this form.
  */
 ngx_int_t ngx_http_bitrix1c_job_load(ngx_http_bitrix1c_job_t *job,
     ngx_str_t *record);

@@ -13,6 +13,7 @@
 #include "ngx_http_bitrix1c_sign.h"
 #include "ngx_http_bitrix1c_token.h"
 #include "ngx_http_bitrix1c_variables.h"
+#include "ngx_http_bitrix1c_watch.h"
 #include "ngx_http_bitrix1c_webhook.h"
 
 
@@ -27,6 +28,7 @@ static ngx_int_t ngx_http_bitrix1c_check_route(ngx_conf_t *cf,
     ngx_http_bitrix1c_main_conf_t *mcf, ngx_http_bitrix1c_route_t *route);
 static ngx_int_t ngx_http_bitrix1c_init_process(ngx_cycle_t *cycle);
 static void ngx_http_bitrix1c_exit_process(ngx_cycle_t *cycle);
+static void ngx_http_bitrix1c_shutdown_timeout(ngx_cycle_t *cycle);
 
 
 static ngx_uint_t  ngx_http_bitrix1c_default_permanent[] = {
@@ -433,7 +435,10 @@ ngx_http_bitrix1c_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    if (ngx_http_bitrix1c_job_seed(cycle->log) != NGX_OK) {
+    if (ngx_http_bitrix1c_job_seed(cycle->log) != NGX_OK
+        || ngx_http_bitrix1c_watch(cycle, ngx_http_bitrix1c_shutdown_timeout)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -468,5 +473,24 @@ ngx_http_bitrix1c_exit_process(ngx_cycle_t *cycle)
 
     for (i = 0; i < mcf->queues.nelts; i++) {
         ngx_http_bitrix1c_queue_stop(queue[i]);
+    }
+
+    ngx_http_bitrix1c_unwatch();
+}
+
+
+static void
+ngx_http_bitrix1c_shutdown_timeout(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                       i;
+    ngx_http_bitrix1c_queue_t      **queue;
+    ngx_http_bitrix1c_main_conf_t   *mcf;
+
+    mcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                              ngx_http_bitrix1c_module);
+    queue = mcf->queues.elts;
+
+    for (i = 0; i < mcf->queues.nelts; i++) {
+        ngx_http_bitrix1c_queue_give_back(queue[i]);
     }
 }

@@ -32,7 +32,7 @@ ngx_http_bitrix1c_queue_start(ngx_http_bitrix1c_queue_t *queue,
     u_char                      *p;
     ngx_http_bitrix1c_worker_t  *w;
 
-    p = ngx_calloc(sizeof(ngx_http_bitrix1c_worker_t) + 2 * NGX_INT64_LEN,
+    p = ngx_calloc(sizeof(ngx_http_bitrix1c_worker_t) + 4 * NGX_INT64_LEN,
                    log);
     if (p == NULL) {
         return NGX_ERROR;
@@ -57,6 +57,14 @@ ngx_http_bitrix1c_queue_start(ngx_http_bitrix1c_queue_t *queue,
     w->window.data = p;
     p = ngx_sprintf(p, "%M", queue->window);
     w->window.len = p - w->window.data;
+
+    w->dead_max.data = p;
+    p = ngx_sprintf(p, "%ui", queue->dead_max);
+    w->dead_max.len = p - w->dead_max.data;
+
+    w->dead_age.data = p;
+    p = ngx_sprintf(p, "%T000", queue->dead_age);
+    w->dead_age.len = p - w->dead_age.data;
 
     ngx_http_bitrix1c_queue_timer(w, &w->flush,
                                   ngx_http_bitrix1c_queue_flush_handler, 1);
@@ -265,6 +273,13 @@ ngx_http_bitrix1c_queue_flush(ngx_http_bitrix1c_worker_t *w)
     }
 
     if (w->naccepts == 0) {
+
+        /* nobody waits, so it must not keep a worker that leaves */
+
+        if (w->give_up.timer_set) {
+            ngx_del_timer(&w->give_up);
+        }
+
         return;
     }
 
@@ -406,7 +421,7 @@ ngx_http_bitrix1c_queue_deliver(ngx_http_bitrix1c_worker_t *w,
 
     if (job->result == NGX_HTTP_BITRIX1C_DEAD) {
 
-        /* a record that cannot be read */
+        /* nothing to deliver, or nothing that should be */
 
         ngx_post_event(&job->done, &ngx_posted_events);
         return;
@@ -472,6 +487,16 @@ ngx_http_bitrix1c_queue_land(ngx_http_bitrix1c_worker_t *w,
         ngx_http_bitrix1c_slots_give(w->queue->slots, 1);
     }
 
+    if (job->probe) {
+
+        /* it may have been broken off without a word of 1C */
+
+        job->probe = 0;
+        (void) ngx_http_bitrix1c_slots_health(w->queue->slots,
+                                              &w->queue->pace,
+                                              NGX_HTTP_BITRIX1C_UNKNOWN, 0);
+    }
+
     if (ngx_http_bitrix1c_slots_marked(w->queue->slots)) {
         w->claim = 1;
     }
@@ -518,6 +543,38 @@ ngx_http_bitrix1c_queue_lost(ngx_http_bitrix1c_worker_t *w,
     }
 
     ngx_http_bitrix1c_job_release(job);
+}
+
+
+void
+ngx_http_bitrix1c_queue_give_back(ngx_http_bitrix1c_queue_t *queue)
+{
+    ngx_queue_t                 *q;
+    ngx_http_bitrix1c_job_t     *job;
+    ngx_http_bitrix1c_worker_t  *w;
+
+    w = queue->worker;
+
+    while (w && !ngx_queue_empty(&w->flying)) {
+        q = ngx_queue_head(&w->flying);
+        job = ngx_queue_data(q, ngx_http_bitrix1c_job_t, link);
+
+        if (!job->outcome.done) {
+            job->result = NGX_HTTP_BITRIX1C_RETRY;
+            job->spared = 1;
+            job->delay = 0;
+            ngx_str_set(&job->reason, "the worker had to leave");
+        }
+
+        ngx_http_bitrix1c_delivery_abort(job);
+        ngx_http_bitrix1c_queue_land(w, job);
+
+        if (job->request) {
+            job->answer(job);
+        }
+
+        ngx_http_bitrix1c_queue_settle(w, job);
+    }
 }
 
 

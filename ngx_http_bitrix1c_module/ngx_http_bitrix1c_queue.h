@@ -53,6 +53,8 @@ struct ngx_http_bitrix1c_worker_s {
     ngx_msec_t                       due;        /* next claim, 0 unknown */
     ngx_str_t                        lease;      /* ms as text */
     ngx_str_t                        window;
+    ngx_str_t                        dead_max;
+    ngx_str_t                        dead_age;   /* ms */
 
     unsigned                         empty:1;    /* as of the last claim */
     unsigned                         claiming:1;
@@ -65,6 +67,12 @@ struct ngx_http_bitrix1c_worker_s {
 ngx_int_t ngx_http_bitrix1c_queue_start(ngx_http_bitrix1c_queue_t *queue,
     ngx_log_t *log);
 void ngx_http_bitrix1c_queue_stop(ngx_http_bitrix1c_queue_t *queue);
+
+/*
+ * The worker has to leave before its deliveries have ended: they are broken
+ * off and go back to Redis at once, for another worker.
+ */
+void ngx_http_bitrix1c_queue_give_back(ngx_http_bitrix1c_queue_t *queue);
 
 /*
  * Takes the job over with the caller's hold on it.  job->answer is called when

@@ -5,7 +5,7 @@
 
 
 #include "ngx_http_bitrix1c_conf.h"
-#include "ngx_http_bitrix1c_secret.h"
+#include "ngx_http_bitrix1c_queue_conf.h"
 
 
 #define NGX_HTTP_BITRIX1C_MAX_RETRY  100
@@ -26,12 +26,6 @@ static char *ngx_http_bitrix1c_queue_done(ngx_conf_t *cf,
     ngx_http_bitrix1c_queue_t *queue);
 static ngx_int_t ngx_http_bitrix1c_queue_keys(ngx_conf_t *cf,
     ngx_http_bitrix1c_queue_t *queue);
-static char *ngx_http_bitrix1c_queue_redis(ngx_conf_t *cf,
-    ngx_http_bitrix1c_queue_t *queue);
-static char *ngx_http_bitrix1c_queue_redis_param(ngx_conf_t *cf,
-    ngx_http_bitrix1c_redis_conf_t *redis, ngx_str_t *param);
-static ngx_int_t ngx_http_bitrix1c_queue_password(ngx_conf_t *cf,
-    void *data, ngx_str_t *line, const char **what);
 static char *ngx_http_bitrix1c_queue_concurrency(ngx_conf_t *cf,
     ngx_http_bitrix1c_queue_t *queue);
 static char *ngx_http_bitrix1c_queue_retry(ngx_conf_t *cf,
@@ -53,6 +47,10 @@ static ngx_http_bitrix1c_queue_command_t
       NGX_HTTP_BITRIX1C_MAX_RETRY },
     { ngx_string("window"), ngx_http_bitrix1c_queue_window, 1, 1 },
     { ngx_string("margin"), ngx_http_bitrix1c_queue_margin, 1, 1 },
+    { ngx_string("rate"), ngx_http_bitrix1c_queue_rate, 1, 1 },
+    { ngx_string("breaker"), ngx_http_bitrix1c_queue_breaker, 1, 2 },
+    { ngx_string("hold"), ngx_http_bitrix1c_queue_hold, 1, 1 },
+    { ngx_string("dead_letters"), ngx_http_bitrix1c_queue_dead, 1, 2 },
     { ngx_null_string, NULL, 0, 0 }
 };
 
@@ -116,7 +114,13 @@ ngx_http_bitrix1c_queue_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     queue->name = value[1];
     queue->file = cf->conf_file->file.name;
     queue->line = cf->conf_file->line;
-    queue->concurrency = NGX_CONF_UNSET_UINT;
+    queue->pace.concurrency = NGX_CONF_UNSET_UINT;
+    queue->pace.rate = NGX_CONF_UNSET_UINT;
+    queue->pace.failures = NGX_CONF_UNSET_UINT;
+    queue->pace.pause = NGX_CONF_UNSET_MSEC;
+    queue->pace.hold = NGX_CONF_UNSET_UINT;
+    queue->dead_max = NGX_CONF_UNSET_UINT;
+    queue->dead_age = NGX_CONF_UNSET;
     queue->window = NGX_CONF_UNSET_MSEC;
     queue->margin = NGX_CONF_UNSET_MSEC;
     queue->retry = NGX_CONF_UNSET_PTR;
@@ -171,7 +175,8 @@ ngx_http_bitrix1c_queue_line(ngx_conf_t *cf, ngx_command_t *dummy,
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "unknown \"%V\" in \"bitrix1c_queue\" \"%V\": redis, "
-                       "concurrency, retry, window or margin is due",
+                       "concurrency, retry, window, margin, rate, breaker, "
+                       "hold or dead_letters is due",
                        &value[0], &queue->name);
 
     return NGX_CONF_ERROR;
@@ -191,7 +196,13 @@ ngx_http_bitrix1c_queue_done(ngx_conf_t *cf, ngx_http_bitrix1c_queue_t *queue)
         return NGX_CONF_ERROR;
     }
 
-    ngx_conf_init_uint_value(queue->concurrency, 4);
+    ngx_conf_init_uint_value(queue->pace.concurrency, 4);
+    ngx_conf_init_uint_value(queue->pace.rate, 0);
+    ngx_conf_init_uint_value(queue->pace.failures, 5);
+    ngx_conf_init_msec_value(queue->pace.pause, 30000);
+    ngx_conf_init_uint_value(queue->pace.hold, NGX_HTTP_BITRIX1C_HOLD_OFF);
+    ngx_conf_init_uint_value(queue->dead_max, 100000);
+    ngx_conf_init_value(queue->dead_age, 30 * 86400);
     ngx_conf_init_msec_value(queue->window, 86400000);
     ngx_conf_init_msec_value(queue->margin, 2000);
 
@@ -260,155 +271,6 @@ ngx_http_bitrix1c_queue_keys(ngx_conf_t *cf, ngx_http_bitrix1c_queue_t *queue)
 
 
 static char *
-ngx_http_bitrix1c_queue_redis(ngx_conf_t *cf,
-    ngx_http_bitrix1c_queue_t *queue)
-{
-    char                            *rv;
-    ngx_url_t                        u;
-    ngx_str_t                       *value;
-    ngx_uint_t                       i;
-    ngx_http_bitrix1c_redis_conf_t  *redis;
-
-    value = cf->args->elts;
-    redis = &queue->redis;
-
-    if (redis->addr.sockaddr) {
-        return "\"bitrix1c_queue\" has a duplicate \"redis\"";
-    }
-
-    ngx_memzero(&u, sizeof(ngx_url_t));
-
-    u.url = value[1];
-    u.default_port = 6379;
-
-    if (ngx_parse_url(cf->pool, &u) != NGX_OK || u.naddrs == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid address \"%V\" in \"redis\" of "
-                           "\"bitrix1c_queue\" \"%V\": %s; unix:path or "
-                           "host:port is due", &value[1], &queue->name,
-                           u.err ? u.err : "it has no address");
-        return NGX_CONF_ERROR;
-    }
-
-    redis->name = value[1];
-    redis->addr = u.addrs[0];
-    redis->connect_timeout = 1000;
-    redis->timeout = 1000;
-
-    for (i = 2; i < cf->args->nelts; i++) {
-        rv = ngx_http_bitrix1c_queue_redis_param(cf, redis, &value[i]);
-
-        if (rv != NGX_CONF_OK) {
-            return rv;
-        }
-    }
-
-    if (redis->user.len && redis->password.len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"user=%V\" without \"password_file=\" in "
-                           "\"redis\" of \"bitrix1c_queue\" \"%V\"",
-                           &redis->user, &queue->name);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_bitrix1c_queue_redis_param(ngx_conf_t *cf,
-    ngx_http_bitrix1c_redis_conf_t *redis, ngx_str_t *param)
-{
-    ngx_int_t   n;
-    ngx_str_t   s;
-    ngx_msec_t  ms;
-
-    static ngx_str_t  parameter = ngx_string("password_file=");
-
-    if (ngx_strncmp(param->data, "db=", 3) == 0) {
-        n = ngx_atoi(param->data + 3, param->len - 3);
-        if (n == NGX_ERROR) {
-            goto invalid;
-        }
-
-        redis->db = n;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strncmp(param->data, "user=", 5) == 0 && param->len > 5) {
-        redis->user.data = param->data + 5;
-        redis->user.len = param->len - 5;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strncmp(param->data, "password_file=", 14) == 0
-        && param->len > 14)
-    {
-        s.data = param->data + 14;
-        s.len = param->len - 14;
-
-        return ngx_http_bitrix1c_secret_lines(cf, &parameter, &s,
-                                          ngx_http_bitrix1c_queue_password,
-                                          &redis->password);
-    }
-
-    if (ngx_strncmp(param->data, "timeout=", 8) == 0) {
-        s.data = param->data + 8;
-        s.len = param->len - 8;
-
-        ms = ngx_parse_time(&s, 0);
-        if (ms == (ngx_msec_t) NGX_ERROR || ms == 0) {
-            goto invalid;
-        }
-
-        redis->timeout = ms;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strncmp(param->data, "connect_timeout=", 16) == 0) {
-        s.data = param->data + 16;
-        s.len = param->len - 16;
-
-        ms = ngx_parse_time(&s, 0);
-        if (ms == (ngx_msec_t) NGX_ERROR || ms == 0) {
-            goto invalid;
-        }
-
-        redis->connect_timeout = ms;
-        return NGX_CONF_OK;
-    }
-
-invalid:
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid parameter \"%V\" in \"redis\" of "
-                       "\"bitrix1c_queue\": db=number, user=name, "
-                       "password_file=path, timeout=time or "
-                       "connect_timeout=time is due", param);
-
-    return NGX_CONF_ERROR;
-}
-
-
-/* the first line that is there; the file is read as root */
-static ngx_int_t
-ngx_http_bitrix1c_queue_password(ngx_conf_t *cf, void *data, ngx_str_t *line,
-    const char **what)
-{
-    ngx_str_t *password = data;
-
-    if (password->len) {
-        *what = "one password is due";
-        return NGX_DECLINED;
-    }
-
-    *password = *line;
-
-    return NGX_OK;
-}
-
-
-static char *
 ngx_http_bitrix1c_queue_concurrency(ngx_conf_t *cf,
     ngx_http_bitrix1c_queue_t *queue)
 {
@@ -417,7 +279,7 @@ ngx_http_bitrix1c_queue_concurrency(ngx_conf_t *cf,
 
     value = cf->args->elts;
 
-    if (queue->concurrency != NGX_CONF_UNSET_UINT) {
+    if (queue->pace.concurrency != NGX_CONF_UNSET_UINT) {
         return "\"bitrix1c_queue\" has a duplicate \"concurrency\"";
     }
 
@@ -431,7 +293,7 @@ ngx_http_bitrix1c_queue_concurrency(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    queue->concurrency = n;
+    queue->pace.concurrency = n;
 
     return NGX_CONF_OK;
 }

@@ -61,10 +61,13 @@ ngx_http_bitrix1c_redis_read_handler(ngx_event_t *rev)
 
     if (c->close) {
 
-        /* worker_shutdown_timeout: what is in flight is left to its lease */
+        /*
+         * worker_shutdown_timeout: deliveries are being given back just now,
+         * and the command timer bounds how long that takes
+         */
 
-        redis->stopped = 1;
-        ngx_http_bitrix1c_redis_drop(redis, "worker shutdown timeout");
+        c->close = 0;
+        c->error = 0;
         return;
     }
 

@@ -171,7 +171,8 @@ ngx_http_bitrix1c_batch_nack(ngx_http_bitrix1c_worker_t *w)
         ngx_http_bitrix1c_batch_word(b, &job->id);
         ngx_http_bitrix1c_batch_word(b, &job->epoch);
         ngx_http_bitrix1c_batch_word(b, &job->delay_text);
-        ngx_http_bitrix1c_batch_word(b, &ngx_http_bitrix1c_one);
+        ngx_http_bitrix1c_batch_word(b, job->spared ? &ngx_http_bitrix1c_zero
+                                                    : &ngx_http_bitrix1c_one);
         ngx_http_bitrix1c_batch_word(b, &job->reason);
     }
 
@@ -188,7 +189,7 @@ ngx_http_bitrix1c_batch_dead(ngx_http_bitrix1c_worker_t *w)
     ngx_http_bitrix1c_job_t    *job;
     ngx_http_bitrix1c_batch_t  *b;
 
-    b = ngx_http_bitrix1c_batch_create(w, 1, 8);
+    b = ngx_http_bitrix1c_batch_create(w, 1, 10);
     if (b == NULL) {
         return NGX_DECLINED;
     }
@@ -210,6 +211,8 @@ ngx_http_bitrix1c_batch_dead(ngx_http_bitrix1c_worker_t *w)
     ngx_http_bitrix1c_batch_word(b, &ngx_http_bitrix1c_one);
     ngx_http_bitrix1c_batch_word(b, &job->reason);
     ngx_http_bitrix1c_batch_word(b, &w->window);
+    ngx_http_bitrix1c_batch_word(b, &w->dead_max);
+    ngx_http_bitrix1c_batch_word(b, &w->dead_age);
 
     return ngx_http_bitrix1c_batch_settle_send(b,
                                             NGX_HTTP_BITRIX1C_SCRIPT_DEAD, 5);
@@ -246,7 +249,16 @@ ngx_http_bitrix1c_batch_settled(void *data, ngx_http_bitrix1c_reply_t *reply)
 
     /* a refusal leaves the lease to end, and the event is delivered again */
 
-    (void) ngx_http_bitrix1c_batch_failed(b, reply, "ack, nack or dead");
+    if (!ngx_http_bitrix1c_batch_failed(b, reply, "ack, nack or dead")
+        && b->jobs[0]->result == NGX_HTTP_BITRIX1C_DEAD
+        && ngx_http_bitrix1c_reply_int(reply, 1, &result) == NGX_OK
+        && result)
+    {
+        ngx_log_error(NGX_LOG_ERR, w->log, 0,
+                      "bitrix1c_queue \"%V\": the %L oldest dead letters are "
+                      "dropped, see \"dead_letters\"", &w->queue->name,
+                      result);
+    }
 
     for (i = 0; i < b->n; i++) {
         job = b->jobs[i];

@@ -26,6 +26,14 @@ typedef struct {
     ngx_atomic_t                 marked;
     ngx_atomic_t                 cleared;
     ngx_msec_t                   polled;
+
+    ngx_uint_t                   tokens;     /* thousandths of a delivery */
+    ngx_msec_t                   filled;     /* when, 0: never */
+
+    ngx_uint_t                   failed;     /* in a row */
+    ngx_msec_t                   until;      /* open, if not 0 */
+    ngx_pid_t                    probe;      /* who tries whether 1C is back */
+
     ngx_http_bitrix1c_entry_t    workers[NGX_HTTP_BITRIX1C_WORKERS];
 } ngx_http_bitrix1c_slots_sh_t;
 
@@ -45,6 +53,14 @@ static ngx_http_bitrix1c_entry_t *ngx_http_bitrix1c_slots_entry(
     ngx_http_bitrix1c_slots_t *slots);
 static ngx_uint_t ngx_http_bitrix1c_slots_sum(
     ngx_http_bitrix1c_slots_sh_t *sh);
+static ngx_msec_t ngx_http_bitrix1c_slots_held(ngx_http_bitrix1c_pace_t *pace);
+static ngx_uint_t ngx_http_bitrix1c_slots_open(
+    ngx_http_bitrix1c_slots_sh_t *sh, ngx_http_bitrix1c_grant_t *grant);
+static ngx_uint_t ngx_http_bitrix1c_slots_tokens(
+    ngx_http_bitrix1c_slots_sh_t *sh, ngx_http_bitrix1c_pace_t *pace,
+    ngx_uint_t n, ngx_msec_t *wait);
+static ngx_uint_t ngx_http_bitrix1c_slots_burst(
+    ngx_http_bitrix1c_pace_t *pace);
 
 
 ngx_shm_zone_t *
@@ -111,29 +127,288 @@ ngx_http_bitrix1c_slots_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 }
 
 
-ngx_uint_t
-ngx_http_bitrix1c_slots_take(ngx_http_bitrix1c_slots_t *slots, ngx_uint_t n,
-    ngx_uint_t limit)
+void
+ngx_http_bitrix1c_slots_take(ngx_http_bitrix1c_slots_t *slots,
+    ngx_http_bitrix1c_pace_t *pace, ngx_uint_t n,
+    ngx_http_bitrix1c_grant_t *grant)
 {
-    ngx_uint_t                  sum;
-    ngx_http_bitrix1c_entry_t  *entry;
+    ngx_uint_t                     sum;
+    ngx_http_bitrix1c_entry_t     *entry;
+    ngx_http_bitrix1c_slots_sh_t  *sh;
+
+    grant->n = 0;
+    grant->probe = 0;
+    grant->wait = ngx_http_bitrix1c_slots_held(pace);
+
+    if (grant->wait) {
+        return;
+    }
+
+    sh = slots->sh;
 
     ngx_shmtx_lock(&slots->shpool->mutex);
 
     entry = ngx_http_bitrix1c_slots_entry(slots);
-    sum = ngx_http_bitrix1c_slots_sum(slots->sh);
+    sum = ngx_http_bitrix1c_slots_sum(sh);
 
-    if (entry == NULL || sum >= limit) {
-        n = 0;
+    if (entry == NULL || sum >= pace->concurrency
+        || !ngx_http_bitrix1c_slots_open(sh, grant))
+    {
+        goto done;
+    }
+
+    n = grant->probe ? 1 : ngx_min(n, pace->concurrency - sum);
+    n = ngx_http_bitrix1c_slots_tokens(sh, pace, n, &grant->wait);
+
+    if (n == 0) {
+        grant->probe = 0;
+        goto done;
+    }
+
+    if (grant->probe) {
+        sh->probe = ngx_pid;
+    }
+
+    entry->taken += n;
+    grant->n = n;
+
+done:
+
+    ngx_shmtx_unlock(&slots->shpool->mutex);
+}
+
+
+/* ms for which the operator has stopped deliveries, to be asked again then */
+static ngx_msec_t
+ngx_http_bitrix1c_slots_held(ngx_http_bitrix1c_pace_t *pace)
+{
+    ngx_tm_t    tm;
+    ngx_uint_t  now, inside;
+
+    switch (pace->hold) {
+
+    case NGX_HTTP_BITRIX1C_HOLD_OFF:
+        return 0;
+
+    case NGX_HTTP_BITRIX1C_HOLD_ON:
+        return 60000;
+
+    default: /* NGX_HTTP_BITRIX1C_HOLD_DAILY */
+        break;
+    }
+
+    ngx_localtime(ngx_time(), &tm);
+
+    now = tm.ngx_tm_hour * 60 + tm.ngx_tm_min;
+
+    /* "23:00-02:00" goes over midnight */
+
+    if (pace->from <= pace->to) {
+        inside = now >= pace->from && now < pace->to;
 
     } else {
-        n = ngx_min(n, limit - sum);
-        entry->taken += n;
+        inside = now >= pace->from || now < pace->to;
+    }
+
+    /* at the latest when the next minute begins */
+
+    return inside ? (60 - tm.ngx_tm_sec) * 1000 : 0;
+}
+
+
+/*
+ * An open breaker lets nothing through for its pause, and then one delivery:
+ * the probe, whose end says whether 1C is back.
+ */
+static ngx_uint_t
+ngx_http_bitrix1c_slots_open(ngx_http_bitrix1c_slots_sh_t *sh,
+    ngx_http_bitrix1c_grant_t *grant)
+{
+    ngx_msec_int_t  left;
+
+    if (sh->until == 0) {
+        return 1;
+    }
+
+    left = (ngx_msec_int_t) (sh->until - ngx_current_msec);
+
+    if (left > 0) {
+        grant->wait = left;
+        return 0;
+    }
+
+    if (sh->probe) {
+        return 0;
+    }
+
+    grant->probe = 1;
+
+    return 1;
+}
+
+
+/* a token bucket in thousandths, so that 3r/m is as exact as 300r/s */
+static ngx_uint_t
+ngx_http_bitrix1c_slots_tokens(ngx_http_bitrix1c_slots_sh_t *sh,
+    ngx_http_bitrix1c_pace_t *pace, ngx_uint_t n, ngx_msec_t *wait)
+{
+    ngx_msec_t      passed;
+    ngx_uint_t      burst;
+    ngx_msec_int_t  ahead;
+
+    if (pace->rate == 0) {
+        return n;
+    }
+
+    burst = ngx_http_bitrix1c_slots_burst(pace);
+    ahead = (ngx_msec_int_t) (ngx_current_msec - sh->filled);
+    passed = ahead > 0 ? (ngx_msec_t) ahead : 0;
+
+    if (sh->filled == 0 || passed > 86400000) {
+        sh->tokens = burst;
+        sh->filled = ngx_current_msec;
+
+    } else {
+
+        /* what is no whole thousandth yet stays on the clock */
+
+        sh->tokens += passed * pace->rate / 1000;
+        sh->filled += passed * pace->rate / 1000 * 1000 / pace->rate;
+
+        if (sh->tokens >= burst) {
+            sh->tokens = burst;
+            sh->filled = ngx_current_msec;
+        }
+    }
+
+    if (sh->tokens < 1000) {
+        *wait = (1000 - sh->tokens) * 1000 / pace->rate + 1;
+        return 0;
+    }
+
+    n = ngx_min(n, sh->tokens / 1000);
+    sh->tokens -= n * 1000;
+
+    return n;
+}
+
+
+/* a tenth of a second's worth: loops are late, and the rate is a mean */
+static ngx_uint_t
+ngx_http_bitrix1c_slots_burst(ngx_http_bitrix1c_pace_t *pace)
+{
+    return ngx_max(1000, pace->rate / 10);
+}
+
+
+void
+ngx_http_bitrix1c_slots_unused(ngx_http_bitrix1c_slots_t *slots,
+    ngx_http_bitrix1c_pace_t *pace, ngx_uint_t n, ngx_uint_t probe)
+{
+    ngx_http_bitrix1c_slots_sh_t  *sh;
+
+    ngx_http_bitrix1c_slots_give(slots, n);
+
+    if (pace->rate == 0 && !probe) {
+        return;
+    }
+
+    sh = slots->sh;
+
+    ngx_shmtx_lock(&slots->shpool->mutex);
+
+    if (pace->rate) {
+        sh->tokens = ngx_min(sh->tokens + n * 1000,
+                             ngx_http_bitrix1c_slots_burst(pace));
+    }
+
+    if (probe && sh->probe == ngx_pid) {
+        sh->probe = 0;
     }
 
     ngx_shmtx_unlock(&slots->shpool->mutex);
+}
 
-    return n;
+
+ngx_http_bitrix1c_breaker_e
+ngx_http_bitrix1c_slots_health(ngx_http_bitrix1c_slots_t *slots,
+    ngx_http_bitrix1c_pace_t *pace, ngx_http_bitrix1c_health_e health,
+    ngx_msec_t pause)
+{
+    ngx_uint_t                     open;
+    ngx_http_bitrix1c_breaker_e    breaker;
+    ngx_http_bitrix1c_slots_sh_t  *sh;
+
+    sh = slots->sh;
+
+    /* the rule, and no lock for it */
+
+    if (health == NGX_HTTP_BITRIX1C_WELL && sh->failed == 0 && sh->until == 0)
+    {
+        return NGX_HTTP_BITRIX1C_SAME;
+    }
+
+    ngx_shmtx_lock(&slots->shpool->mutex);
+
+    open = (sh->until != 0);
+    breaker = open ? NGX_HTTP_BITRIX1C_STILL : NGX_HTTP_BITRIX1C_SAME;
+
+    if (health == NGX_HTTP_BITRIX1C_UNKNOWN) {
+
+        /* the probe found nothing out, another may */
+
+        if (sh->probe == ngx_pid) {
+            sh->probe = 0;
+        }
+
+        goto done;
+    }
+
+    if (health == NGX_HTTP_BITRIX1C_WELL) {
+        sh->failed = 0;
+        sh->until = 0;
+        sh->probe = 0;
+        breaker = open ? NGX_HTTP_BITRIX1C_RECOVERED : NGX_HTTP_BITRIX1C_SAME;
+        goto done;
+    }
+
+    sh->failed++;
+
+    if (health == NGX_HTTP_BITRIX1C_ILL
+        && !open
+        && (pace->failures == 0 || sh->failed < pace->failures))
+    {
+        goto done;
+    }
+
+    if (health == NGX_HTTP_BITRIX1C_WRONG && pace->failures == 0) {
+        goto done;
+    }
+
+    if (!open) {
+        breaker = NGX_HTTP_BITRIX1C_OPENED;
+    }
+
+    /* a late failure of before does not put the probe off */
+
+    if (!open || sh->probe == ngx_pid
+        || health == NGX_HTTP_BITRIX1C_CLOSED)
+    {
+        sh->until = ngx_current_msec
+                    + (health == NGX_HTTP_BITRIX1C_CLOSED ? pause
+                                                          : pace->pause);
+        sh->until = ngx_max(sh->until, 1);
+
+        if (sh->probe == ngx_pid) {
+            sh->probe = 0;
+        }
+    }
+
+done:
+
+    ngx_shmtx_unlock(&slots->shpool->mutex);
+
+    return breaker;
 }
 
 
@@ -167,6 +442,10 @@ ngx_http_bitrix1c_slots_reap(ngx_http_bitrix1c_slots_t *slots)
 
         if (entry->pid && kill(entry->pid, 0) == -1 && ngx_errno == NGX_ESRCH)
         {
+            if (slots->sh->probe == entry->pid) {
+                slots->sh->probe = 0;
+            }
+
             entry->pid = 0;
             entry->taken = 0;
         }

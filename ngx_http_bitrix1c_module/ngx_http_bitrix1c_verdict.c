@@ -5,33 +5,53 @@
 
 
 #include "ngx_http_bitrix1c_verdict.h"
+#include "ngx_http_bitrix1c_reason.h"
 
 
-#define NGX_HTTP_BITRIX1C_REASON   500
+/* ms until 1C is looked at again when it says that it is closed */
+#define NGX_HTTP_BITRIX1C_MAINTENANCE  60000
 
-/* an HTTP error of 1C's own author, caught and returned with a 200 */
+/* {HTTPСервис. an exception that 1C's author caught and returned with a 200 */
 #define NGX_HTTP_BITRIX1C_CAUGHT   "{HTTP\xd0\xa1\xd0\xb5\xd1\x80\xd0\xb2"  \
                                    "\xd0\xb8\xd1\x81."
 
+/*
+ * Начало сеанса с информационной базой запрещено: what stands behind it in the
+ * answer is the administrator's own message
+ */
+#define NGX_HTTP_BITRIX1C_LOCKED                                             \
+    "\xd0\x9d\xd0\xb0\xd1\x87\xd0\xb0\xd0\xbb\xd0\xbe "                      \
+    "\xd1\x81\xd0\xb5\xd0\xb0\xd0\xbd\xd1\x81\xd0\xb0 "                      \
+    "\xd1\x81 "                                                              \
+    "\xd0\xb8\xd0\xbd\xd1\x84\xd0\xbe\xd1\x80\xd0\xbc\xd0\xb0"               \
+    "\xd1\x86\xd0\xb8\xd0\xbe\xd0\xbd\xd0\xbd\xd0\xbe\xd0\xb9 "              \
+    "\xd0\xb1\xd0\xb0\xd0\xb7\xd0\xbe\xd0\xb9 "                              \
+    "\xd0\xb7\xd0\xb0\xd0\xbf\xd1\x80\xd0\xb5\xd1\x89\xd0\xb5"               \
+    "\xd0\xbd\xd0\xbe"
 
+
+static void ngx_http_bitrix1c_verdict_taken(ngx_http_bitrix1c_job_t *job,
+    ngx_str_t *answer);
+static void ngx_http_bitrix1c_verdict_refused(ngx_http_bitrix1c_job_t *job,
+    ngx_str_t *answer);
+static ngx_uint_t ngx_http_bitrix1c_verdict_permanent(
+    ngx_http_bitrix1c_job_t *job);
 static void ngx_http_bitrix1c_verdict_dead(ngx_http_bitrix1c_job_t *job,
     const char *what, ngx_str_t *answer);
 static void ngx_http_bitrix1c_verdict_retry(ngx_http_bitrix1c_job_t *job,
-    const char *what, ngx_str_t *answer);
+    ngx_http_bitrix1c_health_e health, const char *what, ngx_str_t *answer);
 static void ngx_http_bitrix1c_verdict_reason(ngx_http_bitrix1c_job_t *job,
     const char *what, ngx_str_t *answer);
 static ngx_msec_t ngx_http_bitrix1c_verdict_delay(
     ngx_http_bitrix1c_job_t *job);
-static const char *ngx_http_bitrix1c_verdict_hint(ngx_uint_t status);
+static void ngx_http_bitrix1c_verdict_weigh(ngx_http_bitrix1c_job_t *job);
 
 
 void
 ngx_http_bitrix1c_verdict(ngx_http_bitrix1c_job_t *job)
 {
-    ngx_str_t                      answer;
-    ngx_uint_t                     i, *code;
-    ngx_http_bitrix1c_outcome_t   *o;
-    ngx_http_bitrix1c_loc_conf_t  *lcf;
+    ngx_str_t                     answer;
+    ngx_http_bitrix1c_outcome_t  *o;
 
     o = &job->outcome;
 
@@ -46,150 +66,252 @@ ngx_http_bitrix1c_verdict(ngx_http_bitrix1c_job_t *job)
     }
 
     if (job->route == NULL) {
-        ngx_http_bitrix1c_verdict_retry(job, "the configuration has no "
-            "location with bitrix1c_webhook in the event's server any more",
-            NULL);
-        return;
-    }
+        ngx_http_bitrix1c_verdict_retry(job, NGX_HTTP_BITRIX1C_UNKNOWN,
+            "the configuration has no location with bitrix1c_webhook in the "
+            "event's server any more", NULL);
 
-    if (o->ours) {
-        ngx_http_bitrix1c_verdict_retry(job,
+    } else if (o->ours) {
+        ngx_http_bitrix1c_verdict_retry(job, NGX_HTTP_BITRIX1C_UNKNOWN,
             o->status ? "nginx itself answered, proxy_pass was not reached"
                       : "nginx could not start the delivery", NULL);
+
+    } else if (o->status == 0) {
+        ngx_http_bitrix1c_verdict_retry(job, NGX_HTTP_BITRIX1C_ILL,
+                                        "1C gave no answer", NULL);
+
+    } else if (o->status >= 200 && o->status < 300) {
+        ngx_http_bitrix1c_verdict_taken(job, &answer);
+
+    } else {
+        ngx_http_bitrix1c_verdict_refused(job, &answer);
+    }
+
+    ngx_http_bitrix1c_verdict_weigh(job);
+}
+
+
+static void
+ngx_http_bitrix1c_verdict_taken(ngx_http_bitrix1c_job_t *job,
+    ngx_str_t *answer)
+{
+    size_t  len;
+
+    if (job->outcome.truncated) {
+        ngx_http_bitrix1c_verdict_retry(job, NGX_HTTP_BITRIX1C_ILL,
+                                        "1C's answer was cut off", NULL);
         return;
     }
 
-    if (o->status == 0) {
-        ngx_http_bitrix1c_verdict_retry(job, "1C gave no answer", NULL);
+    len = sizeof(NGX_HTTP_BITRIX1C_CAUGHT) - 1;
+
+    if (answer->len >= len
+        && ngx_memcmp(answer->data, NGX_HTTP_BITRIX1C_CAUGHT, len) == 0)
+    {
+        ngx_http_bitrix1c_verdict_dead(job, "1C returned an exception's text",
+                                       answer);
         return;
     }
 
-    if (o->status >= 200 && o->status < 300) {
+    job->result = NGX_HTTP_BITRIX1C_DELIVERED;
+    job->health = NGX_HTTP_BITRIX1C_WELL;
+}
 
-        if (o->truncated) {
-            ngx_http_bitrix1c_verdict_retry(job, "1C's answer was cut off",
-                                            NULL);
-            return;
-        }
 
-        if (answer.len >= sizeof(NGX_HTTP_BITRIX1C_CAUGHT) - 1
-            && ngx_memcmp(answer.data, NGX_HTTP_BITRIX1C_CAUGHT,
-                          sizeof(NGX_HTTP_BITRIX1C_CAUGHT) - 1)
-               == 0)
-        {
-            ngx_http_bitrix1c_verdict_dead(job,
-                                           "1C returned an exception's text",
-                                           &answer);
-            return;
-        }
+static void
+ngx_http_bitrix1c_verdict_refused(ngx_http_bitrix1c_job_t *job,
+    ngx_str_t *answer)
+{
+    ngx_uint_t  status;
 
-        job->result = NGX_HTTP_BITRIX1C_DELIVERED;
+    status = job->outcome.status;
+
+    if (status == NGX_HTTP_FORBIDDEN
+        && ngx_strlcasestrn(answer->data, answer->data + answer->len,
+                            (u_char *) NGX_HTTP_BITRIX1C_LOCKED,
+                            sizeof(NGX_HTTP_BITRIX1C_LOCKED) - 2))
+    {
+        ngx_http_bitrix1c_verdict_retry(job, NGX_HTTP_BITRIX1C_CLOSED,
+                                        "1C is closed for maintenance",
+                                        answer);
         return;
     }
+
+    if (ngx_http_bitrix1c_verdict_permanent(job)) {
+        ngx_http_bitrix1c_verdict_dead(job, "1C refused the event", answer);
+        return;
+    }
+
+    switch (status) {
+
+    case NGX_HTTP_UNAUTHORIZED:
+        ngx_http_bitrix1c_verdict_retry(job, NGX_HTTP_BITRIX1C_WRONG,
+            "1C does not know the user, see proxy_set_header Authorization",
+            answer);
+        return;
+
+    case NGX_HTTP_FORBIDDEN:
+        ngx_http_bitrix1c_verdict_retry(job, NGX_HTTP_BITRIX1C_WRONG,
+            "the user has no right to use the HTTP service of 1C", answer);
+        return;
+
+    case NGX_HTTP_NOT_FOUND:
+        ngx_http_bitrix1c_verdict_retry(job, NGX_HTTP_BITRIX1C_WRONG,
+            "1C has no such HTTP service, see proxy_pass and the publication",
+            answer);
+        return;
+
+    default:
+        ngx_http_bitrix1c_verdict_retry(job, NGX_HTTP_BITRIX1C_ILL,
+                                        "1C failed", answer);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_bitrix1c_verdict_permanent(ngx_http_bitrix1c_job_t *job)
+{
+    ngx_uint_t                     i, *code;
+    ngx_http_bitrix1c_loc_conf_t  *lcf;
 
     lcf = job->route->clcf->loc_conf[ngx_http_bitrix1c_module.ctx_index];
     code = lcf->permanent->elts;
 
     for (i = 0; i < lcf->permanent->nelts; i++) {
-        if (code[i] == o->status) {
-            ngx_http_bitrix1c_verdict_dead(job, "1C refused the event",
-                                           &answer);
-            return;
+        if (code[i] == job->outcome.status) {
+            return 1;
         }
     }
 
-    ngx_http_bitrix1c_verdict_retry(job,
-                                    ngx_http_bitrix1c_verdict_hint(o->status),
-                                    &answer);
+    return 0;
 }
 
 
-static const char *
-ngx_http_bitrix1c_verdict_hint(ngx_uint_t status)
+/*
+ * What all deliveries together say of 1C: an attempt that failed while the
+ * breaker was open was only to see whether 1C is back, so it does not count.
+ */
+static void
+ngx_http_bitrix1c_verdict_weigh(ngx_http_bitrix1c_job_t *job)
 {
-    switch (status) {
+    ngx_http_bitrix1c_queue_t    *queue;
+    ngx_http_bitrix1c_breaker_e   breaker;
 
-    case NGX_HTTP_UNAUTHORIZED:
-        return "1C does not know the user, "
-               "see proxy_set_header Authorization";
+    queue = job->queue;
 
-    case NGX_HTTP_FORBIDDEN:
-        return "1C is closed or the user lacks the right to the HTTP service";
+    breaker = ngx_http_bitrix1c_slots_health(queue->slots, &queue->pace,
+                                             job->health, job->delay);
 
-    case NGX_HTTP_NOT_FOUND:
-        return "1C has no such HTTP service, see proxy_pass and the "
-               "publication";
+    if (breaker == NGX_HTTP_BITRIX1C_OPENED) {
+        ngx_log_error(NGX_LOG_ERR, job->log, 0,
+                      "bitrix1c_queue \"%V\": deliveries pause for %M ms, %V",
+                      &queue->name,
+                      job->health == NGX_HTTP_BITRIX1C_CLOSED
+                      ? job->delay : queue->pace.pause, &job->reason);
 
-    default:
-        return "1C failed";
+    } else if (breaker == NGX_HTTP_BITRIX1C_RECOVERED) {
+        ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
+                      "bitrix1c_queue \"%V\": 1C is back, deliveries go on",
+                      &queue->name);
+    }
+
+    if (job->result != NGX_HTTP_BITRIX1C_RETRY || job->spared) {
+        return;
+    }
+
+    if (breaker == NGX_HTTP_BITRIX1C_STILL) {
+        job->spared = 1;
+        job->delay = ngx_http_bitrix1c_jitter(queue->pace.pause);
+        return;
+    }
+
+    if (job->attempts >= queue->retry->nelts) {
+        job->result = NGX_HTTP_BITRIX1C_DEAD;
     }
 }
 
 
+void
+ngx_http_bitrix1c_verdict_poison(ngx_http_bitrix1c_job_t *job,
+    const char *what)
+{
+    ngx_http_bitrix1c_verdict_dead(job, what, NULL);
+
+    job->health = NGX_HTTP_BITRIX1C_UNKNOWN;
+}
+
+
+/* 1C was well enough to tell that it does not want this event */
 static void
 ngx_http_bitrix1c_verdict_dead(ngx_http_bitrix1c_job_t *job, const char *what,
     ngx_str_t *answer)
 {
     job->result = NGX_HTTP_BITRIX1C_DEAD;
+    job->health = NGX_HTTP_BITRIX1C_WELL;
+
     ngx_http_bitrix1c_verdict_reason(job, what, answer);
 }
 
 
 static void
 ngx_http_bitrix1c_verdict_retry(ngx_http_bitrix1c_job_t *job,
-    const char *what, ngx_str_t *answer)
+    ngx_http_bitrix1c_health_e health, const char *what, ngx_str_t *answer)
 {
-    if (job->attempts >= job->queue->retry->nelts) {
-        ngx_http_bitrix1c_verdict_dead(job, what, answer);
-        return;
-    }
-
     job->result = NGX_HTTP_BITRIX1C_RETRY;
-    job->delay = ngx_http_bitrix1c_verdict_delay(job);
+    job->health = health;
 
     ngx_http_bitrix1c_verdict_reason(job, what, answer);
+
+    /* maintenance is nobody's fault, so it costs no attempt */
+
+    if (health == NGX_HTTP_BITRIX1C_CLOSED) {
+        job->spared = 1;
+        job->delay = ngx_http_bitrix1c_jitter(NGX_HTTP_BITRIX1C_MAINTENANCE);
+
+    } else if (job->attempts < job->queue->retry->nelts) {
+        job->delay = ngx_http_bitrix1c_verdict_delay(job);
+    }
 }
 
 
-/* with a jitter of 20 %, so that an outage does not end in a rush */
+ngx_msec_t
+ngx_http_bitrix1c_jitter(ngx_msec_t base)
+{
+    if (base < 5) {
+        return base;
+    }
+
+    return base - base / 5 + (ngx_msec_t) ngx_random() % (base / 5 * 2 + 1);
+}
+
+
+/* from the schedule; Retry-After is honoured within [base, 2 * base] */
 static ngx_msec_t
 ngx_http_bitrix1c_verdict_delay(ngx_http_bitrix1c_job_t *job)
 {
-    ngx_msec_t   base, delay, asked;
-    ngx_msec_t  *retry;
+    ngx_msec_t  base, asked, *retry;
 
     retry = job->queue->retry->elts;
     base = retry[job->attempts];
 
-    delay = base - base / 5;
-
-    if (base >= 5) {
-        delay += (ngx_msec_t) ngx_random() % (base / 5 * 2 + 1);
+    if (job->outcome.seconds == 0) {
+        return ngx_http_bitrix1c_jitter(base);
     }
 
-    /* Retry-After is honoured within [base, 2 * base] */
+    asked = ngx_min((ngx_msec_t) job->outcome.seconds, 86400 * 60) * 1000;
+    asked = ngx_max(asked, base);
 
-    if (job->outcome.seconds) {
-        asked = ngx_min((ngx_msec_t) job->outcome.seconds, 86400 * 7) * 1000;
-        asked = ngx_max(asked, base);
-        delay = ngx_min(asked, 2 * base);
-    }
-
-    return delay;
+    return ngx_min(asked, 2 * base);
 }
 
 
-/*
- * One line: what happened, the status, and the first words of the answer.
- * 1C's answers may echo customers' data, so no more than that is kept.
- */
 static void
 ngx_http_bitrix1c_verdict_reason(ngx_http_bitrix1c_job_t *job,
     const char *what, ngx_str_t *answer)
 {
-    u_char  *p, *last, *src, *end;
+    u_char  *p;
 
     p = ngx_pnalloc(job->pool, NGX_HTTP_BITRIX1C_REASON);
+
     if (p == NULL) {
         job->reason.data = (u_char *) what;
         job->reason.len = ngx_strlen(what);
@@ -197,32 +319,7 @@ ngx_http_bitrix1c_verdict_reason(ngx_http_bitrix1c_job_t *job,
     }
 
     job->reason.data = p;
-    last = p + NGX_HTTP_BITRIX1C_REASON;
-
-    p = ngx_slprintf(p, last, "%s", what);
-
-    if (job->outcome.status) {
-        p = ngx_slprintf(p, last, ", status %ui", job->outcome.status);
-    }
-
-    if (answer && answer->len) {
-        p = ngx_slprintf(p, last, ": ");
-
-        src = answer->data;
-        end = src + answer->len;
-
-        while (src < end && p < last) {
-            *p++ = (*src < 0x20 || *src == 0x7f) ? ' ' : *src;
-            src++;
-        }
-
-        /* a character cut in the middle would not be UTF-8 any more */
-
-        while (p > job->reason.data && src < end && (*src & 0xc0) == 0x80) {
-            src--;
-            p--;
-        }
-    }
-
-    job->reason.len = p - job->reason.data;
+    job->reason.len = ngx_http_bitrix1c_reason(p, NGX_HTTP_BITRIX1C_REASON,
+                                               what, job->outcome.status,
+                                               answer);
 }

@@ -4,13 +4,14 @@
 --
 -- KEYS  1 queue ZSET   id -> ms: due, or end of the lease while leased
 --       2 HASH         id -> record, never looked into
---                      id:m -> "epoch attempts leased-at created once key lane"
+--                      id:m -> "epoch attempts leased-at lost created once key
+--                      lane", where lost counts the leases that just ended
 --                      k:KEY -> id of the newest living event of an identity
 --                      l:LANE -> id of the lane's head, "+" if others follow
 --       3 followers    ZSET of "LANE:number:id", all scores 0
 --       4...           one a event: done marker STRING "started id", PX window
--- ARGV  1 lease, ms; then 2 an event: its k: and l: field; then 6 an event: id,
---       once (1 or 0), lease wanted (1 or 0), ms before which a delivery may
+-- ARGV  1 lease, ms; then 3 an event: its k:, l: and id:m field; then 6 an
+--       event: id, once (1 or 0), lease wanted (1 or 0), ms before which a delivery may
 --       have missed the change, "once key lane", record
 -- Returns for each event 1: accepted and leased with epoch 1; 0: accepted and
 --       waiting; or "c<id>": coalesced with that one; "d<id>": a duplicate of
@@ -24,22 +25,26 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local created = string.format('%.0f', now)
 local ends = string.format('%.0f', now + ARGV[1])
-local leased_meta = '1 0 ' .. created .. ' ' .. created .. ' '
-local waiting_meta = '0 0 0 ' .. created .. ' '
-local live = redis.call('HMGET', h, unpack(ARGV, 2, 2 * n + 1))
+local leased_meta = '1 0 ' .. created .. ' 0 ' .. created .. ' '
+local waiting_meta = '0 0 0 0 ' .. created .. ' '
+local live = redis.call('HMGET', h, unpack(ARGV, 2, 3 * n + 1))
 local done = redis.call('MGET', unpack(KEYS, 4))
-local reply, set, add = {}, {}, {}
+local reply, set, add, renamed = {}, {}, {}, {}
 
 -- the newer body takes the waiting one's place; once an attempt was made, 1C
 -- may know the old id as done, so then the place goes to the new id
 local function coalesce(old, meta, id, record, kf)
-    local attempts, rest, lane = meta:match('^%d+ (%d+) 0 (.* (%x+))$')
-    if attempts == '0' then
+    local epoch, rest, lane = meta:match('^(%d+) %d+ 0 (.* (%x+))$')
+    if epoch == '0' then
         redis.call('HSET', h, old, record)
         return 'c' .. old
     end
-    local head = redis.call('HGET', h, 'l:' .. lane) or old
+    local head = redis.call('HGET', h, 'l:' .. lane)
+    if not head or head:sub(1, 32) ~= old then
+        return nil
+    end
     local due = redis.call('ZSCORE', q, old) or created
+    renamed[old] = id
     redis.call('ZREM', q, old)
     redis.call('HDEL', h, old, old .. ':m', old .. ':r')
     redis.call('ZADD', q, due, id)
@@ -65,10 +70,10 @@ local function follow(id, lf, head)
 end
 
 -- fresh events, the rule, are written with one call for all of them
-local function store(id, record, meta, kf, lf, head)
+local function store(id, record, field, meta, kf, lf, head)
     local s = #set
     set[s + 1], set[s + 2] = id, record
-    set[s + 3], set[s + 4] = id .. ':m', meta
+    set[s + 3], set[s + 4] = field, meta
     set[s + 5], set[s + 6] = kf, id
     if lf then
         set[s + 7], set[s + 8] = lf, head
@@ -78,7 +83,7 @@ end
 -- all but a fresh event: something of its identity or its lane is known
 local function known(i, a, kf, lf)
     local id, once, record = ARGV[a], ARGV[a + 1], ARGV[a + 5]
-    local other, head = live[i * 2 - 1], live[i * 2]
+    local other, head = live[i * 3 - 2], live[i * 3 - 1]
     local meta = other and redis.call('HGET', h, other .. ':m')
 
     -- k: without a record is left by a broken write, it is as if not there
@@ -86,11 +91,21 @@ local function known(i, a, kf, lf)
         other = false
     end
 
+    -- an own lane's head may have been replaced by an event before this one
+    local fresh = head and renamed[head:sub(1, 32)]
+    if fresh then
+        head = fresh .. head:sub(33)
+    end
+
     -- nor may a lane wait for ever behind a head that is gone
     local plus = ''
     if head and redis.call('HEXISTS', h, head:sub(1, 32) .. ':m') == 0 then
-        plus = head:sub(33)
         head = false
+        if redis.call('ZRANGEBYLEX', f, '[' .. lf:sub(3) .. ':',
+                      '(' .. lf:sub(3) .. ';', 'LIMIT', 0, 1)[1]
+        then
+            plus = '+'
+        end
     end
 
     local started, whose
@@ -98,23 +113,26 @@ local function known(i, a, kf, lf)
         started, whose = done[i]:match('^(%d+) (.*)$')
     end
 
-    if other == id or whose == id then
+    if live[i * 3] or other == id or whose == id then
         return 0
     end
     if other and once == '1' then
         return 'd' .. other
     end
     if other and meta:match('^%d+ %d+ 0 ') then
-        return coalesce(other, meta, id, record, kf)
+        local merged = coalesce(other, meta, id, record, kf)
+        if merged then
+            return merged
+        end
     end
     if not other and started
        and (once == '1' or tonumber(started) > tonumber(ARGV[a + 3])) then
         return 'd' .. whose
     end
 
-    local leased = not head and ARGV[a + 2] == '1'
-    store(id, record, (leased and leased_meta or waiting_meta) .. ARGV[a + 4],
-          kf, not head and lf, id .. plus)
+    local leased = not head and not other and ARGV[a + 2] == '1'
+    store(id, record, ARGV[3 * i + 1], (leased and leased_meta or waiting_meta)
+          .. ARGV[a + 4], kf, not head and lf, id .. plus)
     if head then
         follow(id, lf, head)
     else
@@ -127,15 +145,16 @@ local function known(i, a, kf, lf)
 end
 
 for i = 1, n do
-    local a = 2 * n + 6 * i - 4
-    local kf, lf = ARGV[2 * i], ARGV[2 * i + 1]
+    local a = 3 * n + 6 * i - 4
+    local kf, lf = ARGV[3 * i - 1], ARGV[3 * i]
 
-    if live[i * 2 - 1] or live[i * 2] or done[i] then
+    if live[i * 3 - 2] or live[i * 3 - 1] or live[i * 3] or done[i] then
         reply[i] = known(i, a, kf, lf)
     else
         local id, leased, s = ARGV[a], ARGV[a + 2] == '1', #add
-        store(id, ARGV[a + 5], (leased and leased_meta or waiting_meta)
-              .. ARGV[a + 4], kf, lf, id)
+        store(id, ARGV[a + 5], ARGV[3 * i + 1],
+              (leased and leased_meta or waiting_meta) .. ARGV[a + 4], kf, lf,
+              id)
         add[s + 1], add[s + 2] = leased and ends or created, id
         reply[i] = leased and 1 or 0
     end

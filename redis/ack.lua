@@ -33,10 +33,10 @@ for i = 1, n do
     local a = 3 * n + 2 * i
     local id, lf = ARGV[a], ARGV[3 * i + 1]
     local meta, key, head = got[i * 3 - 2], got[i * 3 - 1], got[i * 3]
-    local epoch, attempts, at
+    local epoch, at, created
 
     if meta then
-        epoch, attempts, at = meta:match('^(%d+) (%d+) (%d+) ')
+        epoch, at, created = meta:match('^(%d+) %d+ (%d+) %d+ (%d+) ')
     end
 
     if epoch ~= ARGV[a + 1] then
@@ -48,8 +48,11 @@ for i = 1, n do
         if key == id then
             fields[#fields + 1] = ARGV[3 * i]
         end
-        if attempts ~= '0' then
+        -- 1C may have acted on this id at an earlier try, and then did not
+        -- look again at this one
+        if epoch ~= '1' then
             fields[#fields + 1] = id .. ':r'
+            at = created
         end
         redis.call('SET', KEYS[i + 3], at .. ' ' .. id, 'PX', window)
         reply[i] = 1

@@ -1,11 +1,13 @@
 -- claim: leases what is due, oldest first, and so finds again what a dead
 -- worker held, because its lease has ended by then.
 --
--- KEYS  1 queue ZSET, 2 HASH (see accept.lua)
+-- KEYS  1 queue ZSET, 2 HASH (see accept.lua), 3 dead letters ZSET
 -- ARGV  1 how many at most (1..100), 2 lease, ms
--- Returns { ms until the next one is due, -1 if the queue is empty; ids dropped
---       because their record was gone; then 7 an event: id, epoch, attempts
---       that failed, key, lane, once, record }.
+-- Returns { ms until the next one is due, -1 if the queue is empty; how many were
+--       taken out because their record is gone, or, and these are dead letters
+--       now, because their fields are not those of this version; then 8 an
+--       event: id, epoch, attempts that failed, key, lane, once, leases that
+--       ended without a word, record }.
 -- The epoch is raised by every claim: it is the fencing token without which
 -- ack, nack, extend and dead change nothing.
 
@@ -39,24 +41,32 @@ if #ids > 0 then
 
     for i, id in ipairs(ids) do
         local record, meta = got[i * 2 - 1], got[i * 2]
-        local epoch, attempts, created, once, key, lane
+        local epoch, attempts, at, lost, created, once, key, lane
         if record and meta then
-            epoch, attempts, created, once, key, lane =
-                meta:match('^(%d+) (%d+) %d+ (%d+) (%d) (%x+) (%x+)$')
+            epoch, attempts, at, lost, created, once, key, lane = meta:match(
+                '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d) (%x+) (%x+)$')
         end
         if epoch then
             epoch = string.format('%d', epoch + 1)
+            lost = string.format('%d', lost + (at ~= '0' and 1 or 0))
             set[#set + 1] = id .. ':m'
-            set[#set + 1] = string.format('%s %s %.0f %s %s %s %s', epoch,
-                attempts, now, created, once, key, lane)
+            set[#set + 1] = string.format('%s %s %.0f %s %s %s %s %s', epoch,
+                attempts, now, lost, created, once, key, lane)
             add[#add + 1] = ends
             add[#add + 1] = id
             local o = #out
             out[o + 1], out[o + 2], out[o + 3] = id, epoch, attempts
             out[o + 4], out[o + 5], out[o + 6] = key, lane, once
-            out[o + 7] = record
+            out[o + 7], out[o + 8] = lost, record
         else
             drop[#drop + 1] = id
+            -- without id:m the lane's next event sees that its head is gone
+            redis.call('HDEL', h, id .. ':m', id .. ':r')
+            if record then
+                redis.call('ZADD', KEYS[3], now, id)
+                redis.call('HSET', h, id .. ':r', 'its fields in Redis are '
+                           .. 'not those of this version')
+            end
         end
     end
 

@@ -4,9 +4,10 @@
 -- KEYS  1 queue ZSET, 2 HASH, 3 followers ZSET (see accept.lua), 4 dead letters
 --       ZSET id -> ms of death, 5 done marker of its identity
 -- ARGV  1 id, 2 epoch, 3 key, 4 lane, 5 attempts spent, 6 reason of one line,
---       7 window, ms
+--       7 window, ms, 8 how many dead letters are kept, 9 for how long, ms
 -- Returns { 1: dead; 2: dead, and the next one of its lane is due now; 0: the
---       epoch is not this one, nothing was changed }.
+--       epoch is not this one, nothing was changed; then how many old dead
+--       letters were dropped to make room, at most 100 a call }.
 
 local q, h, f, d = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, epoch, lane = ARGV[1], ARGV[2], ARGV[4]
@@ -14,24 +15,24 @@ local kf, lf = 'k:' .. ARGV[3], 'l:' .. lane
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local got = redis.call('HMGET', h, id .. ':m', kf, lf)
-local have, attempts, at, created, once, rest
+local have, attempts, at, rest, once
 
 if got[1] then
-    have, attempts, at, created, once, rest =
-        got[1]:match('^(%d+) (%d+) (%d+) (%d+) (%d) (.*)$')
+    have, attempts, at, rest =
+        got[1]:match('^(%d+) (%d+) (%d+) (%d+ %d+ %d .*)$')
 end
 
 if have ~= epoch then
-    return { 0 }
+    return { 0, 0 }
 end
 
 local result = 1
+once = rest:match('^%d+ %d+ (%d) ')
 
 redis.call('ZADD', d, now, id)
 redis.call('ZREM', q, id)
 redis.call('HSET', h, id .. ':r', ARGV[6], id .. ':m',
-           string.format('%d %d 0 %s %s %s', epoch + 1, attempts + ARGV[5],
-                         created, once, rest))
+           string.format('%d %d 0 %s', epoch + 1, attempts + ARGV[5], rest))
 
 if got[2] == id then
     redis.call('HDEL', h, kf)
@@ -58,4 +59,17 @@ elseif got[3] == id .. '+' then
     end
 end
 
-return { result }
+local dropped = redis.call('ZRANGEBYSCORE', d, '-inf', now - ARGV[9], 'LIMIT',
+                           0, 100)
+local over = redis.call('ZCARD', d) - ARGV[8]
+
+if #dropped == 0 and over > 0 then
+    dropped = redis.call('ZRANGE', d, 0, math.min(over, 100) - 1)
+end
+
+for _, old in ipairs(dropped) do
+    redis.call('ZREM', d, old)
+    redis.call('HDEL', h, old, old .. ':m', old .. ':r')
+end
+
+return { result, #dropped }

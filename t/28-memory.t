@@ -27,6 +27,7 @@ my $next = 1;
 
 my $gw = Bitrix1C::Gateway->new(
     queue  => 'concurrency 32; retry 1h; window 1s;',
+    redis  => 'timeout=20s',
     server => 'keepalive_requests 1000000;',
 );
 my $sink = Bitrix1C::Nginx::free_port();

@@ -132,6 +132,8 @@ my %queue = (
     concurrency => '4',
     retry       => '200ms 400ms',
     window      => '1h',
+    breaker     => 'off',
+    breaker     => 'off',
 );
 
 my %location = (

@@ -1,0 +1,83 @@
+-- replay: dead letters become waiting events again, one after the other with a
+-- pause between, and so behind what is fresh.
+--
+-- KEYS  1 queue ZSET, 2 HASH, 3 followers ZSET, 4 dead letters ZSET (see
+--       accept.lua and dead.lua)
+-- ARGV  1 pause between two, ms; 2 how many dead letters to look at, at most
+--       100; 3 how many to pass over first; 4 mask of event names, '*' for any
+--       run of characters; or instead of 2 to 4 the ids themselves
+-- Returns { how many were replayed; how many to pass over in the next call, -1
+--       if there are no more }.
+-- A replayed event keeps its id, gets all its attempts again, and waits at the
+-- end of its lane.
+
+local q, h, f, d = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local pause = tonumber(ARGV[1])
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local number = t[1] * 1000000 + t[2]
+local ids, pattern, next_skip = {}, nil, -1
+
+if #ARGV == 4 and #ARGV[2] < 32 then
+    local look, skip = math.min(tonumber(ARGV[2]), 100), tonumber(ARGV[3])
+    ids = redis.call('ZRANGE', d, skip, skip + look - 1)
+    pattern = '^' .. ARGV[4]:upper():gsub('[^%w*]', '%%%0'):gsub('%*', '.*')
+              .. '$'
+    if #ids == look then
+        next_skip = skip + look
+    end
+else
+    for i = 2, #ARGV do
+        if redis.call('ZSCORE', d, ARGV[i]) then
+            ids[#ids + 1] = ARGV[i]
+        end
+    end
+end
+
+local replayed = 0
+
+for _, id in ipairs(ids) do
+    local got = redis.call('HMGET', h, id, id .. ':m')
+    local epoch, created, once, key, lane
+
+    if got[1] and got[2] then
+        epoch, created, once, key, lane = got[2]:match(
+            '^(%d+) %d+ %d+ %d+ (%d+) (%d) (%x+) (%x+)$')
+    end
+
+    local name = got[1] and got[1]:match('"event":"([^"]*)"') or ''
+
+    if epoch and (not pattern or name:match(pattern)) then
+        local kf, lf = 'k:' .. key, 'l:' .. lane
+        local head = redis.call('HGET', h, lf)
+        redis.call('ZREM', d, id)
+        redis.call('HSET', h, id .. ':m', string.format('%d 0 0 0 %s %s %s %s',
+                   epoch + 1, created, once, key, lane))
+        redis.call('HDEL', h, id .. ':r')
+        redis.call('HSETNX', h, kf, id)
+        if head then
+            local last = redis.call('ZREVRANGEBYLEX', f, '(' .. lane .. ';',
+                                    '[' .. lane .. ':', 'LIMIT', 0, 1)[1]
+            if last then
+                number = math.max(number,
+                                  last:sub(#lane + 2, #lane + 17) + 1)
+            end
+            redis.call('ZADD', f, 0,
+                       string.format('%s:%016.0f:%s', lane, number, id))
+            if head:sub(-1) ~= '+' then
+                redis.call('HSET', h, lf, head .. '+')
+            end
+        else
+            redis.call('HSET', h, lf, id)
+            redis.call('ZADD', q, string.format('%.0f',
+                       now + replayed * pause), id)
+        end
+        replayed = replayed + 1
+        number = number + 1
+        if next_skip > 0 then
+            next_skip = next_skip - 1
+        end
+    end
+end
+
+return { replayed, next_skip }
