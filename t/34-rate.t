@@ -1,0 +1,97 @@
+#!/usr/bin/perl
+
+# Copyright (C) the ngx_http_bitrix1c_module authors
+
+# 1C bears so many requests a second and no more: the rate is exact for all
+# workers together, also after one of them was killed, and time without events
+# saves nothing up.
+
+use strict;
+use warnings;
+
+use FindBin ();
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use lib "$FindBin::Bin/lib";
+
+use Bitrix1C::Gateway qw(TOKEN);
+use Bitrix1C::Http qw(start_load finish_load);
+
+use constant { RATE => 20, BURST => 2, EVENTS => 170, SECONDS => 7,
+               SLOW => 12, TOLERANCE => 0.05 };
+
+my $gw = Bitrix1C::Gateway->new(
+    workers => 2,
+    events  => 'accept_mutex off;',
+    queue   => 'concurrency 32; retry 1s; rate ' . RATE . 'r/s;',
+);
+
+$gw->{http} = "bitrix1c_queue slow { redis unix:$gw->{socket};"
+              . ' concurrency 32; rate 60r/m; }';
+$gw->{server} = 'location = /bitrix/slow { bitrix1c_webhook slow;'
+    . ' bitrix1c_token ' . TOKEN . '; proxy_http_version 1.1;'
+    . ' proxy_set_header Connection "";'
+    . ' proxy_pass http://onec/CompanyName/hs/exchange/slow; }';
+$gw->start;
+
+# what nobody used is not saved up
+
+sleep 1;
+
+my $start = time;
+my $slow = start_load(port => $gw->{port}, path => '/bitrix/slow',
+                      next => $gw->events(1, SLOW));
+my $load = start_load(port => $gw->{port}, path => '/bitrix/orders',
+                      connections => 16, next => $gw->events(1, EVENTS));
+
+is finish_load($load)->{results}{accepted}, EVENTS, 'all were accepted';
+is finish_load($slow)->{results}{accepted}, SLOW, 'by both queues';
+cmp_ok time - $start, '<', 2, 'senders do not feel the rate';
+
+sleep 2.5;
+ok $gw->kill_worker, 'a worker is killed';
+sleep $start + SECONDS + 0.8 - time;
+
+my (@times, @slow);
+
+for my $r ($gw->onec_received) {
+    push @{ $r->{path} =~ /slow/ ? \@slow : \@times }, $r->{time};
+}
+
+# a tenth of a second's worth may go at once
+
+my @after = grep { $_ < $times[0] + 0.08 } @times;
+cmp_ok scalar(@after), '<=', BURST + 2, 'no more than a burst at first';
+
+for my $window ([0.5, 3], [3.2, 6.7], [0.5, SECONDS - 0.3]) {
+    my ($from, $to) = map { $times[0] + $_ } @$window;
+    my $count = grep { $_ >= $from && $_ < $to } @times;
+    my $due = RATE * ($to - $from);
+
+    note sprintf '%.1f s to %.1f s: %d, %.0f are due', @$window, $count, $due;
+    cmp_ok abs($count - $due), '<=', $due * TOLERANCE + 0.5,
+        "the rate from second $window->[0] to $window->[1]";
+}
+
+my ($first, $last) = @slow[0, -1];
+my $gap = ($last - $first) / $#slow;
+note sprintf '60r/m: %d in %.2f s, one in %.3f s', scalar @slow,
+    $last - $first, $gap;
+cmp_ok scalar(@slow), '>=', SECONDS - 1, '60r/m: it goes on';
+cmp_ok abs($gap - 1), '<=', TOLERANCE, '60r/m: one a second';
+
+for my $i (1 .. $#slow) {
+    cmp_ok $slow[$i] - $slow[$i - 1], '>', 0.8, "60r/m: pause $i";
+}
+
+is $gw->onec_stats->{duplicates}, 0, 'none twice';
+
+# without a rate the rest goes at once
+
+$gw->{queue} = 'concurrency 32; retry 1s;';
+ok $gw->reload, 'the rate is taken away';
+ok $gw->drained(3), 'and nothing is left';
+
+$gw->finish;
+done_testing;

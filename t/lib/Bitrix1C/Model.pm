@@ -1,0 +1,365 @@
+package Bitrix1C::Model;
+
+# Copyright (C) the ngx_http_bitrix1c_module authors
+
+# What the scripts in redis/ promise, said once more without Redis: plain
+# lists and hashes, one event at a time, no thought of speed.  Every method
+# answers what the script of its name has to answer.
+#
+# An event is { id, key, lane, once, lease, since, record } as accept.lua takes
+# it, and "changes", the times of what it tells 1C to look at; the model adds
+# epoch, attempts, at (when it was leased, 0 while it waits), lost, created,
+# due (only of lane heads) and reason.
+
+use strict;
+use warnings;
+
+use List::Util qw(min);
+
+
+# now is the clock in ms, to be set before every call
+
+sub new {
+    my ($class) = @_;
+    return bless {
+        now => 0,
+        live => {}, newest => {}, lanes => {}, dead => {}, done => {},
+    }, $class;
+}
+
+
+sub accept {
+    my ($self, $lease, @events) = @_;
+    return [map { $self->accept_one($lease, $_) } @events];
+}
+
+
+sub accept_one {
+    my ($self, $lease, $event) = @_;
+    my ($id, $key) = @$event{qw(id key)};
+    my $done = $self->{done}{$key};
+    my $other = $self->{newest}{$key};
+
+    return 0 if $self->knows($event);
+
+    if ($other) {
+        return "d$other->{id}" if $event->{once};
+
+        my $merged = $self->coalesce($other, $event);
+        return "c$merged" if $merged;
+
+    } elsif ($done && ($event->{once} || $done->{at} > $event->{since})) {
+        return "d$done->{id}";
+    }
+
+    my $leased = !$other && $event->{lease}
+                 && !@{ $self->{lanes}{ $event->{lane} } // [] };
+
+    $self->add({
+        %$event,
+        epoch   => $leased ? 1 : 0,
+        attempts => 0,
+        at      => $leased ? $self->{now} : 0,
+        lost    => 0,
+        created => $self->{now},
+    }, $self->{now} + ($leased ? $lease : 0));
+
+    $self->{newest}{$key} = $self->{live}{$id};
+
+    return "c$id" if $other;
+    return $leased ? 1 : 0;
+}
+
+
+# by its id: it is stored, or the last one of its identity that was done
+
+sub knows {
+    my ($self, $event) = @_;
+    my $id = $event->{id};
+    my $done = $self->{done}{ $event->{key} };
+
+    return $self->{live}{$id} || $self->{dead}{$id}
+           || $done && $done->{id} eq $id;
+}
+
+
+# what waits is replaced, in its place; 1C may know an id that was handed out,
+# and would not look again for it, so then the place goes to the new id
+
+sub coalesce {
+    my ($self, $old, $event) = @_;
+
+    return if $old->{at};
+
+    if ($old->{epoch} == 0) {
+        $old->{record} = $event->{record};
+        push @{ $old->{changes} }, @{ $event->{changes} };
+        return $old->{id};
+    }
+
+    my $lane = $self->{lanes}{ $old->{lane} };
+    return if $lane->[0] != $old;
+
+    delete $self->{live}{ $old->{id} };
+    delete $old->{reason};
+    push @{ $old->{changes} }, @{ $event->{changes} };
+    $old = $lane->[0] = $self->{newest}{ $old->{key} } = {
+        %$old,
+        id => $event->{id}, record => $event->{record},
+        epoch => 0, attempts => 0,
+    };
+    $self->{live}{ $event->{id} } = $old;
+
+    return $event->{id};
+}
+
+
+# to the end of its lane; only the head of a lane may be claimed
+
+sub add {
+    my ($self, $event, $due) = @_;
+    my $lane = $self->{lanes}{ $event->{lane} } //= [];
+
+    push @$lane, $event;
+    $event->{due} = $due if @$lane == 1;
+    $self->{live}{ $event->{id} } = $event;
+
+    return;
+}
+
+
+# leaves its lane; returns 2 if that made a follower due, else 1
+
+sub remove {
+    my ($self, $event) = @_;
+    my $lane = $self->{lanes}{ $event->{lane} };
+
+    delete $self->{live}{ $event->{id} };
+    delete $self->{newest}{ $event->{key} } if $self->is_newest($event);
+    shift @$lane;
+
+    if (@$lane) {
+        $lane->[0]{due} = $self->{now};
+        return 2;
+    }
+
+    delete $self->{lanes}{ $event->{lane} };
+    return 1;
+}
+
+
+sub is_newest {
+    my ($self, $event) = @_;
+    my $newest = $self->{newest}{ $event->{key} };
+    return $newest && $newest == $event;
+}
+
+
+# the heads of all lanes, the earliest first
+
+sub heads {
+    my ($self) = @_;
+    return sort { $a->{due} <=> $b->{due} || $a->{id} cmp $b->{id} }
+           map { $_->[0] } values %{ $self->{lanes} };
+}
+
+
+sub claim {
+    my ($self, $max, $lease) = @_;
+    my @due = grep { $_->{due} <= $self->{now} } $self->heads;
+    my @out;
+
+    splice @due, $max if @due > $max;
+
+    for my $event (@due) {
+        $event->{lost}++ if $event->{at};
+        $event->{epoch}++;
+        $event->{at} = $self->{now};
+        $event->{due} = $self->{now} + $lease;
+        push @out, @$event{qw(id epoch attempts key lane once lost record)};
+    }
+
+    my ($next) = $self->heads;
+    my $wait = !$next ? -1 : $next->{due} < $self->{now} ? 0
+                                            : $next->{due} - $self->{now};
+    return [$wait, 0, @out];
+}
+
+
+# the event of a job that may still speak for it
+
+sub held {
+    my ($self, $job) = @_;
+    my $event = $self->{live}{ $job->{id} };
+    return $event && $event->{epoch} == $job->{epoch} ? $event : undef;
+}
+
+
+# An id that was handed out before may have been looked at then, and not again.
+
+sub ack {
+    my ($self, @jobs) = @_;
+    my @reply;
+
+    for my $job (@jobs) {
+        my $event = $self->held($job);
+
+        if ($event) {
+            $self->{done}{ $event->{key} } = {
+                id => $event->{id},
+                at => $event->{epoch} == 1 ? $event->{at} : $event->{created},
+            };
+        }
+
+        push @reply, $event ? $self->remove($event) : 0;
+    }
+
+    return \@reply;
+}
+
+
+sub nack {
+    my ($self, @jobs) = @_;
+    my @reply;
+
+    for my $job (@jobs) {
+        my $event = $self->held($job);
+        push @reply, $event ? 1 : 0;
+        next if !$event;
+
+        $event->{epoch}++;
+        $event->{attempts} += $job->{spent};
+        $event->{at} = 0;
+        $event->{due} = $self->{now} + $job->{delay};
+        $event->{reason} = $job->{reason};
+    }
+
+    return \@reply;
+}
+
+
+sub dead {
+    my ($self, $job, $max, $age) = @_;
+    my $event = $self->held($job) or return [0, 0];
+
+    if ($event->{once} && $self->is_newest($event)) {
+        $self->{done}{ $event->{key} } = { id => $event->{id},
+                                           at => $event->{at} };
+    }
+
+    my $result = $self->remove($event);
+
+    $event->{epoch}++;
+    $event->{attempts} += $job->{spent};
+    $event->{at} = 0;
+    $event->{reason} = $job->{reason};
+    $event->{died} = $self->{now};
+    $self->{dead}{ $event->{id} } = $event;
+
+    return [$result, $self->trim($max, $age)];
+}
+
+
+sub dead_letters {
+    my ($self) = @_;
+    return sort { $a->{died} <=> $b->{died} || $a->{id} cmp $b->{id} }
+           values %{ $self->{dead} };
+}
+
+
+sub trim {
+    my ($self, $max, $age) = @_;
+    my @all = $self->dead_letters;
+    my @old = grep { $_->{died} <= $self->{now} - $age } @all;
+
+    @old = @all[0 .. @all - $max - 1] if !@old && @all > $max;
+    splice @old, 100 if @old > 100;
+    delete $self->{dead}{ $_->{id} } for @old;
+
+    return scalar @old;
+}
+
+
+sub extend {
+    my ($self, $lease, @jobs) = @_;
+    my @reply;
+
+    for my $job (@jobs) {
+        my $event = $self->held($job);
+        push @reply, $event ? 1 : 0;
+        $event->{due} = $self->{now} + $lease if $event;
+    }
+
+    return \@reply;
+}
+
+
+# pattern is a regex of event names
+
+sub replay {
+    my ($self, $pause, $look, $skip, $pattern) = @_;
+    my @all = $self->dead_letters;
+    my @ids = splice @all, min($skip, scalar @all), $look;
+    my $n = $self->replay_these($pause, grep { $_->{name} =~ $pattern } @ids);
+
+    return [$n, @ids == $look ? $skip + $look - $n : -1];
+}
+
+
+sub replay_ids {
+    my ($self, $pause, @ids) = @_;
+    my @found = grep { $_ } map { $self->{dead}{$_} } @ids;
+    return [$self->replay_these($pause, @found), -1];
+}
+
+
+sub replay_these {
+    my ($self, $pause, @events) = @_;
+    my $n = 0;
+
+    for my $event (@events) {
+        delete $self->{dead}{ $event->{id} };
+        delete @$event{qw(reason died due)};
+        $event->{epoch}++;
+        $event->{attempts} = $event->{lost} = 0;
+        $self->{newest}{ $event->{key} } //= $event;
+        $self->add($event, $self->{now} + $n++ * $pause);
+    }
+
+    return $n;
+}
+
+
+# all keys as they have to be in Redis, see the head of accept.lua; followers
+# as { lane => [ids] }, done markers as { key => text }
+
+sub state {
+    my ($self) = @_;
+    my %state = (
+        q => { map { $_->[0]{id} => $_->[0]{due} } values %{ $self->{lanes} } },
+        d => { map { $_->{id} => $_->{died} } values %{ $self->{dead} } },
+        f => {}, h => {},
+        k => { map { $_ => "$self->{done}{$_}{at} $self->{done}{$_}{id}" }
+               keys %{ $self->{done} } },
+    );
+    my $h = $state{h};
+
+    for my $event (values %{ $self->{live} }, values %{ $self->{dead} }) {
+        $h->{ $event->{id} } = $event->{record};
+        $h->{"$event->{id}:m"} = join ' ', @$event{qw(epoch attempts at lost
+            created once key lane)};
+        $h->{"$event->{id}:r"} = $event->{reason} if defined $event->{reason};
+    }
+
+    $h->{"k:$_"} = $self->{newest}{$_}{id} for keys %{ $self->{newest} };
+
+    for my $lane (keys %{ $self->{lanes} }) {
+        my ($head, @others) = map { $_->{id} } @{ $self->{lanes}{$lane} };
+        $h->{"l:$lane"} = $head . (@others ? '+' : '');
+        $state{f}{$lane} = \@others if @others;
+    }
+
+    return \%state;
+}
+
+1;
