@@ -201,6 +201,10 @@ ngx_http_bitrix1c_verdict_weigh(ngx_http_bitrix1c_job_t *job)
     breaker = ngx_http_bitrix1c_slots_health(queue->slots, &queue->pace,
                                              job->health, job->delay);
 
+    /* it has told what it found; the next probe may be under way already */
+
+    job->probe = 0;
+
     if (breaker == NGX_HTTP_BITRIX1C_OPENED) {
         ngx_log_error(NGX_LOG_ERR, job->log, 0,
                       "bitrix1c_queue \"%V\": deliveries pause for %M ms, %V",

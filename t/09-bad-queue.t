@@ -339,3 +339,104 @@ html/none" of "password_file=" failed (2: No such file
 --- error_log
 no line in "
 html/password" of "password_file="
+
+
+=== TEST 42: rate without a unit
+--- http_config
+bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; rate 20; }
+--- error_log
+invalid value "20" in "rate" of "bitrix1c_queue" "orders"
+20r/s
+
+
+=== TEST 43: rate of nothing
+--- http_config
+bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; rate 0r/s; }
+--- error_log
+invalid value "0r/s" in "rate"
+20r/s
+
+
+=== TEST 44: rate an hour
+--- http_config
+bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; rate 20r/h; }
+--- error_log
+invalid value "20r/h" in "rate"
+30r/m
+
+
+=== TEST 45: rate twice
+--- http_config
+bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; rate 2r/s; rate 3r/s; }
+--- error_log
+"bitrix1c_queue" has a duplicate "rate"
+
+
+=== TEST 46: breaker of no failures
+--- http_config
+bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; breaker failures=0; }
+--- error_log
+invalid value "failures=0" in "breaker" of "bitrix1c_queue" "orders"
+pause=time
+
+
+=== TEST 47: breaker of no time
+--- http_config
+bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; breaker pause=soon; }
+--- error_log
+invalid value "pause=soon" in "breaker"
+failures=number
+
+
+=== TEST 48: breaker off and on
+--- http_config
+bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; breaker off pause=1s; }
+--- error_log
+invalid value "off" in "breaker"
+
+
+=== TEST 49: hold of half a time
+--- http_config
+bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; hold 03:00; }
+--- error_log
+invalid value "03:00" in "hold" of "bitrix1c_queue" "orders"
+03:00-05:00
+
+
+=== TEST 50: hold of no such hour
+--- http_config
+bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; hold 24:00-05:00; }
+--- error_log
+invalid value "24:00-05:00" in "hold"
+
+
+=== TEST 51: hold of no length
+--- http_config
+bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; hold 03:00-03:00; }
+--- error_log
+invalid value "03:00-03:00" in "hold"
+
+
+=== TEST 52: no dead letters
+--- http_config
+bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; dead_letters 0; }
+--- error_log
+invalid value "0" in "dead_letters" of "bitrix1c_queue" "orders"
+
+
+=== TEST 53: dead letters of no age
+--- http_config
+bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; dead_letters 10 age=old; }
+--- error_log
+invalid value "age=old" in "dead_letters"
+age=30d
+
+
+=== TEST 54: a password in the configuration, which is not repeated
+--- http_config
+bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET password=CONFIDENTIAL; }
+--- error_log
+invalid parameter "password=" in "redis" of "bitrix1c_queue"
+password_file=path
+--- no_error_log
+CONFIDENTIAL
