@@ -34,7 +34,7 @@ NGINX_SRC = /usr/share/nginx/src
 DEPS_BUILD = gcc libc6-dev libcjson-dev libhiredis-dev libssl-dev nginx \
              nginx-dev
 DEPS_RUN   = curl perl redis-server
-DEPS_TEST  = clang libclang-rt-dev libtest-base-perl
+DEPS_TEST  = clang libclang-rt-dev libtest-base-perl openssl
 DEPS_BENCH = libnginx-mod-http-lua lua-cjson wrk
 
 NAME = ngx_http_bitrix1c_module
