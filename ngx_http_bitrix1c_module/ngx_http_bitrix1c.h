@@ -129,8 +129,9 @@ typedef struct {
 typedef struct {
     ngx_uint_t                       status;     /* 0: none came */
     ngx_uint_t                       seconds;    /* Retry-After, 0: none */
-    size_t                           len;
     u_char                          *answer;     /* as far as it is kept */
+    size_t                           len;
+    size_t                           size;       /* of the memory for it */
     unsigned                         done:1;
     unsigned                         truncated:1;
     unsigned                         ours:1;     /* no upstream was asked */

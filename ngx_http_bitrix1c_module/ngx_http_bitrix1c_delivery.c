@@ -34,7 +34,6 @@ typedef struct {
     u_char                       head[sizeof("{\"id\":\"\"") - 1
                                       + NGX_HTTP_BITRIX1C_HASH_LEN];
     u_char                       byte;
-    u_char                       answer[NGX_HTTP_BITRIX1C_ANSWER];
 } ngx_http_bitrix1c_detached_t;
 
 
@@ -94,13 +93,10 @@ ngx_http_bitrix1c_delivery_start(ngx_http_bitrix1c_job_t *job)
     ngx_http_request_t            *r, *sr;
     ngx_http_bitrix1c_detached_t  *d;
 
-    d = ngx_palloc(job->pool, sizeof(ngx_http_bitrix1c_detached_t));
+    d = ngx_pcalloc(job->pool, sizeof(ngx_http_bitrix1c_detached_t));
     if (d == NULL) {
         return NGX_ERROR;
     }
-
-    ngx_memzero(d, offsetof(ngx_http_bitrix1c_detached_t, answer));
-    job->outcome.answer = d->answer;
 
     c = ngx_http_bitrix1c_delivery_connection(job, d);
     if (c == NULL) {

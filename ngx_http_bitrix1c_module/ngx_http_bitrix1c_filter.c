@@ -12,8 +12,10 @@ static ngx_int_t ngx_http_bitrix1c_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_http_bitrix1c_too_large(ngx_http_request_t *r);
 static ngx_int_t ngx_http_bitrix1c_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
-static void ngx_http_bitrix1c_keep(ngx_http_bitrix1c_outcome_t *o,
-    ngx_chain_t *in);
+static void ngx_http_bitrix1c_keep(ngx_http_request_t *r,
+    ngx_http_bitrix1c_job_t *job, ngx_chain_t *in);
+static void ngx_http_bitrix1c_room(ngx_http_request_t *r,
+    ngx_http_bitrix1c_job_t *job);
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
@@ -98,7 +100,7 @@ ngx_http_bitrix1c_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     }
 
     if (ctx->delivery) {
-        ngx_http_bitrix1c_keep(&ctx->job->outcome, in);
+        ngx_http_bitrix1c_keep(r, ctx->job, in);
         return NGX_OK;
     }
 
@@ -135,20 +137,31 @@ ngx_http_bitrix1c_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
 
 static void
-ngx_http_bitrix1c_keep(ngx_http_bitrix1c_outcome_t *o, ngx_chain_t *in)
+ngx_http_bitrix1c_keep(ngx_http_request_t *r, ngx_http_bitrix1c_job_t *job,
+    ngx_chain_t *in)
 {
-    size_t        size;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
+    size_t                        size;
+    ngx_buf_t                    *b;
+    ngx_chain_t                  *cl;
+    ngx_http_bitrix1c_outcome_t  *o;
+
+    o = &job->outcome;
 
     for (cl = in; cl; cl = cl->next) {
         b = cl->buf;
 
-        if (ngx_buf_in_memory(b)) {
-            size = ngx_min((size_t) (b->last - b->pos),
-                           NGX_HTTP_BITRIX1C_ANSWER - o->len);
-            ngx_memcpy(o->answer + o->len, b->pos, size);
-            o->len += size;
+        if (ngx_buf_in_memory(b) && b->last > b->pos) {
+
+            if (o->answer == NULL) {
+                ngx_http_bitrix1c_room(r, job);
+            }
+
+            size = ngx_min((size_t) (b->last - b->pos), o->size - o->len);
+
+            if (size) {
+                ngx_memcpy(o->answer + o->len, b->pos, size);
+                o->len += size;
+            }
         }
 
         /* taken, or the upstream would wait for its buffers for ever */
@@ -156,6 +169,25 @@ ngx_http_bitrix1c_keep(ngx_http_bitrix1c_outcome_t *o, ngx_chain_t *in)
         b->pos = b->last;
         b->file_pos = b->file_last;
     }
+}
+
+
+/* an answer is mostly a few bytes, and then takes no more than that */
+static void
+ngx_http_bitrix1c_room(ngx_http_request_t *r, ngx_http_bitrix1c_job_t *job)
+{
+    off_t   length;
+    size_t  size;
+
+    size = NGX_HTTP_BITRIX1C_ANSWER;
+    length = r->upstream ? r->upstream->headers_in.content_length_n : -1;
+
+    if (length > 0 && length < (off_t) size) {
+        size = (size_t) length;
+    }
+
+    job->outcome.answer = ngx_pnalloc(job->pool, size);
+    job->outcome.size = job->outcome.answer ? size : 0;
 }
 
 

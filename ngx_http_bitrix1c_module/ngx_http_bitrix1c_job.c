@@ -9,10 +9,13 @@
 #include <sys/random.h>
 
 
-#define NGX_HTTP_BITRIX1C_JOB_POOL  4096
+#define NGX_HTTP_BITRIX1C_JOB_POOL   4096
+#define NGX_HTTP_BITRIX1C_JOB_POOLS  256
 
 
 static void ngx_http_bitrix1c_job_id(u_char *id);
+static ngx_pool_t *ngx_http_bitrix1c_job_pool(ngx_log_t *log);
+static void ngx_http_bitrix1c_job_recycle(ngx_pool_t *pool);
 static ngx_int_t ngx_http_bitrix1c_job_word(ngx_http_bitrix1c_job_t *job,
     ngx_str_t *word, const char *text);
 static void ngx_http_bitrix1c_job_data(ngx_http_bitrix1c_job_t *job,
@@ -27,6 +30,9 @@ static void ngx_http_bitrix1c_job_parsed_free(void *data);
 /* 64 random bits a worker, never the same in two processes or two nginx */
 static uint64_t  ngx_http_bitrix1c_job_worker;
 static uint32_t  ngx_http_bitrix1c_job_serial;
+
+static ngx_pool_t  *ngx_http_bitrix1c_job_pools[NGX_HTTP_BITRIX1C_JOB_POOLS];
+static ngx_uint_t   ngx_http_bitrix1c_job_npools;
 
 
 ngx_int_t
@@ -67,7 +73,7 @@ ngx_http_bitrix1c_job_create(ngx_http_bitrix1c_queue_t *queue, ngx_log_t *log)
     ngx_pool_t               *pool;
     ngx_http_bitrix1c_job_t  *job;
 
-    pool = ngx_create_pool(NGX_HTTP_BITRIX1C_JOB_POOL, log);
+    pool = ngx_http_bitrix1c_job_pool(log);
     if (pool == NULL) {
         return NULL;
     }
@@ -110,8 +116,49 @@ void
 ngx_http_bitrix1c_job_release(ngx_http_bitrix1c_job_t *job)
 {
     if (--job->refs == 0) {
-        ngx_destroy_pool(job->pool);
+        ngx_http_bitrix1c_job_recycle(job->pool);
     }
+}
+
+
+static ngx_pool_t *
+ngx_http_bitrix1c_job_pool(ngx_log_t *log)
+{
+    if (ngx_http_bitrix1c_job_npools) {
+        return ngx_http_bitrix1c_job_pools[--ngx_http_bitrix1c_job_npools];
+    }
+
+    return ngx_create_pool(NGX_HTTP_BITRIX1C_JOB_POOL, log);
+}
+
+
+/*
+ * Jobs come and go by the dozen in one iteration of the event loop; without
+ * these the allocator gives the memory back to the system and takes it again.
+ */
+static void
+ngx_http_bitrix1c_job_recycle(ngx_pool_t *pool)
+{
+    ngx_pool_cleanup_t  *c;
+
+    if (pool->d.next
+        || ngx_http_bitrix1c_job_npools == NGX_HTTP_BITRIX1C_JOB_POOLS)
+    {
+        ngx_destroy_pool(pool);
+        return;
+    }
+
+    for (c = pool->cleanup; c; c = c->next) {
+        if (c->handler) {
+            c->handler(c->data);
+        }
+    }
+
+    pool->cleanup = NULL;
+
+    ngx_reset_pool(pool);
+
+    ngx_http_bitrix1c_job_pools[ngx_http_bitrix1c_job_npools++] = pool;
 }
 
 

@@ -31,9 +31,14 @@ mirror=$(sed -n -e 's/^URIs: *\([^ ]*\/debian\)\/* *$/\1/p' \
              /etc/apt/sources.list /etc/apt/sources.list.d/* 2> /dev/null \
          | head -n 1)
 
+if [ -z "$mirror" ]; then
+    echo "no mirror of Debian is named in /etc/apt/sources.list*" >&2
+    exit 1
+fi
+
 cat > "$apt/parts/nginx.sources" << END
 Types: deb-src
-URIs: ${mirror:-http://deb.debian.org/debian}
+URIs: $mirror
 Suites: $VERSION_CODENAME
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
