@@ -126,6 +126,7 @@ ngx_http_bitrix1c_verdict_refused(ngx_http_bitrix1c_job_t *job,
     status = job->outcome.status;
 
     if (status == NGX_HTTP_FORBIDDEN
+        && answer->len >= sizeof(NGX_HTTP_BITRIX1C_LOCKED) - 1
         && ngx_strlcasestrn(answer->data, answer->data + answer->len,
                             (u_char *) NGX_HTTP_BITRIX1C_LOCKED,
                             sizeof(NGX_HTTP_BITRIX1C_LOCKED) - 2))

@@ -39,6 +39,9 @@ my %taken = (
 my %again = (
     '401' => { mode => '401' },
     '403 plain' => { mode => 'forbidden' },
+    '403 without a word' => { mode => '403', body => '' },
+    '403 of one letter' => { mode => '403', body => 'x' },
+    '500 without a word' => { mode => '500', body => '' },
     '404' => { mode => '404' },
     '406 no session' => { mode => '406' },
     '408' => { mode => '408' },
