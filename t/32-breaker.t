@@ -130,9 +130,9 @@ for my $mode (sort keys %hint) {
     $gw->onec_ask('reset');
     $gw->onec_mode({ mode => $mode });
     my ($hook) = post_each(++$times * 100);
-    my ($next) = $gw->post(id => $times * 100 + 1)->{id};
 
     ok wait_until(2, sub { opened() == $times }), "$mode: opens at once";
+    my ($next) = $gw->post(id => $times * 100 + 1)->{id};
     is logged(qr/\[error\].*deliveries pause.*\Q$hint{$mode}\E/), 1,
         "$mode: the log says what to mend";
     like $gw->reason($hook), qr/\Q$hint{$mode}\E/, "$mode: so does the reason";
