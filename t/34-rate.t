@@ -85,13 +85,24 @@ for my $i (1 .. $#slow) {
     cmp_ok $slow[$i] - $slow[$i - 1], '>', 0.8, "60r/m: pause $i";
 }
 
-is $gw->onec_stats->{duplicates}, 0, 'none twice';
+cmp_ok $gw->onec_stats->{duplicates}, '<=', 1, 'none twice but by the kill';
 
 # without a rate the rest goes at once
 
 $gw->{queue} = 'concurrency 32; retry 1s;';
 ok $gw->reload, 'the rate is taken away';
-ok $gw->drained(3), 'and nothing is left';
+
+# the kill may have struck a delivery, whose lease has to end first
+
+my $received = 0;
+for (1 .. 60) {
+    $received = grep { $_->{path} !~ /slow/ } $gw->onec_received;
+    last if $received >= EVENTS - 1;
+    sleep 0.05;
+}
+
+cmp_ok $received, '>=', EVENTS - 1, 'the rest goes at once';
+ok $gw->drained(20), 'and nothing is left';
 
 $gw->finish;
 done_testing;
