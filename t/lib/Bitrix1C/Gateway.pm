@@ -41,7 +41,9 @@ use constant MEMBER => 'a223c6b3710f85df22e9377d6c4f7553';
 #   location           put into the webhook's location
 #   upstream           replaces the body of upstream onec; ONEC is its address
 #   redis              parameters after the socket in "redis", e.g. "db=1"
+#   redis_address      in "redis" instead of the private Redis' socket
 #   redis_args         [arguments of redis-server]
+#   redis_run          [command that runs it, with its arguments before]
 #   redis_auth         [arguments of AUTH for the test's own connection]
 #   onec_args          [arguments of onec.pl]
 #   allow              regex of lines of [alert] that are part of the test
@@ -84,10 +86,10 @@ sub seed {
 sub start_redis {
     my ($self) = @_;
 
-    $self->{redis_pid} = $self->spawn('redis', 'redis-server', '--port', 0,
-        '--unixsocket', $self->{socket}, '--unixsocketperm', 777,
-        '--dir', $self->{dir}, '--appendonly', 'yes',
-        '--appendfsync', 'everysec', '--save', '',
+    $self->{redis_pid} = $self->spawn('redis', @{ $self->{redis_run} // [] },
+        'redis-server', '--port', 0, '--unixsocket', $self->{socket},
+        '--unixsocketperm', 777, '--dir', $self->{dir},
+        '--appendonly', 'yes', '--appendfsync', 'everysec', '--save', '',
         @{ $self->{redis_args} // [] });
 
     delete $self->{redis_conn};

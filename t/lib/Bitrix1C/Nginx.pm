@@ -50,6 +50,7 @@ sub configuration {
     my $modules = join '', map { "load_module $_;\n" } @{ $self->{modules} };
     my $temp = join '', map { "    ${_}_temp_path $dir/$_;\n" }
                qw(client_body proxy fastcgi uwsgi scgi);
+    my $redis = $self->{redis_address} // "unix:$self->{socket}";
     my $upstream = $self->{upstream} // 'server ONEC; keepalive 16;';
     $upstream =~ s/ONEC/$self->{onec}/g;
 
@@ -86,7 +87,7 @@ http {
     access_log $dir/access.log;
 $temp
     bitrix1c_queue orders {
-        redis unix:$self->{socket} $part{redis};
+        redis $redis $part{redis};
         $part{queue}
     }
 
@@ -137,16 +138,8 @@ sub start_nginx {
     for my $try (1 .. 3) {
         @$self{qw(port h2_port)} = (free_port(), free_port());
         $self->write_configuration;
-        $self->{nginx_pid} = $self->spawn('nginx', $self->{binary},
-            '-p', $self->{dir}, '-e', "$self->{dir}/error.log",
-            '-c', "$self->{dir}/nginx.conf");
 
-        my $state = wait_until(20, sub {
-            return 'up' if $self->workers == $self->{workers};
-            return defined $self->reap($self->{nginx_pid}, 0) ? 'dead' : '';
-        });
-
-        return if $state eq 'up';
+        return if $self->spawn_nginx;
 
         last if $self->slurp('error.log') !~ /Address already in use/;
         unlink "$self->{dir}/error.log";
@@ -154,6 +147,24 @@ sub start_nginx {
 
     die "nginx does not start:\n" . $self->slurp('error.log')
         . $self->slurp('nginx.out');
+}
+
+
+# true when all workers run; as it is configured, with the ports that it had
+
+sub spawn_nginx {
+    my ($self) = @_;
+
+    $self->{nginx_pid} = $self->spawn('nginx', $self->{binary},
+        '-p', $self->{dir}, '-e', "$self->{dir}/error.log",
+        '-c', "$self->{dir}/nginx.conf");
+
+    my $state = wait_until(20, sub {
+        return 'up' if $self->workers == $self->{workers};
+        return defined $self->reap($self->{nginx_pid}, 0) ? 'dead' : '';
+    });
+
+    return $state eq 'up';
 }
 
 
