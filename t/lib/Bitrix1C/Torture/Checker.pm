@@ -17,7 +17,8 @@ package Bitrix1C::Torture::Checker;
 # A request that came to 1C:
 #   n               its place among all of them; time and end, seconds
 #   lane, kind, number, id
-#   taken           1C took it and its whole answer went out
+#   acted           1C did what it was told
+#   taken           and its whole answer went out
 
 use strict;
 use warnings;
@@ -36,7 +37,7 @@ use constant PROMISED => qr/^(?:accepted|spooled|coalesced|duplicate)$/;
 #   lost         [texts]: neither taken by 1C nor a dead letter, or a state
 #                that 1C was never told to look at again
 #   disorder     [texts]: came before one of its lane that was to come first
-#   duplicates   requests that 1C took beyond the first of each id
+#   duplicates   requests that 1C acted on beyond the first of each id
 #   dead         promised ones among the dead letters
 #   worst        seconds of the slowest answer
 #   results      { result => how many }
@@ -79,7 +80,7 @@ sub last_answers {
             if $p->{status};
 
         if (defined $seen{$key}) {
-            $last[$seen{$key}] = $p;
+            $last[$seen{$key}] = { %$p, again => 1 };
             next;
         }
 
@@ -105,16 +106,16 @@ sub last_answers {
 
 sub arrivals {
     my ($requests, $r) = @_;
-    my (%came, %taken);
+    my (%came, %acted);
 
     for my $q (sort { $a->{n} <=> $b->{n} } @$requests) {
         my $a = $came{$q->{lane}}{$q->{kind}}{$q->{number}}
             //= { first => $q->{time}, begun => [] };
 
+        $r->{duplicates}++ if $q->{acted} && $acted{$q->{id}}++;
         next if !$q->{taken};
         $a->{taken} //= $q->{end};
         push @{ $a->{begun} }, $q->{time};
-        $r->{duplicates}++ if $taken{$q->{id}}++;
     }
 
     return \%came;
@@ -123,28 +124,21 @@ sub arrivals {
 
 sub check_lane {
     my ($r, $lane, $posts, $came, $dead) = @_;
-    my $events = $came->{N} // {};
     my $states = taken_states($came->{S} // {});
     my ($free, $before) = (0, '');
 
     for my $p (@$posts) {
         my $name = "lane $lane: $p->{kind} $p->{number}";
-        my $done;
+        my $a = $came->{$p->{kind}}{$p->{number}} // {};
+        my $done = $p->{kind} eq 'N' ? $a->{taken} : state_taken($p, $states);
 
         if ($dead->{"$lane $p->{kind} $p->{number}"}) {
             $r->{dead}++;
             next;
         }
 
-        if ($p->{kind} eq 'N') {
-            my $a = $events->{$p->{number}} // {};
-            push @{ $r->{disorder} }, "$name came before $before was taken"
-                if defined $a->{first} && $a->{first} < $free;
-            $done = $a->{taken};
-
-        } else {
-            $done = state_taken($p, $states);
-        }
+        push @{ $r->{disorder} }, "$name came before $before was taken"
+            if has_place($p) && defined $a->{first} && $a->{first} < $free;
 
         push @{ $r->{lost} }, "$name ($p->{result}) was never taken"
             if !defined $done;
@@ -160,6 +154,16 @@ sub check_lane {
     }
 
     return;
+}
+
+
+# A state that is merged into one that waits takes its place, and that may be
+# what became of a first attempt that was not answered.
+
+sub has_place {
+    my ($post) = @_;
+    return $post->{kind} eq 'N'
+           || $post->{result} eq 'accepted' && !$post->{again};
 }
 
 

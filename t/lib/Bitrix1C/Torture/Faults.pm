@@ -71,8 +71,8 @@ my @FAULTS = (
         ['1C ends chunks too early', 'cutchunk', 0.15],
         ['1C answers 300 KB', 'big', 0.1, size => 300_000],
         ['1C commits, then drops', 'commit-close', 0.15],
-        ['1C answers 500', '500', 0.3],
-        ['1C has too few sessions', 'sessions', 1, sessions => 6]),
+        ['1C answers 500', 'fault', 0.3],
+        ['1C has no session', 'nosession', 0.3]),
     { name => '1C answers the first late', cycle => \&onec_cold },
 );
 

@@ -130,6 +130,7 @@ sub requests {
         push @requests, { n => $n, time => $time, end => $time + $seconds,
             lane => $lane, kind => $kind, number => $number, id => $id,
             mode => $mode, status => $status,
+            acted => $status =~ /^2/ || $mode eq 'commit-close',
             taken => $status =~ /^2/ && $closed ne 'client'
                      && $mode !~ /^(?:truncated|cutchunk)$/ };
     }

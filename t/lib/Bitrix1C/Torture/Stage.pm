@@ -149,7 +149,7 @@ sub link_rate {
 sub tcp_arguments {
     my ($self, $port) = @_;
     return ('--port', $port, '--bind', $self->{host} // '127.0.0.1',
-            '--protected-mode', 'no', @{ $self->{redis_args} // [] });
+            '--protected-mode', 'no');
 }
 
 
