@@ -64,6 +64,8 @@ sub configuration {
 
     my %part = map { $_ => $self->{$_} // '' }
                qw(main events http server queue redis);
+    my $store = $self->{store} // "redis unix:$self->{socket}";
+    my $login = $self->redis_login;
 
     # most tests are about single events, and fail them one after the other
     $part{queue} .= ' breaker off;' if $part{queue} !~ /\bbreaker\b/;
@@ -86,7 +88,7 @@ http {
     access_log $dir/access.log;
 $temp
     bitrix1c_queue orders {
-        redis unix:$self->{socket} $part{redis};
+        $store $part{redis} $login;
         $part{queue}
     }
 
