@@ -50,7 +50,6 @@ sub configuration {
     my $modules = join '', map { "load_module $_;\n" } @{ $self->{modules} };
     my $temp = join '', map { "    ${_}_temp_path $dir/$_;\n" }
                qw(client_body proxy fastcgi uwsgi scgi);
-    my $redis = $self->{redis_address} // "unix:$self->{socket}";
     my $upstream = $self->{upstream} // 'server ONEC; keepalive 16;';
     $upstream =~ s/ONEC/$self->{onec}/g;
 
@@ -65,6 +64,8 @@ sub configuration {
 
     my %part = map { $_ => $self->{$_} // '' }
                qw(main events http server queue redis);
+    my $store = $self->{store} // "redis unix:$self->{socket}";
+    my $login = $self->redis_login;
 
     # most tests are about single events, and fail them one after the other
     $part{queue} .= ' breaker off;' if $part{queue} !~ /\bbreaker\b/;
@@ -87,7 +88,7 @@ http {
     access_log $dir/access.log;
 $temp
     bitrix1c_queue orders {
-        redis $redis $part{redis};
+        $store $part{redis} $login;
         $part{queue}
     }
 

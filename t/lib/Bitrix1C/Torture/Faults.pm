@@ -61,7 +61,7 @@ my @FAULTS = (
     { name => 'disk of the spool full', cycle => \&disk_full,
       stage => { spool => 'small' } },
     { name => 'torn tail of the spool', cycle => \&torn_tail,
-      stage => { spool => 1 } },
+      stage => { spool => 1 }, bitten => sub { $_[0]{torn} } },
 
     { name => '1C refuses connections', cycle => \&onec_refuses },
     map({ one_in(@$_) }
@@ -226,7 +226,7 @@ sub memory_full {
     sleep 0.3 + rand;
     $stage->redis(qw(CONFIG SET maxmemory 1mb));
     sleep 0.3 + rand;
-    $stage->redis(qw(CONFIG SET maxmemory 0));
+    $stage->redis(qw(CONFIG SET maxmemory 1gb));
     return;
 }
 

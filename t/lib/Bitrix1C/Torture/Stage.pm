@@ -23,7 +23,8 @@ use Bitrix1C::Torture::Load qw(number_of);
 
 use parent 'Bitrix1C::Gateway';
 
-use constant { SPOOL_DISK => '512k', REDIS_PORT => 6379 };
+use constant { SPOOL_DISK => '512k', SPOOL_HEADER => 32,
+               SPOOL_FRAME => 12, REDIS_PORT => 6379 };
 
 
 sub new {
@@ -117,7 +118,7 @@ sub open_network {
     $self->link_up(1);
 
     $self->{redis_run} = [qw(ip netns exec), $name];
-    $self->{redis_address} = "$far:" . REDIS_PORT;
+    $self->{store} = "redis $far:" . REDIS_PORT;
     $self->{redis_args} = [$self->tcp_arguments(REDIS_PORT)];
 
     return;
@@ -167,7 +168,7 @@ sub open_replica {
 
     @$self{qw(replica_node redis_port)} = ($other, $ports[0]);
     $other->{redis_port} = $ports[1];
-    $self->{redis_address} = join ' ', map { "$host:$_" } @ports;
+    $self->{store} = join ' ', 'redis', map { "$host:$_" } @ports;
     $self->{redis} .= ' wait=1';
 
     return;
@@ -250,6 +251,17 @@ sub follow {
     }) or die "the replica does not follow\n";
 
     return;
+}
+
+
+# as the user whose rights nginx has
+
+sub as_the_gateway {
+    my ($self, @command) = @_;
+    my $node = Bitrix1C::Redis->new(socket => $self->{master}{socket},
+        auth => ['b1c', Bitrix1C::Gateway::PASSWORD]);
+
+    return $node->cmd(@command);
 }
 
 
@@ -340,6 +352,28 @@ sub fill_disk {
 sub free_disk {
     my ($self) = @_;
     unlink "$self->{spool_dir}/filler";
+    return;
+}
+
+
+# Behind the last record stands half of one, as a write that was broken off
+# leaves it: a frame of 12 bytes, with the length in the second four, then the
+# payload.
+
+sub tear {
+    my ($self) = @_;
+    my ($file) = reverse $self->spool_files or return;
+    my $record = substr $self->slurp($file =~ s{^\Q$self->{dir}/}{}r),
+                        SPOOL_HEADER;
+
+    return if length $record <= SPOOL_FRAME;
+    my $length = unpack 'x4 V', $record;
+
+    open my $fh, '>>', $file or die "$file: $!";
+    print {$fh} substr $record, 0, SPOOL_FRAME + int rand $length;
+    close $fh or die "$file: $!";
+    $self->{torn}++;
+
     return;
 }
 
