@@ -94,6 +94,10 @@ sub summary {
             [map { scalar @{ $_->{lost} // [] } } @results],
             [map { scalar @{ $_->{disorder} // [] } } @results];
 
+    for my $r (@results) {
+        print map { "$r->{name}: $_\n" } @{ $r->{notes} // [] };
+    }
+
     for my $r (grep { bad_row($_) } @results) {
         print "\n$r->{name}, seed $r->{seed}:\n";
         print "    not tried: $r->{missing}\n" if $r->{missing};

@@ -84,6 +84,7 @@ sub finish_row {
 # at "rate" a second at most.  Returns a hash as check_history() does, with
 #   missing   why the fault is not possible on this machine, nothing was done
 #   error     [texts]: what else is wrong
+#   notes     [texts]: what else is worth telling
 #   cycles    how often the fault came
 #   kept      the directory, if it was not removed
 
@@ -115,6 +116,7 @@ sub act {
 
     $stage->{rules} = [@{ $fault->{rules} // [] }, @usual];
     $stage->start;
+    $fault->{begin}->($stage) if $fault->{begin};
     $stage->onec_mode(@{ $stage->{rules} });
 
     my $load = begin_load($stage, lanes => LANES, connections => CONNECTIONS,
@@ -127,6 +129,7 @@ sub act {
     push @error, 'not all that was taken was settled in 90 s'
         if !$stage->settled(90);
     sleep 0.3;
+    push @error, $fault->{after}->($stage) if $fault->{after};
 
     my $requests = requests($stage);
     my $r = check_history(posts($stage), $requests, $stage->dead_numbers);
@@ -134,7 +137,7 @@ sub act {
         if $fault->{bitten} && !$fault->{bitten}->($stage, $r, $requests);
 
     return { %$r, cycles => $cycles, elapsed => $sent->{elapsed},
-             error => \@error };
+             error => \@error, notes => $stage->{notes} // [] };
 }
 
 

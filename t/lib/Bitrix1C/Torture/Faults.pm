@@ -8,7 +8,9 @@ package Bitrix1C::Torture::Faults;
 #   name      as the table shows it
 #   stage     parameters of Bitrix1C::Torture::Stage that it needs
 #   rules     of the stand-in 1C, all the time
+#   begin     sub (stage), before the load
 #   cycle     sub (stage); without it the rules are the fault
+#   after     sub (stage), when all has settled: texts of what is wrong
 #   bitten    sub (stage, check, requests): true if it was felt at all
 #   alone     true: not among those drawn at random
 
@@ -16,13 +18,16 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
+use List::Util qw(sum0);
 use Time::HiRes qw(sleep time);
 
+use Bitrix1C::Http qw(start_load finish_load);
 use Bitrix1C::Process qw(wait_until);
 
 our @EXPORT_OK = qw(faults all_at_random);
 
-use constant { LEASE => 15, DELAY => 0.005 };
+# kB that the workers may grow by
+use constant { LEASE => 15, DELAY => 0.005, MAY_GROW => 1024 };
 
 my @FAULTS = (
     { name => 'none', alone => 1 },
@@ -37,6 +42,9 @@ my @FAULTS = (
 
     { name => 'kill -9 of Redis, restart', cycle => \&redis_killed,
       stage => { spool => 1 } },
+    { name => 'a minute without Redis', cycle => \&minute_without,
+      begin => \&note_size, after => \&same_size, alone => 1,
+      stage => { spool => 1, upstream => 'server ONEC;' } },
     { name => 'Redis frozen for moments', stage => { spool => 1 },
       cycle => sub { redis_frozen($_[0], 0.3 + rand 2) } },
     { name => 'Redis frozen past the lease', alone => 1,
@@ -182,6 +190,65 @@ sub redis_killed {
     $node->start_redis;
     $stage->follow($stage->follower, $node) if $stage->{replica};
     return;
+}
+
+
+sub minute_without {
+    my ($stage) = @_;
+    sleep 1;
+    $stage->stop_redis('KILL');
+    sleep 60;
+    $stage->start_redis;
+    return;
+}
+
+
+# of all workers, when there is nothing to do: descriptors, and kB of memory.
+# They are first as large as they are after a moment without Redis.
+
+sub note_size {
+    my ($stage) = @_;
+
+    for my $number (1 .. 2) {
+        my $load = start_load(port => $stage->{port}, connections => 16,
+            path => '/bitrix/orders', rate => 600, seconds => 3,
+            next => $stage->events($number * 1_000_000));
+        sleep 1;
+        $stage->stop_redis('KILL');
+        sleep 1;
+        $stage->start_redis;
+        finish_load($load);
+        $stage->settled(60);
+    }
+
+    $stage->{size} = size($stage);
+    return;
+}
+
+
+sub size {
+    my ($stage) = @_;
+    my @workers = $stage->workers;
+    sleep 1;
+
+    return [sum0(map { $stage->descriptors($_) } @workers),
+            sum0(map { $stage->rss($_) } @workers)];
+}
+
+
+sub same_size {
+    my ($stage) = @_;
+    my ($before, $after) = ($stage->{size}, size($stage));
+    my @found;
+
+    push @{ $stage->{notes} }, sprintf 'before: %d descriptors, %.1f MB;'
+        . ' after: %d, %.1f MB', map { $_->[0], $_->[1] / 1024 } $before, $after;
+
+    push @found, 'more descriptors than before' if $after->[0] > $before->[0];
+    push @found, 'more memory than before'
+        if $after->[1] > $before->[1] + MAY_GROW;
+
+    return @found;
 }
 
 
