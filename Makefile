@@ -39,7 +39,7 @@ RATE = 2000
 NGINX_SRC = /usr/share/nginx/src
 
 DEPS_BUILD = gcc libc6-dev libcjson-dev libhiredis-dev libssl-dev nginx \
-             nginx-dev
+             nginx-dev zlib1g-dev
 DEPS_RUN   = curl perl redis-server
 DEPS_HARM  = iproute2
 DEPS_TEST  = clang libclang-rt-dev libtest-base-perl openssl
@@ -183,7 +183,7 @@ UNIT_sanitize = -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
 $(OUT)/unit/%: t/unit/%.c $(PURE_C) $(PURE_H)
 	@mkdir -p $(@D)
 	@$(CC) $(UNIT_$(BUILD)) -W -Wall -Werror -Wno-unused-parameter $(WARN) \
-		-I $(NAME) -o $@ $< $(PURE_C) -lcjson
+		-I $(NAME) -o $@ $< $(PURE_C) -lcjson -lz
 
 build/fuzz/%.sh: build/fuzz/%
 	@ln -sf ../../tools/fuzz.sh $@
@@ -193,7 +193,7 @@ build/fuzz/%: t/fuzz/%.c $(PURE_C) $(PURE_H)
 	@mkdir -p $(@D)
 	@clang -g -O1 -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=undefined -W -Wall -Werror \
-		-Wno-unused-parameter -I $(NAME) -o $@ $< $(PURE_C) -lcjson
+		-Wno-unused-parameter -I $(NAME) -o $@ $< $(PURE_C) -lcjson -lz
 
 
 # the fuzzers bring a sanitizer of their own, BUILD=sanitize need not run them

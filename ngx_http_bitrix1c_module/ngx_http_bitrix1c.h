@@ -14,6 +14,7 @@
 
 #include "ngx_http_bitrix1c_redis.h"
 #include "ngx_http_bitrix1c_slots.h"
+#include "ngx_http_bitrix1c_spool.h"
 
 
 /* hex digits of an id, an identity or a lane: 128 bits */
@@ -35,6 +36,7 @@ typedef enum {
     NGX_HTTP_BITRIX1C_ACCEPTED,
     NGX_HTTP_BITRIX1C_COALESCED,
     NGX_HTTP_BITRIX1C_DUPLICATE,
+    NGX_HTTP_BITRIX1C_SPOOLED,
     NGX_HTTP_BITRIX1C_IGNORED,
     NGX_HTTP_BITRIX1C_MALFORMED,
     NGX_HTTP_BITRIX1C_FORBIDDEN,
@@ -58,6 +60,7 @@ typedef enum {
 struct ngx_http_bitrix1c_queue_s {
     ngx_str_t                        name;
     ngx_http_bitrix1c_redis_conf_t   redis;
+    ngx_http_bitrix1c_spool_conf_t   spool;
     ngx_http_bitrix1c_pace_t         pace;
     ngx_array_t                     *retry;      /* of ngx_msec_t */
     ngx_msec_t                       window;

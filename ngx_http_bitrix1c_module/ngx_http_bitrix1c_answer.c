@@ -23,6 +23,7 @@ static ngx_http_bitrix1c_answer_t  ngx_http_bitrix1c_answers[] = {
     { ngx_string("accepted"), NGX_HTTP_OK },
     { ngx_string("coalesced"), NGX_HTTP_OK },
     { ngx_string("duplicate"), NGX_HTTP_OK },
+    { ngx_string("spooled"), NGX_HTTP_OK },
     { ngx_string("ignored"), NGX_HTTP_OK },
     { ngx_string("malformed"), NGX_HTTP_BAD_REQUEST },
     { ngx_string("forbidden"), NGX_HTTP_FORBIDDEN },

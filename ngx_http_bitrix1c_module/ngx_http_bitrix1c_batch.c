@@ -6,17 +6,25 @@
 
 #include "ngx_http_bitrix1c_call.h"
 #include "ngx_http_bitrix1c_job.h"
+#include "ngx_http_bitrix1c_keep.h"
+#include "ngx_http_bitrix1c_replay.h"
 #include "ngx_http_bitrix1c_lua.h"
 
 
 static ngx_uint_t ngx_http_bitrix1c_batch_distinct(
-    ngx_http_bitrix1c_batch_t *b);
+    ngx_http_bitrix1c_batch_t *b, ngx_queue_t *list);
 static void ngx_http_bitrix1c_batch_unused(ngx_http_bitrix1c_worker_t *w,
     ngx_http_bitrix1c_job_t *job);
 static void ngx_http_bitrix1c_batch_accept_words(
     ngx_http_bitrix1c_batch_t *b);
 static void ngx_http_bitrix1c_batch_accepted(void *data,
     ngx_http_bitrix1c_reply_t *reply);
+static void ngx_http_bitrix1c_batch_replayed(void *data,
+    ngx_http_bitrix1c_reply_t *reply);
+static ngx_int_t ngx_http_bitrix1c_batch_stored(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_reply_t *reply, ngx_uint_t i);
+static ngx_uint_t ngx_http_bitrix1c_batch_refused(
+    ngx_http_bitrix1c_batch_t *b, ngx_http_bitrix1c_reply_t *reply);
 static void ngx_http_bitrix1c_batch_accepted_job(
     ngx_http_bitrix1c_worker_t *w, ngx_http_bitrix1c_job_t *job,
     ngx_http_bitrix1c_reply_t *reply, ngx_uint_t i);
@@ -110,18 +118,24 @@ ngx_http_bitrix1c_batch_failed(ngx_http_bitrix1c_batch_t *b,
     }
 
     if (ngx_http_bitrix1c_reply_error(reply, &text) == NGX_OK) {
-        ngx_log_error(NGX_LOG_ERR, b->worker->log, 0,
-                      "bitrix1c_queue \"%V\": Redis refused \"%s\": %V",
-                      &b->worker->queue->name, script, &text);
+        if (script) {
+            ngx_log_error(NGX_LOG_ERR, b->worker->log, 0,
+                          "bitrix1c_queue \"%V\": Redis refused \"%s\": %V",
+                          &b->worker->queue->name, script, &text);
+        }
+
         return 1;
     }
 
     if (b->n && ngx_http_bitrix1c_reply_count(reply) < b->n) {
-        ngx_log_error(NGX_LOG_ERR, b->worker->log, 0,
-                      "bitrix1c_queue \"%V\": Redis answered \"%s\" with "
-                      "%ui elements instead of %ui",
-                      &b->worker->queue->name, script,
-                      ngx_http_bitrix1c_reply_count(reply), b->n);
+        if (script) {
+            ngx_log_error(NGX_LOG_ERR, b->worker->log, 0,
+                          "bitrix1c_queue \"%V\": Redis answered \"%s\" with "
+                          "%ui elements instead of %ui",
+                          &b->worker->queue->name, script,
+                          ngx_http_bitrix1c_reply_count(reply), b->n);
+        }
+
         return 1;
     }
 
@@ -146,7 +160,7 @@ ngx_http_bitrix1c_batch_accept(ngx_http_bitrix1c_worker_t *w)
         return NGX_DECLINED;
     }
 
-    n = ngx_http_bitrix1c_batch_distinct(b);
+    n = ngx_http_bitrix1c_batch_distinct(b, &w->accepts);
     grant.n = 0;
     grant.probe = 0;
 
@@ -186,18 +200,49 @@ ngx_http_bitrix1c_batch_accept(ngx_http_bitrix1c_worker_t *w)
 }
 
 
+ngx_int_t
+ngx_http_bitrix1c_batch_replay(ngx_http_bitrix1c_worker_t *w,
+    ngx_queue_t *list)
+{
+    ngx_uint_t                  i, n;
+    ngx_http_bitrix1c_batch_t  *b;
+
+    b = ngx_http_bitrix1c_batch_create(w, NGX_HTTP_BITRIX1C_BATCH, 10);
+    if (b == NULL) {
+        return NGX_DECLINED;
+    }
+
+    n = ngx_http_bitrix1c_batch_distinct(b, list);
+
+    ngx_http_bitrix1c_batch_accept_words(b);
+
+    if (ngx_http_bitrix1c_batch_send(b, NGX_HTTP_BITRIX1C_SCRIPT_ACCEPT,
+                                     3 + n, ngx_http_bitrix1c_batch_replayed)
+        != NGX_OK)
+    {
+        ngx_free(b);
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < n; i++) {
+        ngx_queue_remove(&b->jobs[i]->link);
+    }
+
+    return NGX_OK;
+}
+
+
 /*
  * The script reads before it writes, for all events at once, so it cannot see
  * that two of them are about the same: the second one goes with the next call.
  */
 static ngx_uint_t
-ngx_http_bitrix1c_batch_distinct(ngx_http_bitrix1c_batch_t *b)
+ngx_http_bitrix1c_batch_distinct(ngx_http_bitrix1c_batch_t *b,
+    ngx_queue_t *list)
 {
     ngx_uint_t                i;
-    ngx_queue_t              *q, *list;
+    ngx_queue_t              *q;
     ngx_http_bitrix1c_job_t  *job, *other;
-
-    list = &b->worker->accepts;
 
     for (q = ngx_queue_head(list);
          q != ngx_queue_sentinel(list) && b->n < NGX_HTTP_BITRIX1C_BATCH;
@@ -293,16 +338,19 @@ ngx_http_bitrix1c_batch_accepted(void *data, ngx_http_bitrix1c_reply_t *reply)
         return;
     }
 
-    if (ngx_http_bitrix1c_batch_failed(b, reply, "accept")) {
+    if (ngx_http_bitrix1c_batch_refused(b, reply)) {
+
+        if (w->keep) {
+            ngx_http_bitrix1c_batch_again(b);
+            ngx_free(b);
+            return;
+        }
 
         for (i = 0; i < b->n; i++) {
             job = b->jobs[i];
 
             ngx_http_bitrix1c_batch_unused(w, job);
-
-            job->result = NGX_HTTP_BITRIX1C_UNAVAILABLE;
-            job->answer(job);
-            ngx_http_bitrix1c_job_release(job);
+            ngx_http_bitrix1c_queue_answer(job, NGX_HTTP_BITRIX1C_UNAVAILABLE);
         }
 
         ngx_free(b);
@@ -338,6 +386,12 @@ ngx_http_bitrix1c_batch_accepted_job(ngx_http_bitrix1c_worker_t *w,
 
         ngx_memcpy(job->id.data, text.data + 1, NGX_HTTP_BITRIX1C_HASH_LEN);
 
+    } else if (w->keep) {
+        ngx_http_bitrix1c_batch_unused(w, job);
+        ngx_http_bitrix1c_queue_again(w, job);
+        ngx_http_bitrix1c_keep_refused(w);
+        return;
+
     } else {
         job->result = NGX_HTTP_BITRIX1C_UNAVAILABLE;
     }
@@ -369,10 +423,83 @@ ngx_http_bitrix1c_batch_accepted_job(ngx_http_bitrix1c_worker_t *w,
 }
 
 
+/* for events out of the spool, whose senders have gone long ago */
+static void
+ngx_http_bitrix1c_batch_replayed(void *data, ngx_http_bitrix1c_reply_t *reply)
+{
+    ngx_http_bitrix1c_batch_t *b = data;
+
+    ngx_int_t                    rc;
+    ngx_uint_t                   i, n;
+    ngx_http_bitrix1c_worker_t  *w;
+
+    w = b->worker;
+    n = b->n;
+    rc = NGX_OK;
+
+    if (reply == NULL || ngx_http_bitrix1c_batch_refused(b, reply)) {
+        rc = NGX_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (rc == NGX_OK) {
+            rc = ngx_http_bitrix1c_batch_stored(w, reply, i);
+        }
+
+        ngx_http_bitrix1c_job_release(b->jobs[i]);
+    }
+
+    ngx_free(b);
+
+    if (!w->stopped) {
+        ngx_http_bitrix1c_replay_stored(w, n, rc);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_batch_stored(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_reply_t *reply, ngx_uint_t i)
+{
+    int64_t    leased;
+    ngx_str_t  text;
+
+    if (ngx_http_bitrix1c_reply_int(reply, i, &leased) == NGX_OK) {
+
+        ngx_http_bitrix1c_slots_mark(w->queue->slots);
+        w->claim = 1;
+        ngx_post_event(&w->flush, &ngx_posted_events);
+
+        return NGX_OK;
+    }
+
+    return ngx_http_bitrix1c_reply_str(reply, i, &text);
+}
+
+
+/* one line an outage, if there is a spool: it goes on trying */
+static ngx_uint_t
+ngx_http_bitrix1c_batch_refused(ngx_http_bitrix1c_batch_t *b,
+    ngx_http_bitrix1c_reply_t *reply)
+{
+    ngx_uint_t  told;
+
+    told = ngx_http_bitrix1c_keep_told(b->worker);
+
+    if (!ngx_http_bitrix1c_batch_failed(b, reply, told ? NULL : "accept")) {
+        return 0;
+    }
+
+    ngx_http_bitrix1c_keep_refused(b->worker);
+
+    return 1;
+}
+
+
 /*
  * The connection broke and nobody knows what Redis did.  Since accept may be
  * repeated with the same id, there is still time to find out, until the sender
- * has waited too long.
+ * has waited too long; and it may go to the spool, even if it was stored.
  */
 static void
 ngx_http_bitrix1c_batch_again(ngx_http_bitrix1c_batch_t *b)
@@ -388,8 +515,7 @@ ngx_http_bitrix1c_batch_again(ngx_http_bitrix1c_batch_t *b)
 
         ngx_http_bitrix1c_batch_unused(w, job);
 
-        ngx_queue_insert_head(&w->accepts, &job->link);
-        w->naccepts++;
+        ngx_http_bitrix1c_queue_again(w, job);
     }
 
     if (!w->stopped) {

@@ -21,6 +21,13 @@
 void ngx_http_bitrix1c_batch_init(void);
 
 ngx_int_t ngx_http_bitrix1c_batch_accept(ngx_http_bitrix1c_worker_t *w);
+/*
+ * Those at the head of the list, no lease wanted.  Not linked any more, they
+ * are told of to ngx_http_bitrix1c_replay_stored().
+ */
+ngx_int_t ngx_http_bitrix1c_batch_replay(ngx_http_bitrix1c_worker_t *w,
+    ngx_queue_t *list);
+
 ngx_int_t ngx_http_bitrix1c_batch_settle(ngx_http_bitrix1c_worker_t *w);
 ngx_int_t ngx_http_bitrix1c_batch_extend(ngx_http_bitrix1c_worker_t *w);
 ngx_int_t ngx_http_bitrix1c_batch_claim(ngx_http_bitrix1c_worker_t *w);

@@ -55,7 +55,7 @@ void ngx_http_bitrix1c_batch_word(ngx_http_bitrix1c_batch_t *b,
 ngx_int_t ngx_http_bitrix1c_batch_send(ngx_http_bitrix1c_batch_t *b,
     ngx_uint_t script, ngx_uint_t nkeys, ngx_http_bitrix1c_reply_pt handler);
 
-/* a reply that does not fit the call, logged unless it is NULL */
+/* a reply that does not fit the call; logged unless it, or script, is NULL */
 ngx_uint_t ngx_http_bitrix1c_batch_failed(ngx_http_bitrix1c_batch_t *b,
     ngx_http_bitrix1c_reply_t *reply, const char *script);
 

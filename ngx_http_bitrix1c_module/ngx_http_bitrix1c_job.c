@@ -402,6 +402,38 @@ ngx_http_bitrix1c_job_claimed(ngx_http_bitrix1c_job_t *job, ngx_str_t *epoch,
 }
 
 
+void
+ngx_http_bitrix1c_job_spool(ngx_http_bitrix1c_job_t *job,
+    bitrix_spool_event_t *ev)
+{
+    ev->id = (char *) job->id.data;
+    ev->key = (char *) job->key.data;
+    ev->lane = (char *) job->lane.data;
+    ev->since = (char *) job->since.data;
+    ev->since_len = job->since.len;
+    ev->record = (char *) job->record.data;
+    ev->len = job->record.len;
+    ev->once = job->once;
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_job_spooled(ngx_http_bitrix1c_job_t *job,
+    bitrix_spool_event_t *ev)
+{
+    ngx_memcpy(job->id.data, ev->id, NGX_HTTP_BITRIX1C_HASH_LEN);
+
+    job->since.data = (u_char *) ev->since;
+    job->since.len = ev->since_len;
+    job->record.data = (u_char *) ev->record;
+    job->record.len = ev->len;
+    job->once = ev->once;
+
+    return ngx_http_bitrix1c_job_words(job, (u_char *) ev->key,
+                                       (u_char *) ev->lane);
+}
+
+
 /* what the scripts are called with, put together here rather than in Lua */
 static ngx_int_t
 ngx_http_bitrix1c_job_words(ngx_http_bitrix1c_job_t *job, u_char *key,

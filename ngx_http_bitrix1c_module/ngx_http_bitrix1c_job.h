@@ -10,6 +10,7 @@
 
 #include "ngx_http_bitrix1c.h"
 #include "bitrix_event.h"
+#include "bitrix_spool.h"
 
 
 /* a random start for the ids of this worker; in init_process */
@@ -46,6 +47,15 @@ ngx_int_t ngx_http_bitrix1c_job_identity(ngx_http_bitrix1c_job_t *job,
 /* what a claim tells beside the record; copied */
 ngx_int_t ngx_http_bitrix1c_job_claimed(ngx_http_bitrix1c_job_t *job,
     ngx_str_t *epoch, ngx_str_t *key, ngx_str_t *lane);
+
+/*
+ * What the spool needs of a job, and a job out of that: only good for accept,
+ * and as long as the memory that ev points into.
+ */
+void ngx_http_bitrix1c_job_spool(ngx_http_bitrix1c_job_t *job,
+    bitrix_spool_event_t *ev);
+ngx_int_t ngx_http_bitrix1c_job_spooled(ngx_http_bitrix1c_job_t *job,
+    bitrix_spool_event_t *ev);
 
 /* data of the event for $bitrix1c_data_*; NULL if it cannot be had */
 bitrix_event_t *ngx_http_bitrix1c_job_parsed(ngx_http_bitrix1c_job_t *job);

@@ -8,11 +8,9 @@
 #include "ngx_http_bitrix1c_batch.h"
 #include "ngx_http_bitrix1c_delivery.h"
 #include "ngx_http_bitrix1c_job.h"
+#include "ngx_http_bitrix1c_keep.h"
 
 
-static void ngx_http_bitrix1c_queue_timer(ngx_http_bitrix1c_worker_t *w,
-    ngx_event_t *ev, ngx_event_handler_pt handler, ngx_uint_t cancelable);
-static void ngx_http_bitrix1c_queue_disarm(ngx_event_t *ev);
 static void ngx_http_bitrix1c_queue_state(void *data, ngx_uint_t up);
 static void ngx_http_bitrix1c_queue_flush_handler(ngx_event_t *ev);
 static void ngx_http_bitrix1c_queue_poll_handler(ngx_event_t *ev);
@@ -78,9 +76,15 @@ ngx_http_bitrix1c_queue_start(ngx_http_bitrix1c_queue_t *queue,
     ngx_http_bitrix1c_queue_timer(w, &w->give_up,
                                   ngx_http_bitrix1c_queue_give_up_handler, 0);
 
+    if (ngx_http_bitrix1c_keep_start(w) != NGX_OK) {
+        ngx_free(w);
+        return NGX_ERROR;
+    }
+
     w->redis = ngx_http_bitrix1c_redis_create(&queue->redis, log,
                                          ngx_http_bitrix1c_queue_state, w);
     if (w->redis == NULL) {
+        ngx_http_bitrix1c_keep_stop(w);
         ngx_free(w);
         return NGX_ERROR;
     }
@@ -91,7 +95,7 @@ ngx_http_bitrix1c_queue_start(ngx_http_bitrix1c_queue_t *queue,
 }
 
 
-static void
+void
 ngx_http_bitrix1c_queue_timer(ngx_http_bitrix1c_worker_t *w, ngx_event_t *ev,
     ngx_event_handler_pt handler, ngx_uint_t cancelable)
 {
@@ -122,6 +126,7 @@ ngx_http_bitrix1c_queue_stop(ngx_http_bitrix1c_queue_t *queue)
     w->stopped = 1;
 
     ngx_http_bitrix1c_redis_destroy(w->redis);
+    ngx_http_bitrix1c_keep_stop(w);
 
     /* what other modules still delete from the tree must not lead here */
 
@@ -134,7 +139,7 @@ ngx_http_bitrix1c_queue_stop(ngx_http_bitrix1c_queue_t *queue)
 }
 
 
-static void
+void
 ngx_http_bitrix1c_queue_disarm(ngx_event_t *ev)
 {
     if (ev->timer_set) {
@@ -221,6 +226,7 @@ ngx_http_bitrix1c_queue_state(void *data, ngx_uint_t up)
     }
 
     if (up) {
+        ngx_http_bitrix1c_keep_up(w);
 
         /* deliveries may have ended, and events come due, meanwhile */
 
@@ -260,7 +266,7 @@ ngx_http_bitrix1c_queue_flush(ngx_http_bitrix1c_worker_t *w)
     if (ngx_http_bitrix1c_redis_ready(w->redis)
         && ngx_http_bitrix1c_batch_settle(w) == NGX_OK)
     {
-        while (w->naccepts) {
+        while (w->naccepts && ngx_http_bitrix1c_keep_direct(w)) {
             if (ngx_http_bitrix1c_batch_accept(w) != NGX_OK) {
                 break;
             }
@@ -271,6 +277,8 @@ ngx_http_bitrix1c_queue_flush(ngx_http_bitrix1c_worker_t *w)
             (void) ngx_http_bitrix1c_batch_claim(w);
         }
     }
+
+    ngx_http_bitrix1c_keep_flush(w);
 
     if (w->naccepts == 0) {
 
@@ -309,6 +317,10 @@ ngx_http_bitrix1c_queue_give_up_handler(ngx_event_t *ev)
 
     timeout = w->queue->redis.timeout;
 
+    if (ngx_http_bitrix1c_keep_late(w)) {
+        timeout *= 2;
+    }
+
     while (!ngx_queue_empty(&w->accepts)) {
         q = ngx_queue_head(&w->accepts);
         job = ngx_queue_data(q, ngx_http_bitrix1c_job_t, link);
@@ -327,10 +339,27 @@ ngx_http_bitrix1c_queue_give_up_handler(ngx_event_t *ev)
         ngx_queue_remove(q);
         w->naccepts--;
 
-        job->result = NGX_HTTP_BITRIX1C_UNAVAILABLE;
-        job->answer(job);
-        ngx_http_bitrix1c_job_release(job);
+        ngx_http_bitrix1c_queue_answer(job, NGX_HTTP_BITRIX1C_UNAVAILABLE);
     }
+}
+
+
+void
+ngx_http_bitrix1c_queue_again(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t *job)
+{
+    ngx_queue_insert_head(&w->accepts, &job->link);
+    w->naccepts++;
+}
+
+
+void
+ngx_http_bitrix1c_queue_answer(ngx_http_bitrix1c_job_t *job,
+    ngx_http_bitrix1c_result_e result)
+{
+    job->result = result;
+    job->answer(job);
+    ngx_http_bitrix1c_job_release(job);
 }
 
 
@@ -378,6 +407,8 @@ ngx_http_bitrix1c_queue_poll_handler(ngx_event_t *ev)
     if (ngx_exiting || w->stopped) {
         return;
     }
+
+    ngx_http_bitrix1c_keep_poll(w);
 
     wait = NGX_HTTP_BITRIX1C_POLL;
     interval = w->empty ? NGX_HTTP_BITRIX1C_IDLE : NGX_HTTP_BITRIX1C_POLL;

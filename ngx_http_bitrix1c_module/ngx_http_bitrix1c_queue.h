@@ -32,10 +32,14 @@
 #define NGX_HTTP_BITRIX1C_PARKED   4096
 
 
+typedef struct ngx_http_bitrix1c_keep_s  ngx_http_bitrix1c_keep_t;
+
+
 /* what a worker knows of a queue */
 struct ngx_http_bitrix1c_worker_s {
     ngx_http_bitrix1c_queue_t       *queue;
     ngx_http_bitrix1c_redis_t       *redis;
+    ngx_http_bitrix1c_keep_t        *keep;       /* NULL: no spool */
     ngx_log_t                       *log;
 
     ngx_queue_t                      accepts;    /* jobs to be stored */
@@ -77,8 +81,8 @@ void ngx_http_bitrix1c_queue_give_back(ngx_http_bitrix1c_queue_t *queue);
 /*
  * Takes the job over with the caller's hold on it.  job->answer is called when
  * job->result is known: ACCEPTED (job->slot tells that its delivery starts at
- * once), COALESCED, DUPLICATE or UNAVAILABLE; and once more when a delivery of
- * this job has ended.  Never from within this function.
+ * once), COALESCED, DUPLICATE, SPOOLED or UNAVAILABLE; and once more when a
+ * delivery of this job has ended.  Never from within this function.
  */
 void ngx_http_bitrix1c_queue_accept(ngx_http_bitrix1c_job_t *job);
 
@@ -91,12 +95,26 @@ void ngx_http_bitrix1c_queue_wait(ngx_http_bitrix1c_job_t *job);
 void ngx_http_bitrix1c_queue_forget(ngx_http_bitrix1c_job_t *job);
 
 
-/* between queue and batch */
+/* between queue, batch and keep */
 
 ngx_http_bitrix1c_job_t *ngx_http_bitrix1c_queue_waited(
     ngx_http_bitrix1c_worker_t *w, ngx_str_t *id);
 
 void ngx_http_bitrix1c_queue_flush(ngx_http_bitrix1c_worker_t *w);
+
+/* an event that waits in the worker's data, and its end */
+void ngx_http_bitrix1c_queue_timer(ngx_http_bitrix1c_worker_t *w,
+    ngx_event_t *ev, ngx_event_handler_pt handler, ngx_uint_t cancelable);
+void ngx_http_bitrix1c_queue_disarm(ngx_event_t *ev);
+
+/* back to the head of those that are to be stored */
+void ngx_http_bitrix1c_queue_again(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t *job);
+
+/* the sender is told, the list's hold on the job ends */
+void ngx_http_bitrix1c_queue_answer(ngx_http_bitrix1c_job_t *job,
+    ngx_http_bitrix1c_result_e result);
+
 void ngx_http_bitrix1c_queue_deliver(ngx_http_bitrix1c_worker_t *w,
     ngx_http_bitrix1c_job_t *job);
 void ngx_http_bitrix1c_queue_lost(ngx_http_bitrix1c_worker_t *w,

@@ -43,6 +43,7 @@ static ngx_http_bitrix1c_queue_command_t
 {
     { ngx_string("redis"), ngx_http_bitrix1c_queue_redis, 1, 50 },
     { ngx_string("sentinel"), ngx_http_bitrix1c_queue_sentinel, 2, 50 },
+    { ngx_string("spool"), ngx_http_bitrix1c_queue_spool, 1, 2 },
     { ngx_string("concurrency"), ngx_http_bitrix1c_queue_concurrency, 1, 1 },
     { ngx_string("retry"), ngx_http_bitrix1c_queue_retry, 1,
       NGX_HTTP_BITRIX1C_MAX_RETRY },
@@ -176,8 +177,8 @@ ngx_http_bitrix1c_queue_line(ngx_conf_t *cf, ngx_command_t *dummy,
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "unknown \"%V\" in \"bitrix1c_queue\" \"%V\": redis, "
-                       "concurrency, retry, window, margin, rate, breaker, "
-                       "hold, dead_letters or sentinel is due",
+                       "spool, concurrency, retry, window, margin, rate, "
+                       "breaker, hold, dead_letters or sentinel is due",
                        &value[0], &queue->name);
 
     return NGX_CONF_ERROR;

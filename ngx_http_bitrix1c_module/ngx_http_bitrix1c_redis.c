@@ -132,6 +132,13 @@ ngx_http_bitrix1c_redis_ready(ngx_http_bitrix1c_redis_t *redis)
 }
 
 
+ngx_uint_t
+ngx_http_bitrix1c_redis_away(ngx_http_bitrix1c_redis_t *redis)
+{
+    return redis->told_down;
+}
+
+
 ngx_int_t
 ngx_http_bitrix1c_redis_eval(ngx_http_bitrix1c_redis_t *redis,
     ngx_http_bitrix1c_script_t *script, ngx_uint_t nkeys, ngx_uint_t argc,

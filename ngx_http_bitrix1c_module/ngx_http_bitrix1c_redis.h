@@ -78,6 +78,9 @@ void ngx_http_bitrix1c_redis_destroy(ngx_http_bitrix1c_redis_t *redis);
 
 ngx_uint_t ngx_http_bitrix1c_redis_ready(ngx_http_bitrix1c_redis_t *redis);
 
+/* 1: it was lost or refused, and the owner was told; not so before it is known */
+ngx_uint_t ngx_http_bitrix1c_redis_away(ngx_http_bitrix1c_redis_t *redis);
+
 /*
  * Queues EVALSHA for the end of this iteration of the event loop; all commands
  * of one iteration leave in one write.  argv holds the keys and then the

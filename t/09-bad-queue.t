@@ -77,7 +77,7 @@ bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; }
 colour red;
 --- error_log
 unknown "colour" in "bitrix1c_queue" "orders"
-redis, concurrency, retry
+redis, spool, concurrency, retry
 
 
 === TEST 9: word without a value

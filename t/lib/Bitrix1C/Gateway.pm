@@ -393,7 +393,7 @@ sub leaks {
     my ($self) = @_;
     my @files = ('error.log', 'access.log', 'nginx.out',
                  map { substr $_, length("$self->{dir}/") }
-                 glob "$self->{dir}/appendonlydir/*");
+                 glob "$self->{dir}/appendonlydir/* $self->{dir}/spool/*");
 
     return grep {
         my $text = $self->slurp($_);

@@ -46,7 +46,7 @@ sub new {
     $self->{master} = $self;
     $self->open_network if $self->{network};
     $self->open_replica if $self->{replica};
-    $self->open_spool if $self->{spool} && !$ENV{NOSPOOL};
+    $self->open_spool if $self->{spool};
 
     return $self;
 }
@@ -329,6 +329,18 @@ sub kill_all_nginx {
     $self->kill_master;
     $self->end_orphans('KILL');
     return;
+}
+
+
+# an instrumented nginx keeps freed memory back, to find its use
+
+sub sanitized {
+    my ($self) = @_;
+    my ($pid) = $self->workers;
+
+    return 1 if $ENV{ASAN_OPTIONS};
+    open my $maps, '<', "/proc/$pid/maps" or die "/proc/$pid/maps: $!";
+    return scalar grep { /libasan|libclang_rt/ } <$maps>;
 }
 
 

@@ -1,0 +1,184 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "ngx_http_bitrix1c_queue_conf.h"
+#include "ngx_http_bitrix1c_spool_file.h"
+
+#if (NGX_THREADS)
+#include <ngx_thread_pool.h>
+#endif
+
+
+#define NGX_HTTP_BITRIX1C_SPOOL_MIN  (64 * 1024)
+
+
+static ngx_int_t ngx_http_bitrix1c_queue_spool_max(ngx_conf_t *cf,
+    ngx_http_bitrix1c_queue_t *queue);
+static ngx_int_t ngx_http_bitrix1c_queue_spool_path(ngx_conf_t *cf,
+    ngx_http_bitrix1c_queue_t *queue);
+static ngx_int_t ngx_http_bitrix1c_queue_spool_zone(ngx_conf_t *cf,
+    ngx_http_bitrix1c_queue_t *queue);
+
+
+char *
+ngx_http_bitrix1c_queue_spool(ngx_conf_t *cf,
+    ngx_http_bitrix1c_queue_t *queue)
+{
+    if (queue->spool.path) {
+        return "\"bitrix1c_queue\" has a duplicate \"spool\"";
+    }
+
+#if (NGX_THREADS)
+
+    /* without a name it is "default", which need not be configured */
+
+    queue->spool.pool = ngx_thread_pool_add(cf, NULL);
+
+    if (queue->spool.pool == NULL
+        || ngx_http_bitrix1c_queue_spool_max(cf, queue) != NGX_OK
+        || ngx_http_bitrix1c_queue_spool_path(cf, queue) != NGX_OK
+        || ngx_http_bitrix1c_queue_spool_zone(cf, queue) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+
+#else
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"spool\" of \"bitrix1c_queue\" \"%V\" needs an nginx "
+                       "built --with-threads: a worker must not wait for a "
+                       "disk", &queue->name);
+    return NGX_CONF_ERROR;
+
+#endif
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_queue_spool_max(ngx_conf_t *cf,
+    ngx_http_bitrix1c_queue_t *queue)
+{
+    ngx_str_t  *value, s;
+
+    value = cf->args->elts;
+
+    queue->spool.max = 256 * 1024 * 1024;
+
+    if (cf->args->nelts == 2) {
+        return NGX_OK;
+    }
+
+    if (ngx_strncmp(value[2].data, "max=", 4) == 0) {
+        s.data = value[2].data + 4;
+        s.len = value[2].len - 4;
+
+        queue->spool.max = ngx_parse_offset(&s);
+
+        if (queue->spool.max >= NGX_HTTP_BITRIX1C_SPOOL_MIN) {
+            return NGX_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" in \"spool\" of "
+                       "\"bitrix1c_queue\" \"%V\": max= and a size of at "
+                       "least 64k, such as max=256m, is due", &value[2],
+                       &queue->name);
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_queue_spool_path(ngx_conf_t *cf,
+    ngx_http_bitrix1c_queue_t *queue)
+{
+    ngx_str_t   *value;
+    ngx_path_t  *path;
+
+    value = cf->args->elts;
+
+    path = ngx_pcalloc(cf->pool, sizeof(ngx_path_t));
+    if (path == NULL) {
+        return NGX_ERROR;
+    }
+
+    path->name = value[1];
+
+    while (path->name.len > 1
+           && path->name.data[path->name.len - 1] == '/')
+    {
+        path->name.data[--path->name.len] = '\0';
+    }
+
+    if (path->name.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid folder \"%V\" in \"spool\" of "
+                           "\"bitrix1c_queue\" \"%V\": a path is due",
+                           &value[1], &queue->name);
+        return NGX_ERROR;
+    }
+
+    if (ngx_conf_full_name(cf->cycle, &path->name, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (path->name.len + queue->name.len + NGX_HTTP_BITRIX1C_SPOOL_SUFFIX
+        > NGX_MAX_PATH)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the folder in \"spool\" of \"bitrix1c_queue\" "
+                           "\"%V\" has too long a path: %uz bytes",
+                           &queue->name, path->name.len);
+        return NGX_ERROR;
+    }
+
+    path->conf_file = cf->conf_file->file.name.data;
+    path->line = cf->conf_file->line;
+
+    /* the master makes it for the workers' user, as it does temporary ones */
+
+    if (ngx_add_path(cf, &path) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    queue->spool.name = queue->name;
+    queue->spool.path = path;
+
+    return NGX_OK;
+}
+
+
+/* another folder is another spool: what is known of the one says nothing */
+static ngx_int_t
+ngx_http_bitrix1c_queue_spool_zone(ngx_conf_t *cf,
+    ngx_http_bitrix1c_queue_t *queue)
+{
+    u_char     *p;
+    ngx_str_t   name;
+
+    name.len = sizeof("bitrix1c_spool_:") - 1 + queue->name.len
+               + queue->spool.path->name.len;
+
+    name.data = ngx_pnalloc(cf->pool, name.len);
+    if (name.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_sprintf(name.data, "bitrix1c_spool_%V:%V", &queue->name,
+                    &queue->spool.path->name);
+    name.len = p - name.data;
+
+    if (ngx_http_bitrix1c_spool_zone(cf, &name, &queue->spool.state,
+                                     &ngx_http_bitrix1c_module)
+        == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
