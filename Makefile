@@ -14,6 +14,13 @@ PORT = 8080
 ## the same for the stand-in of 1C
 ONEC_PORT = 8081
 
+## "make torture": only faults with this in their names, all if empty
+FAULTS =
+## its seed, of the clock if empty
+SEED =
+## how long it goes on; if empty, EVENTS decide
+MINUTES =
+
 ## seconds that each fuzzer runs
 FUZZ_TIME = 60
 
@@ -23,7 +30,7 @@ ROUNDS = 3
 DURATION = 6
 ## connections of the load
 CONNECTIONS = 64
-## how many waiting events it drains
+## how many waiting events it drains; "make torture" posts 200000
 EVENTS = 100000
 ## events a second, for a fifth of them
 RATE = 2000
@@ -34,6 +41,7 @@ NGINX_SRC = /usr/share/nginx/src
 DEPS_BUILD = gcc libc6-dev libcjson-dev libhiredis-dev libssl-dev nginx \
              nginx-dev zlib1g-dev
 DEPS_RUN   = curl perl redis-server
+DEPS_HARM  = iproute2
 DEPS_TEST  = clang libclang-rt-dev libtest-base-perl openssl
 DEPS_BENCH = libnginx-mod-http-lua lua-cjson wrk
 
@@ -214,6 +222,19 @@ fuzz:	## run the fuzzers alone, FUZZ_TIME seconds each
 	@sh tools/deps.sh $(DEPS_BUILD) $(DEPS_TEST)
 	@$(MAKE) -s --no-print-directory $(FUZZERS)
 	@FUZZ_TIME=$(FUZZ_TIME) prove --timer -j `nproc` $(FUZZERS)
+
+
+# EVENTS has another default here than for "make bench"
+
+TORTURE = $(if $(FAULTS),--faults='$(FAULTS)') \
+          $(if $(SEED),--seed=$(SEED)) $(if $(MINUTES),--minutes=$(MINUTES)) \
+          $(if $(filter command environment,$(origin EVENTS)),--events=$(EVENTS))
+
+.PHONY: torture
+torture: build	## harm it under load in every way, check that nothing is lost
+	@sh tools/deps.sh $(DEPS_RUN) $(DEPS_HARM)
+	@TEST_NGINX_BINARY=$(NGINX_BINARY) TEST_NGINX_LOAD_MODULES=$(MODULE) \
+		perl tools/torture.pl $(TORTURE)
 
 
 DEMO = DIR='$(DIR)' PORT=$(PORT) ONEC_PORT=$(ONEC_PORT) MODULE=$(MODULE) \

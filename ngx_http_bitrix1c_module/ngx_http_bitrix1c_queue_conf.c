@@ -41,7 +41,8 @@ static char *ngx_http_bitrix1c_queue_time(ngx_conf_t *cf, ngx_msec_t *time,
 static ngx_http_bitrix1c_queue_command_t
     ngx_http_bitrix1c_queue_commands[] =
 {
-    { ngx_string("redis"), ngx_http_bitrix1c_queue_redis, 1, 6 },
+    { ngx_string("redis"), ngx_http_bitrix1c_queue_redis, 1, 50 },
+    { ngx_string("sentinel"), ngx_http_bitrix1c_queue_sentinel, 2, 50 },
     { ngx_string("spool"), ngx_http_bitrix1c_queue_spool, 1, 2 },
     { ngx_string("concurrency"), ngx_http_bitrix1c_queue_concurrency, 1, 1 },
     { ngx_string("retry"), ngx_http_bitrix1c_queue_retry, 1,
@@ -177,7 +178,7 @@ ngx_http_bitrix1c_queue_line(ngx_conf_t *cf, ngx_command_t *dummy,
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "unknown \"%V\" in \"bitrix1c_queue\" \"%V\": redis, "
                        "spool, concurrency, retry, window, margin, rate, "
-                       "breaker, hold or dead_letters is due",
+                       "breaker, hold, dead_letters or sentinel is due",
                        &value[0], &queue->name);
 
     return NGX_CONF_ERROR;
@@ -190,10 +191,10 @@ ngx_http_bitrix1c_queue_done(ngx_conf_t *cf, ngx_http_bitrix1c_queue_t *queue)
     ngx_str_t    name;
     ngx_msec_t  *retry;
 
-    if (queue->redis.addr.sockaddr == NULL) {
+    if (queue->redis.naddrs == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "no \"redis\" in \"bitrix1c_queue\" \"%V\"",
-                           &queue->name);
+                           "no \"redis\" in \"bitrix1c_queue\" \"%V\", nor "
+                           "\"sentinel\"", &queue->name);
         return NGX_CONF_ERROR;
     }
 

@@ -15,6 +15,8 @@
 
 char *ngx_http_bitrix1c_queue_redis(ngx_conf_t *cf,
     ngx_http_bitrix1c_queue_t *queue);
+char *ngx_http_bitrix1c_queue_sentinel(ngx_conf_t *cf,
+    ngx_http_bitrix1c_queue_t *queue);
 char *ngx_http_bitrix1c_queue_spool(ngx_conf_t *cf,
     ngx_http_bitrix1c_queue_t *queue);
 char *ngx_http_bitrix1c_queue_rate(ngx_conf_t *cf,

@@ -28,8 +28,8 @@ static ngx_int_t ngx_http_bitrix1c_redis_reserve(
 
 static void ngx_http_bitrix1c_redis_reply(redisAsyncContext *ac, void *r,
     void *data);
-static void ngx_http_bitrix1c_redis_finish(ngx_http_bitrix1c_command_t *cmd,
-    redisReply *reply);
+static redisReply *ngx_http_bitrix1c_redis_error(
+    ngx_http_bitrix1c_command_t *cmd, redisReply *reply, ngx_uint_t *again);
 
 static ngx_http_bitrix1c_command_t *ngx_http_bitrix1c_redis_get_command(
     ngx_http_bitrix1c_redis_t *redis);
@@ -165,6 +165,9 @@ ngx_http_bitrix1c_redis_eval(ngx_http_bitrix1c_redis_t *redis,
     cmd->nkeys = nkeys;
     cmd->handler = handler;
     cmd->data = data;
+    cmd->held = NULL;
+    cmd->waits = 0;
+    cmd->answered = 0;
     cmd->size = 0;
 
     for (i = 0; i < argc; i++) {
@@ -233,6 +236,10 @@ ngx_http_bitrix1c_redis_send(ngx_http_bitrix1c_command_t *cmd,
 
     cmd->whole = whole;
     cmd->number = redis->number++;
+
+    if (redis->conf->wait && cmd->script->durable) {
+        ngx_http_bitrix1c_redis_wait(cmd);
+    }
 
     return NGX_OK;
 }
@@ -330,25 +337,60 @@ ngx_http_bitrix1c_redis_reply(redisAsyncContext *ac, void *r, void *data)
     ngx_http_bitrix1c_command_t *cmd = data;
 
     redisReply                 *reply;
+    ngx_uint_t                  again;
     ngx_http_bitrix1c_redis_t  *redis;
 
     reply = r;
     redis = cmd->redis;
 
+    if (ngx_http_bitrix1c_redis_replied(redis, reply) == NGX_OK) {
+
+        if (reply->type == REDIS_REPLY_ERROR) {
+            again = 0;
+            reply = ngx_http_bitrix1c_redis_error(cmd, reply, &again);
+
+            if (again) {
+                return;
+            }
+
+        } else if (redis->moved) {
+            ngx_http_bitrix1c_redis_relieve(redis);
+        }
+    }
+
+    if (cmd->waits) {
+        ngx_http_bitrix1c_redis_hold(cmd, reply);
+        return;
+    }
+
+    if (redis->conf->wait && cmd->script->durable) {
+
+        /* WAIT was not sent for lack of memory */
+
+        reply = NULL;
+    }
+
+    ngx_http_bitrix1c_redis_finish(cmd, reply);
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_redis_replied(ngx_http_bitrix1c_redis_t *redis,
+    redisReply *reply)
+{
     if (reply == NULL) {
 
         /*
-         * The context ends, and what the handler sends now would be lost.
-         * From 1.1 on, after an error, the cleanup hook has been called
-         * before, and the next attempt is already set.
+         * What a handler sends now would be lost.  From 1.1 on, after an
+         * error, the cleanup hook has been called before, and the next attempt
+         * is already set.
          */
 
         if (redis->phase == NGX_HTTP_BITRIX1C_REDIS_READY) {
             redis->phase = NGX_HTTP_BITRIX1C_REDIS_CLOSING;
         }
 
-        ngx_http_bitrix1c_redis_finish(cmd, NULL);
-        return;
+        return NGX_DECLINED;
     }
 
     redis->progress = ngx_current_msec;
@@ -360,22 +402,33 @@ ngx_http_bitrix1c_redis_reply(redisAsyncContext *ac, void *r, void *data)
         ngx_http_bitrix1c_redis_drop(redis, "Protocol error, surplus reply");
     }
 
-    if (reply->type == REDIS_REPLY_ERROR
-        && !cmd->whole
-        && ngx_strncmp(reply->str, "NOSCRIPT", 8) == 0)
-    {
-        if (ngx_http_bitrix1c_redis_resend(cmd) == NGX_OK) {
-            return;
-        }
-
-        reply = NULL;
-    }
-
-    ngx_http_bitrix1c_redis_finish(cmd, reply);
+    return NGX_OK;
 }
 
 
-static void
+/* what the caller gets instead, if the command has not been sent again */
+
+static redisReply *
+ngx_http_bitrix1c_redis_error(ngx_http_bitrix1c_command_t *cmd,
+    redisReply *reply, ngx_uint_t *again)
+{
+    if (!cmd->whole && ngx_strncmp(reply->str, "NOSCRIPT", 8) == 0) {
+        *again = (ngx_http_bitrix1c_redis_resend(cmd) == NGX_OK);
+        return NULL;
+    }
+
+    if (ngx_http_bitrix1c_redis_redirected(cmd->redis, reply) == NGX_DONE) {
+
+        /* what has no outcome is sent again when the node is found */
+
+        return NULL;
+    }
+
+    return reply;
+}
+
+
+void
 ngx_http_bitrix1c_redis_finish(ngx_http_bitrix1c_command_t *cmd,
     redisReply *reply)
 {

@@ -13,8 +13,10 @@
 
 
 /*
- * One connection of one worker to one Redis.  Knows no queue and shows no
- * hiredis type, so that the library behind it can be changed.
+ * One connection of one worker to the one Redis that takes writes: the only
+ * address, the first of several that is no replica, the master that a Sentinel
+ * names, or the node to which a Redis Cluster redirects.  Knows no queue and
+ * shows no hiredis type, so that the library behind it can be changed.
  */
 
 
@@ -22,12 +24,21 @@ typedef struct ngx_http_bitrix1c_redis_s  ngx_http_bitrix1c_redis_t;
 typedef struct ngx_http_bitrix1c_reply_s  ngx_http_bitrix1c_reply_t;
 
 
+/* bits of the state of an outage, the last one is that of a found address */
+#define NGX_HTTP_BITRIX1C_REDIS_ADDRS  31
+
+
 typedef struct {
     ngx_str_t                    name;      /* as written in the directive */
-    ngx_addr_t                   addr;      /* resolved when configured */
+    ngx_addr_t                  *addrs;     /* resolved when configured */
+    ngx_uint_t                   naddrs;    /* at most _REDIS_ADDRS */
+    ngx_str_t                    master;    /* its name: addrs are Sentinels */
+    ngx_str_t                    sentinel_user;
+    ngx_str_t                    sentinel_password;
     ngx_str_t                    user;
     ngx_str_t                    password;
     ngx_uint_t                   db;
+    ngx_uint_t                   wait;      /* replicas, of durable scripts */
     ngx_msec_t                   connect_timeout;
     ngx_msec_t                   timeout;   /* of every command */
 } ngx_http_bitrix1c_redis_conf_t;
@@ -37,6 +48,7 @@ typedef struct {
     ngx_str_t                    name;      /* "accept", for the error log */
     ngx_str_t                    text;
     u_char                       sha1[40];  /* hex, set by script_init() */
+    ngx_uint_t                   durable;   /* conf->wait is for it */
 } ngx_http_bitrix1c_script_t;
 
 
@@ -76,6 +88,11 @@ ngx_uint_t ngx_http_bitrix1c_redis_away(ngx_http_bitrix1c_redis_t *redis);
  * was called, because the script is sent once more as EVAL when Redis does not
  * know it.  The handler is called exactly once and never from within this
  * function.  NGX_DECLINED: not connected, the handler will not be called.
+ *
+ * A durable script is followed by WAIT, and the handler called when that is
+ * answered: if fewer than conf->wait replicas have what the script wrote, with
+ * the error "NOREPLICAS 0 of 1 replicas have it" instead of the script's reply,
+ * although the script was carried out.
  */
 ngx_int_t ngx_http_bitrix1c_redis_eval(ngx_http_bitrix1c_redis_t *redis,
     ngx_http_bitrix1c_script_t *script, ngx_uint_t nkeys, ngx_uint_t argc,

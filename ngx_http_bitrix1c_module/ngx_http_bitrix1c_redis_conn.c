@@ -11,66 +11,26 @@
 #define NGX_HTTP_BITRIX1C_REDIS_MAX_DELAY  1000
 
 
-typedef struct {
-    const char  *text;
-    const char  *advice;
-} ngx_http_bitrix1c_advice_t;
+/* s without a sign of life, s between probes, unanswered ones */
+#define NGX_HTTP_BITRIX1C_REDIS_KEEPIDLE   5
+#define NGX_HTTP_BITRIX1C_REDIS_KEEPINTVL  2
+#define NGX_HTTP_BITRIX1C_REDIS_KEEPCNT    3
 
 
 static redisAsyncContext *ngx_http_bitrix1c_redis_open(ngx_addr_t *addr);
 static ngx_int_t ngx_http_bitrix1c_redis_attach(
     ngx_http_bitrix1c_redis_t *redis, redisAsyncContext *ac);
-static void ngx_http_bitrix1c_redis_keepalive(ngx_connection_t *c);
+static void ngx_http_bitrix1c_redis_keepalive(
+    ngx_http_bitrix1c_redis_t *redis);
+static void ngx_http_bitrix1c_redis_sockopt(ngx_connection_t *c, int level,
+    int option, int value, const char *name);
 
 static void ngx_http_bitrix1c_redis_connected(const redisAsyncContext *ac,
     int status);
-static void ngx_http_bitrix1c_redis_login(ngx_http_bitrix1c_redis_t *redis,
-    const char *verb, ngx_str_t *first, ngx_str_t *second);
-static void ngx_http_bitrix1c_redis_login_reply(redisAsyncContext *ac,
-    void *r, void *verb);
-static void ngx_http_bitrix1c_redis_refuse(ngx_http_bitrix1c_redis_t *redis,
-    const char *verb, redisReply *reply);
-static size_t ngx_http_bitrix1c_redis_auth_error(redisReply *reply);
-static void ngx_http_bitrix1c_redis_up(ngx_http_bitrix1c_redis_t *redis);
-
 static void ngx_http_bitrix1c_redis_cleanup(void *data);
 static void ngx_http_bitrix1c_redis_down(ngx_http_bitrix1c_redis_t *redis);
-static void ngx_http_bitrix1c_redis_retry(ngx_http_bitrix1c_redis_t *redis);
-static void ngx_http_bitrix1c_redis_complain(
-    ngx_http_bitrix1c_redis_t *redis);
-
-
-static ngx_http_bitrix1c_advice_t  ngx_http_bitrix1c_redis_advice[] = {
-
-    { "NOAUTH",
-      "it wants a password: set \"password_file\", and \"user\" if it has "
-      "users" },
-
-    { "WRONGPASS", "check \"user\" and \"password_file\"" },
-    { "invalid password", "check \"password_file\"" },
-
-    { "without any password",
-      "it has none: remove \"password_file\" or set \"requirepass\"" },
-
-    { "no password is set",
-      "it has none: remove \"password_file\" or set \"requirepass\"" },
-
-    { "AUTH refused: ERR wrong number",
-      "it is older than 6.0 and has no users: remove \"user\"" },
-
-    { "NOPERM", "its ACL denies this user the command" },
-    { "LOADING", "it answers when its data are loaded" },
-
-    { "Permission denied",
-      "let the workers' user into the socket's group and set "
-      "\"unixsocketperm 770\"" },
-
-    { "No such file", "is it running, and is this its \"unixsocket\"?" },
-    { "Connection refused", "is it running, and does it listen there?" },
-    { "Protocol error", "is it Redis that listens there?" },
-
-    { NULL, NULL }
-};
+static void ngx_http_bitrix1c_redis_retry(ngx_http_bitrix1c_redis_t *redis,
+    ngx_uint_t soon);
 
 
 ngx_int_t
@@ -78,11 +38,13 @@ ngx_http_bitrix1c_redis_connect(ngx_http_bitrix1c_redis_t *redis)
 {
     redisAsyncContext  *ac;
 
-    redis->log.action = "connecting to Redis";
+    redis->log.action = ngx_http_bitrix1c_redis_peer(redis)
+                        ? "connecting to Sentinel" : "connecting to Redis";
     redis->reason[0] = '\0';
     redis->refused = 0;
+    redis->replica = 0;
 
-    ac = ngx_http_bitrix1c_redis_open(&redis->conf->addr);
+    ac = ngx_http_bitrix1c_redis_open(redis->peer);
 
     if (ac == NULL) {
         ngx_http_bitrix1c_redis_reason(redis, NULL, "out of memory", 13);
@@ -159,8 +121,8 @@ ngx_http_bitrix1c_redis_attach(ngx_http_bitrix1c_redis_t *redis,
     redis->connection = c;
     redis->phase = NGX_HTTP_BITRIX1C_REDIS_CONNECTING;
 
-    if (redis->conf->addr.sockaddr->sa_family != AF_UNIX) {
-        ngx_http_bitrix1c_redis_keepalive(c);
+    if (redis->peer->sockaddr->sa_family != AF_UNIX) {
+        ngx_http_bitrix1c_redis_keepalive(redis);
     }
 
     ngx_http_bitrix1c_redis_hook(redis, ngx_http_bitrix1c_redis_cleanup);
@@ -169,21 +131,51 @@ ngx_http_bitrix1c_redis_attach(ngx_http_bitrix1c_redis_t *redis,
 }
 
 
-/* TCP_NODELAY is set by hiredis */
+/*
+ * TCP_NODELAY is set by hiredis.  The other side may vanish without a word,
+ * behind a firewall or with its machine: what was sent and not acknowledged
+ * tells after the timeout of commands, an idle connection by keepalive.
+ */
 
 static void
-ngx_http_bitrix1c_redis_keepalive(ngx_connection_t *c)
+ngx_http_bitrix1c_redis_keepalive(ngx_http_bitrix1c_redis_t *redis)
 {
-    int  keepalive;
+    ngx_connection_t  *c;
 
-    keepalive = 1;
+    c = redis->connection;
 
-    if (setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE,
-                   (const void *) &keepalive, sizeof(int))
+    ngx_http_bitrix1c_redis_sockopt(c, SOL_SOCKET, SO_KEEPALIVE, 1,
+                                    "SO_KEEPALIVE");
+
+#if (NGX_HAVE_KEEPALIVE_TUNABLE)
+    ngx_http_bitrix1c_redis_sockopt(c, IPPROTO_TCP, TCP_KEEPIDLE,
+                                    NGX_HTTP_BITRIX1C_REDIS_KEEPIDLE,
+                                    "TCP_KEEPIDLE");
+    ngx_http_bitrix1c_redis_sockopt(c, IPPROTO_TCP, TCP_KEEPINTVL,
+                                    NGX_HTTP_BITRIX1C_REDIS_KEEPINTVL,
+                                    "TCP_KEEPINTVL");
+    ngx_http_bitrix1c_redis_sockopt(c, IPPROTO_TCP, TCP_KEEPCNT,
+                                    NGX_HTTP_BITRIX1C_REDIS_KEEPCNT,
+                                    "TCP_KEEPCNT");
+#endif
+
+#ifdef TCP_USER_TIMEOUT
+    ngx_http_bitrix1c_redis_sockopt(c, IPPROTO_TCP, TCP_USER_TIMEOUT,
+                                    (int) redis->conf->timeout,
+                                    "TCP_USER_TIMEOUT");
+#endif
+}
+
+
+static void
+ngx_http_bitrix1c_redis_sockopt(ngx_connection_t *c, int level, int option,
+    int value, const char *name)
+{
+    if (setsockopt(c->fd, level, option, (const void *) &value, sizeof(int))
         == -1)
     {
         ngx_log_error(NGX_LOG_ALERT, c->log, ngx_socket_errno,
-                      "setsockopt(SO_KEEPALIVE) failed");
+                      "setsockopt(%s) failed", name);
     }
 }
 
@@ -196,176 +188,23 @@ ngx_http_bitrix1c_redis_keepalive(ngx_connection_t *c)
 static void
 ngx_http_bitrix1c_redis_connected(const redisAsyncContext *ac, int status)
 {
-    u_char                           digits[NGX_INT_T_LEN];
-    ngx_str_t                        db;
-    ngx_http_bitrix1c_redis_t       *redis;
-    ngx_http_bitrix1c_redis_conf_t  *conf;
+    ngx_http_bitrix1c_redis_t  *redis;
 
     if (status != REDIS_OK) {
         return;
     }
 
     redis = ac->data;
-    conf = redis->conf;
 
     redis->phase = NGX_HTTP_BITRIX1C_REDIS_LOGIN;
-    redis->log.action = "logging in to Redis";
 
-    if (conf->user.len) {
-        ngx_http_bitrix1c_redis_login(redis, "AUTH", &conf->user,
-                                      &conf->password);
-
-    } else if (conf->password.len) {
-        ngx_http_bitrix1c_redis_login(redis, "AUTH", &conf->password, NULL);
-    }
-
-    if (conf->db) {
-        db.data = digits;
-        db.len = ngx_sprintf(digits, "%ui", conf->db) - digits;
-        ngx_http_bitrix1c_redis_login(redis, "SELECT", &db, NULL);
-    }
-
-    /*
-     * AUTH and SELECT are answered even while Redis loads its data set, PING
-     * is not: it alone says that scripts will run.
-     */
-
-    ngx_http_bitrix1c_redis_login(redis, "PING", NULL, NULL);
+    ngx_http_bitrix1c_redis_login(redis);
 }
 
 
-static void
-ngx_http_bitrix1c_redis_login(ngx_http_bitrix1c_redis_t *redis,
-    const char *verb, ngx_str_t *first, ngx_str_t *second)
-{
-    int          n;
-    size_t       lens[3];
-    const char  *args[3];
-
-    args[0] = verb;
-    lens[0] = ngx_strlen(verb);
-    n = 1;
-
-    if (first) {
-        args[n] = (const char *) first->data;
-        lens[n++] = first->len;
-    }
-
-    if (second) {
-        args[n] = second->len ? (const char *) second->data : "";
-        lens[n++] = second->len;
-    }
-
-    (void) redisAsyncCommandArgv(redis->ac,
-                                 ngx_http_bitrix1c_redis_login_reply,
-                                 (void *) verb, n, args, lens);
-}
-
-
-static void
-ngx_http_bitrix1c_redis_login_reply(redisAsyncContext *ac, void *r,
-    void *verb)
-{
-    ngx_uint_t                  ping;
-    redisReply                 *reply;
-    ngx_http_bitrix1c_redis_t  *redis;
-
-    redis = ac->data;
-    reply = r;
-
-    if (reply == NULL || redis->phase != NGX_HTTP_BITRIX1C_REDIS_LOGIN) {
-        return;
-    }
-
-    ping = (ngx_strcmp(verb, "PING") == 0);
-
-    if (reply->type == REDIS_REPLY_ERROR) {
-
-        /* a user without the right to PING was answered all the same */
-
-        if (!ping || ngx_strncmp(reply->str, "NOPERM", 6) != 0) {
-            ngx_http_bitrix1c_redis_refuse(redis, verb, reply);
-            return;
-        }
-
-    } else if (reply->type != REDIS_REPLY_STATUS
-               || ngx_strcmp(reply->str, ping ? "PONG" : "OK") != 0)
-    {
-        ngx_http_bitrix1c_redis_drop(redis, "Protocol error, strange reply");
-        return;
-    }
-
-    if (!ping) {
-        return;
-    }
-
-    if (ngx_http_bitrix1c_redis_surplus(redis)) {
-        ngx_http_bitrix1c_redis_drop(redis, "Protocol error, surplus reply");
-        return;
-    }
-
-    ngx_http_bitrix1c_redis_up(redis);
-}
-
-
-static void
-ngx_http_bitrix1c_redis_refuse(ngx_http_bitrix1c_redis_t *redis,
-    const char *verb, redisReply *reply)
-{
-    size_t  len;
-
-    len = (ngx_strcmp(verb, "AUTH") == 0)
-          ? ngx_http_bitrix1c_redis_auth_error(reply)
-          : (size_t) reply->len;
-
-    /* these two pass by themselves, any other waits for somebody's hand */
-
-    redis->refused = (ngx_strncmp(reply->str, "LOADING", 7) != 0
-                      && ngx_strncmp(reply->str, "BUSY", 4) != 0);
-
-    ngx_http_bitrix1c_redis_reason(redis, verb, reply->str, len);
-    ngx_http_bitrix1c_redis_drop(redis, NULL);
-}
-
-
-/*
- * How much of an error to AUTH may be logged.  Where the command is renamed,
- * or unknown to a proxy, the reply repeats its arguments, so beyond the first
- * word only texts are shown that are known to hold none.
- */
-
-static size_t
-ngx_http_bitrix1c_redis_auth_error(redisReply *reply)
-{
-    char          *p;
-    const char   **text;
-
-    static const char  *known[] = {
-        "ERR AUTH <password> called without any password",
-        "ERR Client sent AUTH, but no password is set",
-        "ERR invalid password",
-        "ERR max number of clients reached",
-        "ERR wrong number of arguments",
-        NULL
-    };
-
-    for (text = known; *text; text++) {
-        if (ngx_strncmp(reply->str, *text, ngx_strlen(*text)) == 0) {
-            return ngx_strlen(*text);
-        }
-    }
-
-    p = memchr(reply->str, ' ', reply->len);
-
-    return p ? (size_t) (p - reply->str) : 0;
-}
-
-
-static void
+void
 ngx_http_bitrix1c_redis_up(ngx_http_bitrix1c_redis_t *redis)
 {
-    ngx_uint_t  level;
-
     redis->phase = NGX_HTTP_BITRIX1C_REDIS_READY;
     redis->since = ngx_current_msec;
 
@@ -375,17 +214,20 @@ ngx_http_bitrix1c_redis_up(ngx_http_bitrix1c_redis_t *redis)
 
     redis->timer.cancelable = 0;
 
-    redis->log.action = NULL;
-    level = redis->logged ? NGX_LOG_NOTICE : NGX_LOG_INFO;
+    /* another node of a Cluster may still send us on */
 
-    ngx_log_error(level, &redis->log, 0, "Redis is %s",
-                  redis->logged ? "back" : "ready");
+    if (!redis->moved) {
+        ngx_http_bitrix1c_redis_relieve(redis);
+    }
 
     redis->log.action = "talking to Redis";
     redis->up = 1;
-    redis->logged = 0;
-    redis->logged_refused = 0;
+    redis->turn = 0;
     redis->told_down = 0;
+
+    if (ngx_worker == 0) {
+        ngx_http_bitrix1c_redis_check(redis);
+    }
 
     redis->state(redis->data, 1);
 }
@@ -458,7 +300,8 @@ ngx_http_bitrix1c_redis_cleanup(void *data)
 static void
 ngx_http_bitrix1c_redis_down(ngx_http_bitrix1c_redis_t *redis)
 {
-    ngx_http_bitrix1c_redis_complain(redis);
+    ngx_int_t   rc;
+    ngx_uint_t  tell;
 
     redis->phase = NGX_HTTP_BITRIX1C_REDIS_DOWN;
 
@@ -471,13 +314,24 @@ ngx_http_bitrix1c_redis_down(ngx_http_bitrix1c_redis_t *redis)
         redis->attempts = 0;
     }
 
-    redis->up = 0;
+    if (redis->step) {
+        rc = redis->up ? NGX_DECLINED : NGX_OK;
+        tell = 0;
 
-    if (!redis->stopped) {
-        ngx_http_bitrix1c_redis_retry(redis);
+    } else {
+        ngx_http_bitrix1c_redis_complain(redis);
+
+        rc = ngx_http_bitrix1c_redis_peer_failed(redis);
+        tell = (redis->up || rc != NGX_OK);
     }
 
-    if (!redis->told_down) {
+    redis->up = 0;
+    redis->step = 0;
+    redis->away = 0;
+
+    ngx_http_bitrix1c_redis_retry(redis, rc == NGX_OK);
+
+    if (tell && !redis->told_down) {
         redis->told_down = 1;
         redis->state(redis->data, 0);
     }
@@ -485,9 +339,17 @@ ngx_http_bitrix1c_redis_down(ngx_http_bitrix1c_redis_t *redis)
 
 
 static void
-ngx_http_bitrix1c_redis_retry(ngx_http_bitrix1c_redis_t *redis)
+ngx_http_bitrix1c_redis_retry(ngx_http_bitrix1c_redis_t *redis,
+    ngx_uint_t soon)
 {
     ngx_msec_t  delay;
+
+    redis->timer.cancelable = 1;
+
+    if (soon) {
+        ngx_add_timer(&redis->timer, 1);
+        return;
+    }
 
     delay = NGX_HTTP_BITRIX1C_REDIS_DELAY << redis->attempts;
 
@@ -505,86 +367,7 @@ ngx_http_bitrix1c_redis_retry(ngx_http_bitrix1c_redis_t *redis)
     ngx_log_debug1(NGX_LOG_DEBUG_EVENT, &redis->log, 0,
                    "bitrix1c redis next attempt in %M ms", delay);
 
-    redis->timer.cancelable = 1;
     ngx_add_timer(&redis->timer, delay);
-}
-
-
-void
-ngx_http_bitrix1c_redis_reason(ngx_http_bitrix1c_redis_t *redis,
-    const char *verb, const char *text, size_t len)
-{
-    u_char  *p, *last;
-
-    last = ngx_snprintf(redis->reason, NGX_HTTP_BITRIX1C_REDIS_REASON - 1,
-                        "%s%s%*s", verb ? verb : "", verb ? " refused: " : "",
-                        len, text);
-    *last = '\0';
-
-    /* this goes to the error log, so only printable bytes stay */
-
-    for (p = redis->reason; p < last; p++) {
-        if (*p < 0x20 || *p > 0x7e) {
-            *p = '?';
-        }
-    }
-}
-
-
-/*
- * An outage is one line and not one an attempt.  A refusal is told even when
- * the outage was, because it lasts until somebody mends it.
- */
-
-static void
-ngx_http_bitrix1c_redis_complain(ngx_http_bitrix1c_redis_t *redis)
-{
-    ngx_uint_t                   level;
-    ngx_http_bitrix1c_advice_t  *a;
-
-    for (a = ngx_http_bitrix1c_redis_advice; a->text; a++) {
-        if (ngx_strstr(redis->reason, a->text)) {
-            break;
-        }
-    }
-
-    if (ngx_strstr(redis->reason, "Permission denied")) {
-        redis->refused = 1;
-    }
-
-    if (redis->stopped
-        || (redis->logged && (!redis->refused || redis->logged_refused)))
-    {
-        level = NGX_LOG_INFO;
-
-    } else {
-        level = NGX_LOG_ERR;
-        redis->logged = 1;
-        redis->logged_refused = redis->refused;
-    }
-
-    ngx_log_error(level, &redis->log, 0, "%s: %s%s%s%s",
-                  redis->up ? "Redis is lost" : "Redis is not available",
-                  redis->reason, a->text ? " (" : "",
-                  a->text ? a->advice : "", a->text ? ")" : "");
-}
-
-
-u_char *
-ngx_http_bitrix1c_redis_log_error(ngx_log_t *log, u_char *buf, size_t len)
-{
-    u_char                     *p;
-    ngx_http_bitrix1c_redis_t  *redis;
-
-    p = buf;
-    redis = log->data;
-
-    if (log->action) {
-        p = ngx_snprintf(buf, len, " while %s", log->action);
-        len -= p - buf;
-    }
-
-    return ngx_snprintf(p, len, ", redis: \"%V\"", &redis->conf->name);
 }
 
 
@@ -620,6 +403,10 @@ ngx_http_bitrix1c_redis_timer_handler(ngx_event_t *ev)
         }
 
         ngx_http_bitrix1c_redis_drop(redis, "no reply in time");
+        return;
+
+    case NGX_HTTP_BITRIX1C_REDIS_LOGIN:
+        ngx_http_bitrix1c_redis_drop(redis, "no answer to the login in time");
         return;
 
     default:

@@ -9,10 +9,12 @@
 
 
 /*
- * The inside of ngx_http_bitrix1c_redis.h, shared by the three files that
- * know hiredis: _redis.c has the commands, _redis_conn.c the connection's life
- * and _redis_event.c the library's hooks into the event loop.  Nobody else
- * includes this.
+ * The inside of ngx_http_bitrix1c_redis.h, shared by the files that know
+ * hiredis: _redis.c has the commands, _redis_wait.c what follows durable ones,
+ * _redis_conn.c the connection's life, _redis_peer.c whom it goes to,
+ * _redis_login.c how it begins, _redis_check.c what is then looked at,
+ * _redis_log.c the error log and _redis_event.c the library's hooks into the
+ * event loop.  Nobody else includes this.
  *
  * hiredis is written for level-triggered loops: it reads 16 KB a call and
  * expects to be called again.  nginx owns the socket, since otherwise both
@@ -58,9 +60,13 @@ struct ngx_http_bitrix1c_command_s {
     ngx_http_bitrix1c_reply_pt        handler;
     void                             *data;
 
+    redisReply                       *held;        /* until WAIT is answered */
+    ngx_uint_t                        waits;       /* WAITs without a reply */
+
     uint64_t                          number;
     size_t                            size;
     unsigned                          whole:1;     /* sent as EVAL */
+    unsigned                          answered:1;
 };
 
 
@@ -92,9 +98,21 @@ struct ngx_http_bitrix1c_redis_s {
     size_t                            bytes;       /* of those */
     ngx_msec_t                        progress;    /* last reply came */
 
+    ngx_addr_t                       *peer;        /* whom it goes to */
+    ngx_uint_t                        next;        /* of conf->addrs */
+    ngx_uint_t                        turn;        /* tried in this round */
+    ngx_addr_t                        target;      /* the address found */
+    ngx_sockaddr_t                    target_sockaddr;
+    u_char                            target_name[NGX_SOCKADDR_STRLEN];
+
     ngx_uint_t                        attempts;
     ngx_msec_t                        since;       /* up */
     u_char                            reason[NGX_HTTP_BITRIX1C_REDIS_REASON];
+    uint32_t                          logged;      /* a bit an address */
+    uint32_t                          logged_refused;
+
+    ngx_msec_t                        waited;      /* in full, when short */
+    ngx_uint_t                        findings;    /* of the checks */
 
     ngx_http_bitrix1c_command_t      *free;
     ngx_uint_t                        nfree;
@@ -106,14 +124,17 @@ struct ngx_http_bitrix1c_redis_s {
     ngx_http_bitrix1c_loaded_t        loaded[NGX_HTTP_BITRIX1C_REDIS_SCRIPTS];
     ngx_uint_t                        nloaded;
 
+    unsigned                          found:1;     /* target is to be tried */
+    unsigned                          step:1;      /* this end is no failure */
+    unsigned                          away:1;      /* leave this address */
+    unsigned                          moved:1;     /* by a Redis Cluster */
     unsigned                          up:1;
     unsigned                          told_down:1;
     unsigned                          refused:1;
-    unsigned                          logged:1;
-    unsigned                          logged_refused:1;
+    unsigned                          replica:1;   /* it says it is one */
+    unsigned                          shortage:1;  /* of replicas */
     unsigned                          writing:1;
     unsigned                          deferred:1;
-    unsigned                          stopped:1;
     unsigned                          destroyed:1;
 };
 
@@ -124,16 +145,82 @@ struct ngx_http_bitrix1c_redis_s {
  */
 ngx_int_t ngx_http_bitrix1c_redis_connect(ngx_http_bitrix1c_redis_t *redis);
 
+/* the login is through: tells the owner */
+void ngx_http_bitrix1c_redis_up(ngx_http_bitrix1c_redis_t *redis);
+
 /* ends the connection; a reason of NULL is set already */
 void ngx_http_bitrix1c_redis_drop(ngx_http_bitrix1c_redis_t *redis,
     const char *reason);
+
+/* of redis->timer, whatever it stands for */
+void ngx_http_bitrix1c_redis_timer_handler(ngx_event_t *ev);
+
+
+/* sets redis->peer; 1 if it is a Sentinel */
+ngx_uint_t ngx_http_bitrix1c_redis_peer(ngx_http_bitrix1c_redis_t *redis);
+ngx_uint_t ngx_http_bitrix1c_redis_is_sentinel(
+    ngx_http_bitrix1c_redis_t *redis);
+
+/* 1 if only a master will do, because there are others to try */
+ngx_uint_t ngx_http_bitrix1c_redis_choosy(ngx_http_bitrix1c_redis_t *redis);
+
+/*
+ * The peer has failed or was lost: chooses the next one.  NGX_OK: which is to
+ * be tried at once; NGX_DECLINED: all have been tried, it is time for a pause.
+ */
+ngx_int_t ngx_http_bitrix1c_redis_peer_failed(
+    ngx_http_bitrix1c_redis_t *redis);
+
+/*
+ * The answer of a Sentinel; drops the connection, and the next one goes to the
+ * master.  NGX_DECLINED: it makes no sense, the reason is set.
+ */
+ngx_int_t ngx_http_bitrix1c_redis_master(ngx_http_bitrix1c_redis_t *redis,
+    redisReply *reply);
+
+/*
+ * An error in reply to a script.  NGX_DONE: the connection was dropped in
+ * favour of another node, and nothing was carried out; NGX_OK: it is for the
+ * caller, though the connection may have been dropped.
+ */
+ngx_int_t ngx_http_bitrix1c_redis_redirected(ngx_http_bitrix1c_redis_t *redis,
+    redisReply *reply);
+
+
+/* sends what must be answered well before scripts are */
+void ngx_http_bitrix1c_redis_login(ngx_http_bitrix1c_redis_t *redis);
+
+/* looks at the settings of Redis and tells the log what to change */
+void ngx_http_bitrix1c_redis_check(ngx_http_bitrix1c_redis_t *redis);
+
+/*
+ * Before any reply is looked at.  NGX_DECLINED: there is none, as the context
+ * ends, and what is sent now would be lost.
+ */
+ngx_int_t ngx_http_bitrix1c_redis_replied(ngx_http_bitrix1c_redis_t *redis,
+    redisReply *reply);
+
+/* hands the reply, or NULL, to the command's handler and frees the command */
+void ngx_http_bitrix1c_redis_finish(ngx_http_bitrix1c_command_t *cmd,
+    redisReply *reply);
+
+/* sends WAIT behind the command */
+void ngx_http_bitrix1c_redis_wait(ngx_http_bitrix1c_command_t *cmd);
+
+/* keeps the reply, or NULL, until WAIT is answered */
+void ngx_http_bitrix1c_redis_hold(ngx_http_bitrix1c_command_t *cmd,
+    redisReply *reply);
+
 
 /* the text may be the other side's own words */
 void ngx_http_bitrix1c_redis_reason(ngx_http_bitrix1c_redis_t *redis,
     const char *verb, const char *text, size_t len);
 
-/* of redis->timer, whatever it stands for */
-void ngx_http_bitrix1c_redis_timer_handler(ngx_event_t *ev);
+/* tells the log that there is no connection, and why */
+void ngx_http_bitrix1c_redis_complain(ngx_http_bitrix1c_redis_t *redis);
+
+/* tells the log that the outage is over */
+void ngx_http_bitrix1c_redis_relieve(ngx_http_bitrix1c_redis_t *redis);
 
 /* of redis->log */
 u_char *ngx_http_bitrix1c_redis_log_error(ngx_log_t *log, u_char *buf,

@@ -123,7 +123,15 @@ start_all() {
     sed -e "s|^dir .*|dir $DIR|" -e "s|^logfile .*|logfile $DIR/redis.log|" \
         -e "s|^pidfile .*|pidfile $DIR/redis.pid|" \
         -e "s|^unixsocket .*|unixsocket $DIR/redis.sock|" \
+        -e "s|^# aclfile .*|aclfile $DIR/users.acl|" \
         "$top/redis/redis.conf" > "$DIR/redis.conf"
+
+    # a password of this run alone, for the user of the gateway
+
+    od -An -N16 -tx1 /dev/urandom | tr -d ' ' > "$DIR/redis.password"
+    chmod 600 "$DIR/redis.password"
+    sed -e "s|^user b1c on|& >$(cat "$DIR/redis.password")|" \
+        "$top/redis/users.acl" > "$DIR/users.acl"
 
     start redis-server "$DIR/redis.conf"
 

@@ -32,6 +32,10 @@ use parent -norequire, 'Bitrix1C::Nginx';
 our @EXPORT_OK = qw(wait_until seed TOKEN);
 
 use constant TOKEN => Bitrix1C::Nginx::TOKEN;
+
+# of the user b1c in redis/users.acl
+use constant PASSWORD => 'secret-of-b1c-0c7f25a1';
+
 use constant MEMBER => 'a223c6b3710f85df22e9377d6c4f7553';
 
 
@@ -40,8 +44,10 @@ use constant MEMBER => 'a223c6b3710f85df22e9377d6c4f7553';
 #   queue              put into bitrix1c_queue orders
 #   location           put into the webhook's location
 #   upstream           replaces the body of upstream onec; ONEC is its address
+#   store              replaces "redis unix:SOCKET"
 #   redis              parameters after the socket in "redis", e.g. "db=1"
 #   redis_args         [arguments of redis-server]
+#   redis_run          [command that runs it, with its arguments before]
 #   redis_auth         [arguments of AUTH for the test's own connection]
 #   onec_args          [arguments of onec.pl]
 #   allow              regex of lines of [alert] that are part of the test
@@ -52,7 +58,32 @@ sub new {
 
     $self->{socket} = "$self->{dir}/redis.sock";
 
+    my $acl = slurp_file("$Bitrix1C::Nginx::TOP/redis/users.acl");
+    $acl =~ s/^(user b1c on) /$1 >@{[ PASSWORD ]} /m
+        or die "no user b1c in redis/users.acl\n";
+
+    spew_file("$self->{dir}/users.acl", $acl);
+    spew_file("$self->{dir}/b1c.password", PASSWORD . "\n");
+
     return $self;
+}
+
+
+sub slurp_file {
+    my ($file) = @_;
+    open my $fh, '<', $file or die "$file: $!\n";
+    local $/;
+    return <$fh>;
+}
+
+
+sub spew_file {
+    my ($file, $text) = @_;
+    open my $fh, '>', $file or die "$file: $!\n";
+    chmod 0600, $file;
+    print {$fh} $text;
+    close $fh or die "$file: $!\n";
+    return;
 }
 
 
@@ -79,22 +110,43 @@ sub seed {
 }
 
 
-# Redis
+# Redis, as redis/ configures it: every test proves that the rights of the user
+# b1c are enough, unless it brings a password of its own
 
 sub start_redis {
     my ($self) = @_;
 
-    $self->{redis_pid} = $self->spawn('redis', 'redis-server', '--port', 0,
+    $self->{redis_pid} = $self->spawn_redis('redis', '--port', 0,
         '--unixsocket', $self->{socket}, '--unixsocketperm', 777,
-        '--dir', $self->{dir}, '--appendonly', 'yes',
-        '--appendfsync', 'everysec', '--save', '',
-        @{ $self->{redis_args} // [] });
+        '--dir', $self->{dir}, @{ $self->{redis_args} // [] });
 
     delete $self->{redis_conn};
     wait_until(10, sub { $self->redis_answers })
         or die "redis-server does not start:\n" . $self->slurp('redis.out');
 
     return;
+}
+
+
+sub spawn_redis {
+    my ($self, $name, @args) = @_;
+    my $acl = grep({ $_ eq '--requirepass' } @args) ? '' : 'users.acl';
+
+    return $self->spawn($name, @{ $self->{redis_run} // [] }, 'redis-server',
+        "$Bitrix1C::Nginx::TOP/redis/redis.conf", '--logfile', '',
+        '--pidfile', "$self->{dir}/$name.pid",
+        '--aclfile', $acl && "$self->{dir}/$acl", @args);
+}
+
+
+# what nginx logs in with
+
+sub redis_login {
+    my ($self) = @_;
+
+    return '' if join(' ', $self->{redis} // '', $self->{store} // '')
+                 =~ /password_file=/;
+    return "user=b1c password_file=$self->{dir}/b1c.password";
 }
 
 
@@ -335,7 +387,7 @@ sub complaints {
 }
 
 
-# names of files in which the token stands
+# names of files in which the token or the password of Redis stands
 
 sub leaks {
     my ($self) = @_;
@@ -343,7 +395,10 @@ sub leaks {
                  map { substr $_, length("$self->{dir}/") }
                  glob "$self->{dir}/appendonlydir/* $self->{dir}/spool/*");
 
-    return grep { index($self->slurp($_), TOKEN) >= 0 } @files;
+    return grep {
+        my $text = $self->slurp($_);
+        index($text, TOKEN) >= 0 || index($text, PASSWORD) >= 0;
+    } @files;
 }
 
 
@@ -367,7 +422,7 @@ sub finish {
 
     Test::More::is(join("\n", $self->complaints), '',
                    'no alert, no sanitizer report, no crash');
-    Test::More::is(join(', ', $self->leaks), '', 'the token stands nowhere');
+    Test::More::is(join(', ', $self->leaks), '', 'no secret stands anywhere');
 
     if (!$builder->is_passing) {
         my @lines = grep { !/\[notice\]|closed keepalive connection/ }

@@ -120,6 +120,10 @@ sub take_answer {
 #   seconds => N                  no new events after that time
 #   retry => 1                    an event without an answer, or with one that
 #                                 is not 200, is posted again
+#   retry => 'lost'               only one without an answer is
+#   answered => sub { (key, { sent, answered, status, result, id }) }
+#                                 called in that process, also with status 0
+#                                 when a connection was lost
 # Returns a handle for finish_load().
 
 sub start_load {
@@ -265,6 +269,7 @@ sub read_answer {
     if (!$n) {
         $stats->{errors}++;
         push @{ $l->{again} }, $event if $opt->{retry};
+        report($l, $c, $event, 0);
         close $c->{sock};
         $l->{busy}--;
         %$c = (in => '');
@@ -281,11 +286,12 @@ sub read_answer {
     my ($result) = $answer->{body} =~ /"result":"(\w+)"/;
     my ($id) = $answer->{body} =~ /"id":"(\w+)"/;
     $stats->{results}{$result // '?'}++;
+    report($l, $c, $event, $answer->{status}, $result, $id);
 
     if ($answer->{status} == 200) {
         $stats->{ok}{$event->{key}} = $id // '';
 
-    } elsif ($opt->{retry}) {
+    } elsif ($opt->{retry} && $opt->{retry} ne 'lost') {
         push @{ $l->{again} }, $event;
     }
 
@@ -294,6 +300,17 @@ sub read_answer {
         %$c = (in => '');
     }
 
+    return;
+}
+
+
+sub report {
+    my ($l, $c, $event, $status, $result, $id) = @_;
+    my $code = $l->{opt}{answered} or return;
+
+    $code->($event->{key}, { sent => $c->{sent}, answered => time,
+                             status => $status, result => $result // '',
+                             id => $id // '' });
     return;
 }
 

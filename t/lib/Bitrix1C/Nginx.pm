@@ -64,6 +64,8 @@ sub configuration {
 
     my %part = map { $_ => $self->{$_} // '' }
                qw(main events http server queue redis);
+    my $store = $self->{store} // "redis unix:$self->{socket}";
+    my $login = $self->redis_login;
 
     # most tests are about single events, and fail them one after the other
     $part{queue} .= ' breaker off;' if $part{queue} !~ /\bbreaker\b/;
@@ -86,7 +88,7 @@ http {
     access_log $dir/access.log;
 $temp
     bitrix1c_queue orders {
-        redis unix:$self->{socket} $part{redis};
+        $store $part{redis} $login;
         $part{queue}
     }
 
@@ -137,16 +139,8 @@ sub start_nginx {
     for my $try (1 .. 3) {
         @$self{qw(port h2_port)} = (free_port(), free_port());
         $self->write_configuration;
-        $self->{nginx_pid} = $self->spawn('nginx', $self->{binary},
-            '-p', $self->{dir}, '-e', "$self->{dir}/error.log",
-            '-c', "$self->{dir}/nginx.conf");
 
-        my $state = wait_until(20, sub {
-            return 'up' if $self->workers == $self->{workers};
-            return defined $self->reap($self->{nginx_pid}, 0) ? 'dead' : '';
-        });
-
-        return if $state eq 'up';
+        return if $self->spawn_nginx;
 
         last if $self->slurp('error.log') !~ /Address already in use/;
         unlink "$self->{dir}/error.log";
@@ -154,6 +148,24 @@ sub start_nginx {
 
     die "nginx does not start:\n" . $self->slurp('error.log')
         . $self->slurp('nginx.out');
+}
+
+
+# true when all workers run; as it is configured, with the ports that it had
+
+sub spawn_nginx {
+    my ($self) = @_;
+
+    $self->{nginx_pid} = $self->spawn('nginx', $self->{binary},
+        '-p', $self->{dir}, '-e', "$self->{dir}/error.log",
+        '-c', "$self->{dir}/nginx.conf");
+
+    my $state = wait_until(20, sub {
+        return 'up' if $self->workers == $self->{workers};
+        return defined $self->reap($self->{nginx_pid}, 0) ? 'dead' : '';
+    });
+
+    return $state eq 'up';
 }
 
 

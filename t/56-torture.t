@@ -1,0 +1,49 @@
+#!/usr/bin/perl
+
+# Copyright (C) the ngx_http_bitrix1c_module authors
+
+# A short torture, of which "make torture" is the long one: under load nginx,
+# Redis, the network between them, the spool and 1C fail at random, and nothing
+# that was promised is lost or out of order.
+#
+# BITRIX1C_TEST_SEED     seed of it
+# BITRIX1C_TEST_SECONDS  for how long each row goes on at least (4)
+
+use strict;
+use warnings;
+
+use FindBin ();
+use Test::More;
+
+use lib "$FindBin::Bin/lib";
+
+use Bitrix1C::Gateway qw(seed);
+use Bitrix1C::Torture qw(start_row finish_row bad_row);
+
+my @names = ('kill -9 of nginx as a whole', 'failover to a replica that was'
+             . ' frozen', 'torn tail of the spool');
+
+my $seed = seed();
+my $seconds = $ENV{BITRIX1C_TEST_SECONDS} || 4;
+
+# most of their time is waiting for leases to end
+
+my @rows = map { start_row(name => $_, seed => $seed, seconds => $seconds,
+                           rate => 200) } @names;
+
+for my $r (map { finish_row($_) } @rows) {
+
+    if ($r->{missing}) {
+        diag "$r->{name}: not tried, $r->{missing}";
+        next;
+    }
+
+    is bad_row($r), '', "$r->{name}: nothing lost, nothing out of order"
+        or diag join "\n", "BITRIX1C_TEST_SEED=$seed",
+                map { @{ $_ // [] } } @$r{qw(error lost disorder)};
+    cmp_ok $r->{promised}, '>', 100, "$r->{name}: under load";
+    note "$r->{name}: $r->{cycles} times, $r->{events} events,"
+        . " $r->{duplicates} duplicates, $r->{unavailable} answered 503";
+}
+
+done_testing;

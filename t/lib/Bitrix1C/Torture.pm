@@ -1,0 +1,215 @@
+package Bitrix1C::Torture;
+
+# Copyright (C) the ngx_http_bitrix1c_module authors
+
+# A row of the torture: a gateway of its own under load while one fault, or all
+# of them at random, comes again and again; then the load ends, the fault too,
+# and the whole history is held against the promise.  Each row is a process,
+# because it has to clean up after itself however it ends.
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use File::Basename qw(dirname);
+use JSON::PP ();
+use List::Util qw(max);
+use Time::HiRes qw(sleep time);
+
+use Bitrix1C::Torture::Checker qw(check_history);
+use Bitrix1C::Torture::Faults qw(faults all_at_random);
+use Bitrix1C::Torture::Load qw(begin_load posted end_load posts requests);
+use Bitrix1C::Torture::Stage ();
+
+our @EXPORT_OK = qw(row_names start_row finish_row run_row bad_row table_head
+                    table_line);
+
+use constant { LANES => 48, CONNECTIONS => 16, DELAY => 0.005 };
+
+my $program = dirname(__FILE__) . '/../../../tools/torture.pl';
+my $json = JSON::PP->new->utf8->canonical;
+
+
+sub row_names {
+    return map { $_->{name} } faults(), all_at_random(\&why_not);
+}
+
+
+sub why_not {
+    my ($fault) = @_;
+    return Bitrix1C::Torture::Stage::missing(%{ $fault->{stage} // {} });
+}
+
+
+sub find_fault {
+    my ($name) = @_;
+    my ($fault) = grep { $_->{name} eq $name }
+                  faults(), all_at_random(\&why_not);
+
+    return $fault // die "no fault \"$name\"\n";
+}
+
+
+# A row in a process of its own; name, and what run_row() takes.
+
+sub start_row {
+    my (%opt) = @_;
+    my @command = ($^X, $program, '--row',
+                   map { defined $opt{$_} ? "--$_=$opt{$_}" : () }
+                   qw(name seed seconds events rate));
+
+    my $pid = open my $out, '-|', @command or die "fork: $!";
+
+    return { pid => $pid, out => $out, name => $opt{name},
+             seed => $opt{seed} };
+}
+
+
+# waits for its end; the result, in which "error" says what else is wrong
+
+sub finish_row {
+    my ($row) = @_;
+    my $out = $row->{out};
+    my $text = do { local $/; <$out> };
+
+    close $out;
+    my $result = eval { $json->decode($text) }
+                 // { error => ["the row broke off: $text"] };
+
+    return { %$result, name => $row->{name}, seed => $row->{seed} };
+}
+
+
+# name, seed; the load is kept up for "seconds" and until "events" were posted,
+# at "rate" a second at most.  Returns a hash as check_history() does, with
+#   missing   why the fault is not possible on this machine, nothing was done
+#   error     [texts]: what else is wrong
+#   notes     [texts]: what else is worth telling
+#   cycles    how often the fault came
+#   kept      the directory, if it was not removed
+
+sub run_row {
+    my (%opt) = @_;
+
+    srand $opt{seed};
+    my $fault = find_fault($opt{name});
+    my $missing = why_not($fault);
+    return { missing => $missing } if $missing;
+
+    my $stage = Bitrix1C::Torture::Stage->new(%{ $fault->{stage} // {} });
+    my $r = eval { act($stage, $fault, %opt) } // { error => ["$@"] };
+
+    $stage->{keep} = bad_row($r);
+    push @{ $r->{error} }, $stage->faults_found;
+    $stage->{keep} = bad_row($r) || $ENV{BITRIX1C_TEST_KEEP};
+    $r->{kept} = $stage->{dir} if $stage->{keep};
+    local $ENV{BITRIX1C_TEST_KEEP} = $stage->{keep};
+    $stage->stop_all;
+
+    return $r;
+}
+
+
+sub act {
+    my ($stage, $fault, %opt) = @_;
+    my @usual = ({ delay => DELAY });
+
+    $stage->{rules} = [@{ $fault->{rules} // [] }, @usual];
+    $stage->start;
+    $fault->{begin}->($stage) if $fault->{begin};
+    $stage->onec_mode(@{ $stage->{rules} });
+
+    my $load = begin_load($stage, lanes => LANES, connections => CONNECTIONS,
+                          rate => $opt{rate});
+    my $cycles = torment($stage, $fault, $load, %opt);
+    my $sent = end_load($load);
+
+    $stage->onec_mode(@usual);
+    my @error;
+    push @error, 'not all that was taken was settled in 90 s'
+        if !$stage->settled(90);
+    sleep 0.3;
+    push @error, $fault->{after}->($stage) if $fault->{after};
+
+    my $requests = requests($stage);
+    my $r = check_history(posts($stage), $requests, $stage->dead_numbers);
+    push @error, 'the fault was not felt'
+        if $fault->{bitten} && !$fault->{bitten}->($stage, $r, $requests);
+
+    return { %$r, cycles => $cycles, elapsed => $sent->{elapsed},
+             error => \@error, notes => $stage->{notes} // [] };
+}
+
+
+# until there was enough of it
+
+sub torment {
+    my ($stage, $fault, $load, %opt) = @_;
+    my $start = time;
+    my $cycles = 0;
+
+    while (1) {
+        if ($fault->{cycle}) {
+            $fault->{cycle}->($stage);
+            $cycles++;
+
+        } else {
+            sleep 0.2;
+        }
+
+        last if time - $start >= ($opt{seconds} // 0)
+                && $cycles >= ($fault->{least} // 0)
+                && posted($load) >= ($opt{events} // 0);
+    }
+
+    return $cycles;
+}
+
+
+sub bad_row {
+    my ($r) = @_;
+
+    return 'missing' if $r->{missing};
+    return 'error' if @{ $r->{error} // [] };
+    return 'lost' if @{ $r->{lost} // [] };
+    return 'disorder' if @{ $r->{disorder} // [] };
+    return '';
+}
+
+
+# Markdown
+
+my @COLUMNS = (
+    [40, 'fault'], [8, 'times'], [8, 'events'], [6, 'lost'],
+    [12, 'out of order'], [10, 'duplicates'], [6, 'dead'], [6, '503s'],
+    [9, 'spooled'], [14, 'worst, ms'], [11, 'seed'],
+);
+
+
+sub table_head {
+    return line(map { $_->[1] } @COLUMNS)
+           . '|' . '---|' x @COLUMNS . "\n";
+}
+
+
+sub table_line {
+    my ($r) = @_;
+
+    return line($r->{name}, ('-') x 9, $r->{seed}) if !defined $r->{events};
+
+    return line($r->{name}, $r->{cycles}, $r->{events},
+        scalar @{ $r->{lost} }, scalar @{ $r->{disorder} }, $r->{duplicates},
+        $r->{dead}, $r->{unavailable}, $r->{results}{spooled} // 0,
+        sprintf('%.0f', 1000 * $r->{worst}), $r->{seed});
+}
+
+
+sub line {
+    my (@cells) = @_;
+    my $i = 0;
+
+    return '|' . join('|', map { sprintf " %-$COLUMNS[$i++][0]s ", $_ } @cells)
+           . "|\n";
+}
+
+1;

@@ -1,0 +1,210 @@
+package Bitrix1C::Torture::Checker;
+
+# Copyright (C) the ngx_http_bitrix1c_module authors
+
+# Holds a whole history against the promise: what was answered 200 reached 1C,
+# in order in every lane, and no state of an entity stays behind the last one
+# that was promised.  Pure, so that its own test can show that it finds what
+# it is there for.
+#
+# A post, in the order in which its lane was posted:
+#   lane, number    its place; numbers of a lane and kind only rise, an event
+#                   that is posted again because no answer came keeps its own
+#   kind            "N": an event that has to arrive itself; "S": a state,
+#                   which a newer one of its lane may replace
+#   ts              the second that the sender says the change was made in
+#   sent, answered  seconds; status (0: no answer), result
+# A request that came to 1C:
+#   n               its place among all of them; time and end, seconds
+#   lane, kind, number, id
+#   acted           1C did what it was told
+#   taken           and its whole answer went out
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use List::Util qw(max);
+
+our @EXPORT_OK = qw(check_history);
+
+use constant PROMISED => qr/^(?:accepted|spooled|coalesced|duplicate)$/;
+
+
+# posts, requests: as above; dead: { "lane kind number" => 1 }.  Returns
+#   events       posted and answered, or never answered, each counted once
+#   promised, unavailable (503), unknown (no answer), other: of these
+#   lost         [texts]: neither taken by 1C nor a dead letter, or a state
+#                that 1C was never told to look at again
+#   disorder     [texts]: came before one of its lane that was to come first
+#   duplicates   requests that 1C acted on beyond the first of each id
+#   dead         promised ones among the dead letters
+#   worst        seconds of the slowest answer
+#   results      { result => how many }
+
+sub check_history {
+    my ($posts, $requests, $dead) = @_;
+    my %r = map { $_ => 0 } qw(events promised unavailable unknown other dead
+                               duplicates worst);
+    $r{$_} = [] for qw(lost disorder);
+
+    my $last = last_answers($posts, \%r);
+    my $came = arrivals($requests, \%r);
+    my %lanes;
+
+    push @{ $lanes{$_->{lane}} }, $_ for grep { promised($_) } @$last;
+
+    for my $lane (sort keys %lanes) {
+        check_lane(\%r, $lane, $lanes{$lane}, $came->{$lane} // {}, $dead);
+    }
+
+    return \%r;
+}
+
+
+sub promised {
+    my ($post) = @_;
+    return $post->{status} == 200 && $post->{result} =~ PROMISED;
+}
+
+
+# what became of each event in the end, in the order of posting
+
+sub last_answers {
+    my ($posts, $r) = @_;
+    my (%seen, @last);
+
+    for my $p (@$posts) {
+        my $key = "$p->{lane} $p->{kind} $p->{number}";
+        $r->{worst} = max($r->{worst}, $p->{answered} - $p->{sent})
+            if $p->{status};
+
+        if (defined $seen{$key}) {
+            $last[$seen{$key}] = { %$p, again => 1 };
+            next;
+        }
+
+        $seen{$key} = @last;
+        push @last, $p;
+    }
+
+    for my $p (@last) {
+        $r->{events}++;
+        $r->{results}{$p->{result}}++ if promised($p);
+        $r->{promised($p)          ? 'promised'
+            : $p->{status} == 503  ? 'unavailable'
+            : $p->{status} == 0    ? 'unknown'
+            :                        'other'}++;
+    }
+
+    return \@last;
+}
+
+
+# lane => { kind => { number => { first, taken } } }, where "first" is when it
+# first came and "taken" when 1C's first whole answer to it was out
+
+sub arrivals {
+    my ($requests, $r) = @_;
+    my (%came, %acted);
+
+    for my $q (sort { $a->{n} <=> $b->{n} } @$requests) {
+        my $a = $came{$q->{lane}}{$q->{kind}}{$q->{number}}
+            //= { first => $q->{time}, begun => [] };
+
+        $r->{duplicates}++ if $q->{acted} && $acted{$q->{id}}++;
+        next if !$q->{taken};
+        $a->{taken} //= $q->{end};
+        push @{ $a->{begun} }, $q->{time};
+    }
+
+    return \%came;
+}
+
+
+sub check_lane {
+    my ($r, $lane, $posts, $came, $dead) = @_;
+    my $states = taken_states($came->{S} // {});
+    my ($free, $before) = (0, '');
+
+    for my $p (@$posts) {
+        my $name = "lane $lane: $p->{kind} $p->{number}";
+        my $a = $came->{$p->{kind}}{$p->{number}} // {};
+        my $done = $p->{kind} eq 'N' ? $a->{taken} : state_taken($p, $states);
+
+        if ($dead->{"$lane $p->{kind} $p->{number}"}) {
+            $r->{dead}++;
+            next;
+        }
+
+        push @{ $r->{disorder} }, "$name came before $before was taken"
+            if has_place($p) && defined $a->{first} && $a->{first} < $free;
+
+        push @{ $r->{lost} }, "$name ($p->{result}) was never taken"
+            if !defined $done;
+
+        # a repeat may have been dropped for a delivery that began before
+        # others of the lane were posted; it says nothing of their order
+
+        next if !defined $done || $p->{kind} eq 'S'
+                && $p->{result} !~ /^(?:accepted|coalesced)$/;
+
+        ($free, $before) = ($done, "$p->{kind} $p->{number}")
+            if $done > $free;
+    }
+
+    return;
+}
+
+
+# A state that is merged into one that waits takes its place, and that may be
+# what became of a first attempt that was not answered.
+
+sub has_place {
+    my ($post) = @_;
+    return $post->{kind} eq 'N'
+           || $post->{result} eq 'accepted' && !$post->{again};
+}
+
+
+# [number, when it was taken, when the last request that took it began], each
+# number only as late as any newer one
+
+sub taken_states {
+    my ($states) = @_;
+    my @taken;
+
+    for my $number (sort { $b <=> $a } keys %$states) {
+        my $a = $states->{$number};
+        next if !defined $a->{taken};
+        push @taken, [$number, $a->{taken}, max(@{ $a->{begun} })];
+    }
+
+    return \@taken;
+}
+
+
+# When the state was first taken, or a newer one in its place.  What was not
+# stored as an event of its own is also served by a delivery that began when
+# its second was over, because 1C then looked at the entity as it was.
+
+sub state_taken {
+    my ($post, $states) = @_;
+    my ($first, $looked);
+
+    for my $s (@$states) {
+        my ($number, $taken, $begun) = @$s;
+
+        if ($number >= $post->{number}) {
+            $first = $taken if !defined $first || $taken < $first;
+        }
+
+        $looked = 1 if $begun > $post->{ts} + 1;
+    }
+
+    return $first if defined $first;
+    return 0 if $looked && $post->{result} !~ /^(?:accepted|coalesced)$/;
+    return;
+}
+
+1;
