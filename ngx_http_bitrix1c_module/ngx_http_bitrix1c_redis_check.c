@@ -35,7 +35,7 @@ typedef struct {
 } ngx_http_bitrix1c_finding_t;
 
 
-static void ngx_http_bitrix1c_redis_info(redisAsyncContext *ac, void *r,
+static void ngx_http_bitrix1c_redis_check_info(redisAsyncContext *ac, void *r,
     void *data);
 static void ngx_http_bitrix1c_redis_version(ngx_http_bitrix1c_redis_t *redis,
     ngx_str_t *text);
@@ -90,7 +90,7 @@ ngx_http_bitrix1c_redis_check(ngx_http_bitrix1c_redis_t *redis)
     static const char  *args[] = { "INFO" };
     static const char  *config_args[] = { "CONFIG", "GET", "appendfsync" };
 
-    (void) redisAsyncCommandArgv(redis->ac, ngx_http_bitrix1c_redis_info,
+    (void) redisAsyncCommandArgv(redis->ac, ngx_http_bitrix1c_redis_check_info,
                                  redis, 1, args, lens);
     (void) redisAsyncCommandArgv(redis->ac, ngx_http_bitrix1c_redis_config,
                                  redis, 3, config_args, config_lens);
@@ -98,7 +98,7 @@ ngx_http_bitrix1c_redis_check(ngx_http_bitrix1c_redis_t *redis)
 
 
 static void
-ngx_http_bitrix1c_redis_info(redisAsyncContext *ac, void *r, void *data)
+ngx_http_bitrix1c_redis_check_info(redisAsyncContext *ac, void *r, void *data)
 {
     ngx_http_bitrix1c_redis_t *redis = data;
 

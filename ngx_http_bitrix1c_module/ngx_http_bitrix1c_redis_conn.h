@@ -106,13 +106,14 @@ struct ngx_http_bitrix1c_redis_s {
     u_char                            target_name[NGX_SOCKADDR_STRLEN];
 
     ngx_uint_t                        attempts;
-    ngx_msec_t                        since;       /* up */
+    ngx_msec_t                        since;       /* up, or down */
     u_char                            reason[NGX_HTTP_BITRIX1C_REDIS_REASON];
     uint32_t                          logged;      /* a bit an address */
     uint32_t                          logged_refused;
 
     ngx_msec_t                        waited;      /* in full, when short */
     ngx_uint_t                        findings;    /* of the checks */
+    u_char                            told[NGX_HTTP_BITRIX1C_REDIS_REASON];
 
     ngx_http_bitrix1c_command_t      *free;
     ngx_uint_t                        nfree;
