@@ -91,6 +91,7 @@ typedef struct {
 typedef struct {
     ngx_array_t                      queues;     /* of ..._queue_t * */
     ngx_array_t                      routes;     /* of ..._route_t * */
+    ngx_shm_zone_t                  *echo;
 } ngx_http_bitrix1c_main_conf_t;
 
 
@@ -109,6 +110,7 @@ typedef struct {
     ngx_uint_t                       key_len;
     time_t                           skew;
     ngx_msec_t                       wait;
+    ngx_msec_t                       echo;       /* 0: none is ignored */
 } ngx_http_bitrix1c_loc_conf_t;
 
 

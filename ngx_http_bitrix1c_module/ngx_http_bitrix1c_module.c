@@ -7,6 +7,7 @@
 #include "ngx_http_bitrix1c.h"
 #include "ngx_http_bitrix1c_batch.h"
 #include "ngx_http_bitrix1c_conf.h"
+#include "ngx_http_bitrix1c_echo.h"
 #include "ngx_http_bitrix1c_filter.h"
 #include "ngx_http_bitrix1c_job.h"
 #include "ngx_http_bitrix1c_queue.h"
@@ -136,6 +137,13 @@ static ngx_command_t  ngx_http_bitrix1c_commands[] = {
       offsetof(ngx_http_bitrix1c_loc_conf_t, wait),
       NULL },
 
+    { ngx_string("bitrix1c_echo"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_bitrix1c_loc_conf_t, echo),
+      NULL },
+
       ngx_null_command
 };
 
@@ -261,6 +269,7 @@ ngx_http_bitrix1c_create_loc_conf(ngx_conf_t *cf)
     lcf->key_len = NGX_CONF_UNSET_UINT;
     lcf->skew = NGX_CONF_UNSET;
     lcf->wait = NGX_CONF_UNSET_MSEC;
+    lcf->echo = NGX_CONF_UNSET_MSEC;
 
     return lcf;
 }
@@ -297,6 +306,7 @@ ngx_http_bitrix1c_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->key_len, prev->key_len, 256);
     ngx_conf_merge_sec_value(conf->skew, prev->skew, 0);
     ngx_conf_merge_msec_value(conf->wait, prev->wait, 0);
+    ngx_conf_merge_msec_value(conf->echo, prev->echo, 0);
     ngx_conf_merge_str_value(conf->charset, prev->charset, "");
 
     if (conf->key == NULL) {
@@ -385,6 +395,12 @@ ngx_http_bitrix1c_check_route(ngx_conf_t *cf,
     }
 
     lcf = route->clcf->loc_conf[ngx_http_bitrix1c_module.ctx_index];
+
+    if (lcf->echo && mcf->echo == NULL
+        && ngx_http_bitrix1c_echo_zone(cf, mcf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     if (route->clcf->named) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,

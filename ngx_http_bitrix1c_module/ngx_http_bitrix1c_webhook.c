@@ -7,6 +7,7 @@
 #include "ngx_http_bitrix1c_webhook.h"
 #include "ngx_http_bitrix1c_answer.h"
 #include "ngx_http_bitrix1c_body.h"
+#include "ngx_http_bitrix1c_echo.h"
 #include "ngx_http_bitrix1c_job.h"
 #include "ngx_http_bitrix1c_queue.h"
 #include "ngx_http_bitrix1c_token.h"
@@ -358,9 +359,11 @@ ngx_http_bitrix1c_webhook_trusted(ngx_http_bitrix1c_intake_t *in)
         }
     }
 
-    if (in->lcf->events
-        && !ngx_http_bitrix1c_webhook_masked(in->lcf->events,
-                                             &job->event.name))
+    if ((in->lcf->events
+         && !ngx_http_bitrix1c_webhook_masked(in->lcf->events,
+                                              &job->event.name))
+        || (in->lcf->echo
+            && ngx_http_bitrix1c_echo_known(&job->event, in->lcf->echo)))
     {
         in->ctx->result = NGX_HTTP_BITRIX1C_IGNORED;
         return ngx_http_bitrix1c_answer(r, in->ctx, NULL);
