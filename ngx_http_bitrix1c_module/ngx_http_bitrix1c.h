@@ -22,10 +22,14 @@
 /* what is kept of 1C's answer: a verdict and a reason need no more */
 #define NGX_HTTP_BITRIX1C_ANSWER     4096
 
+/* and of Bitrix' answer to 50 calls at once, whose results are asked for */
+#define NGX_HTTP_BITRIX1C_RESULTS    (4 * 1024 * 1024)
+
 
 typedef struct ngx_http_bitrix1c_queue_s   ngx_http_bitrix1c_queue_t;
 typedef struct ngx_http_bitrix1c_worker_s  ngx_http_bitrix1c_worker_t;
 typedef struct ngx_http_bitrix1c_job_s     ngx_http_bitrix1c_job_t;
+typedef struct ngx_http_bitrix1c_pack_s    ngx_http_bitrix1c_pack_t;
 
 
 /* what is told to the sender and to $bitrix1c_result */
@@ -134,8 +138,10 @@ typedef struct {
     u_char                          *answer;     /* as far as it is kept */
     size_t                           len;
     size_t                           size;       /* of the memory for it */
+    size_t                           max;        /* 0: ..._ANSWER */
     unsigned                         done:1;
     unsigned                         truncated:1;
+    unsigned                         sent:1;     /* it may have been read */
     unsigned                         ours:1;     /* no upstream was asked */
 } ngx_http_bitrix1c_outcome_t;
 
@@ -192,6 +198,11 @@ struct ngx_http_bitrix1c_job_s {
     unsigned                         probe:1;    /* of an open breaker */
     unsigned                         flying:1;   /* linked as such */
     unsigned                         waited:1;   /* so is this */
+
+    /* of the job that carries calls to Bitrix and is none itself */
+    ngx_http_bitrix1c_pack_t        *pack;
+    ngx_str_t                        body;       /* instead of the event's */
+    void                           (*judge)(ngx_http_bitrix1c_job_t *job);
 
     /* the detached request */
     ngx_http_request_t              *detached;

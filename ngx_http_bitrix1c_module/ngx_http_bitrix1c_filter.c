@@ -15,7 +15,7 @@ static ngx_int_t ngx_http_bitrix1c_body_filter(ngx_http_request_t *r,
 static void ngx_http_bitrix1c_keep(ngx_http_request_t *r,
     ngx_http_bitrix1c_job_t *job, ngx_chain_t *in);
 static void ngx_http_bitrix1c_room(ngx_http_request_t *r,
-    ngx_http_bitrix1c_job_t *job);
+    ngx_http_bitrix1c_job_t *job, size_t need);
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
@@ -152,11 +152,12 @@ ngx_http_bitrix1c_keep(ngx_http_request_t *r, ngx_http_bitrix1c_job_t *job,
 
         if (ngx_buf_in_memory(b) && b->last > b->pos) {
 
-            if (o->answer == NULL) {
-                ngx_http_bitrix1c_room(r, job);
-            }
+            size = b->last - b->pos;
 
-            size = ngx_min((size_t) (b->last - b->pos), o->size - o->len);
+            if (o->size - o->len < size) {
+                ngx_http_bitrix1c_room(r, job, o->len + size);
+                size = ngx_min(size, o->size - o->len);
+            }
 
             if (size) {
                 ngx_memcpy(o->answer + o->len, b->pos, size);
@@ -174,20 +175,44 @@ ngx_http_bitrix1c_keep(ngx_http_request_t *r, ngx_http_bitrix1c_job_t *job,
 
 /* an answer is mostly a few bytes, and then takes no more than that */
 static void
-ngx_http_bitrix1c_room(ngx_http_request_t *r, ngx_http_bitrix1c_job_t *job)
+ngx_http_bitrix1c_room(ngx_http_request_t *r, ngx_http_bitrix1c_job_t *job,
+    size_t need)
 {
-    off_t   length;
-    size_t  size;
+    off_t                         length;
+    size_t                        size;
+    u_char                       *p;
+    ngx_http_bitrix1c_outcome_t  *o;
 
-    size = NGX_HTTP_BITRIX1C_ANSWER;
-    length = r->upstream ? r->upstream->headers_in.content_length_n : -1;
+    o = &job->outcome;
 
-    if (length > 0 && length < (off_t) size) {
-        size = (size_t) length;
+    size = o->max ? o->max : NGX_HTTP_BITRIX1C_ANSWER;
+
+    if (o->size == size) {
+        return;
     }
 
-    job->outcome.answer = ngx_pnalloc(job->pool, size);
-    job->outcome.size = job->outcome.answer ? size : 0;
+    length = r->upstream ? r->upstream->headers_in.content_length_n : -1;
+
+    if (length >= (off_t) need && length < (off_t) size) {
+        size = (size_t) length;
+
+    } else if (o->max) {
+        size = ngx_min(ngx_max(2 * o->size, 2 * need), size);
+    }
+
+    p = ngx_pnalloc(job->pool, size);
+
+    if (p == NULL) {
+        return;
+    }
+
+    if (o->len) {
+        ngx_memcpy(p, o->answer, o->len);
+        (void) ngx_pfree(job->pool, o->answer);
+    }
+
+    o->answer = p;
+    o->size = size;
 }
 
 
