@@ -9,6 +9,7 @@
 #include "ngx_http_bitrix1c_body.h"
 #include "ngx_http_bitrix1c_echo.h"
 #include "ngx_http_bitrix1c_job.h"
+#include "ngx_http_bitrix1c_park.h"
 #include "ngx_http_bitrix1c_queue.h"
 #include "ngx_http_bitrix1c_token.h"
 
@@ -45,8 +46,6 @@ static ngx_int_t ngx_http_bitrix1c_webhook_job(
     ngx_http_bitrix1c_intake_t *in);
 static ngx_int_t ngx_http_bitrix1c_webhook_identity(
     ngx_http_bitrix1c_intake_t *in);
-static ngx_int_t ngx_http_bitrix1c_webhook_park(
-    ngx_http_bitrix1c_intake_t *in);
 static ngx_int_t ngx_http_bitrix1c_webhook_malformed(
     ngx_http_bitrix1c_intake_t *in, bitrix_rc_t rc);
 static ngx_int_t ngx_http_bitrix1c_webhook_forbidden(
@@ -55,8 +54,6 @@ static void ngx_http_bitrix1c_webhook_answer(ngx_http_bitrix1c_job_t *job);
 static void ngx_http_bitrix1c_webhook_finish(ngx_http_request_t *r,
     ngx_http_bitrix1c_ctx_t *ctx);
 static void ngx_http_bitrix1c_webhook_wait_handler(ngx_event_t *ev);
-static void ngx_http_bitrix1c_webhook_cleanup(void *data);
-static void ngx_http_bitrix1c_webhook_release(void *data);
 
 
 ngx_int_t
@@ -319,7 +316,6 @@ static ngx_int_t
 ngx_http_bitrix1c_webhook_trusted(ngx_http_bitrix1c_intake_t *in)
 {
     time_t                    off;
-    ngx_int_t                 rc;
     bitrix_rc_t               brc;
     ngx_http_request_t       *r;
     ngx_http_bitrix1c_job_t  *job;
@@ -338,14 +334,10 @@ ngx_http_bitrix1c_webhook_trusted(ngx_http_bitrix1c_intake_t *in)
     }
 
     in->job = job;
-    in->ctx->job = job;
 
-    rc = ngx_http_bitrix1c_webhook_park(in);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    if (ngx_http_bitrix1c_job_event(job, &in->event) != NGX_OK) {
+    if (ngx_http_bitrix1c_park(r, in->ctx, job) != NGX_OK
+        || ngx_http_bitrix1c_job_event(job, &in->event) != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -445,10 +437,8 @@ static ngx_int_t
 ngx_http_bitrix1c_webhook_job(ngx_http_bitrix1c_intake_t *in)
 {
     int64_t                   since;
-    ngx_http_request_t       *r;
     ngx_http_bitrix1c_job_t  *job;
 
-    r = in->request;
     job = in->job;
 
     job->route = in->lcf->route;
@@ -477,14 +467,8 @@ ngx_http_bitrix1c_webhook_job(ngx_http_bitrix1c_intake_t *in)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    r->read_event_handler = ngx_http_block_reading;
-    r->write_event_handler = ngx_http_request_empty_handler;
-
-    job->request = r;
-    job->answer = ngx_http_bitrix1c_webhook_answer;
-
-    ngx_http_bitrix1c_job_hold(job);
-    ngx_http_bitrix1c_queue_accept(job);
+    ngx_http_bitrix1c_park_accept(in->request, job,
+                                  ngx_http_bitrix1c_webhook_answer);
 
     return NGX_DONE;
 }
@@ -512,58 +496,6 @@ ngx_http_bitrix1c_webhook_identity(ngx_http_bitrix1c_intake_t *in)
     }
 
     return ngx_http_bitrix1c_job_identity(in->job, &key, &lane);
-}
-
-
-/*
- * The request may end before its job and the job before its request: the
- * request holds the job, and the job is told when the request goes.
- */
-static ngx_int_t
-ngx_http_bitrix1c_webhook_park(ngx_http_bitrix1c_intake_t *in)
-{
-    ngx_http_cleanup_t  *cln;
-    ngx_pool_cleanup_t  *pcln;
-
-    cln = ngx_http_cleanup_add(in->request, 0);
-    pcln = ngx_pool_cleanup_add(in->request->pool, 0);
-
-    if (cln == NULL || pcln == NULL) {
-        in->ctx->job = NULL;
-        ngx_http_bitrix1c_job_release(in->job);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    cln->handler = ngx_http_bitrix1c_webhook_cleanup;
-    cln->data = in->ctx;
-
-    /* after the log phase, which may ask for the variables */
-
-    pcln->handler = ngx_http_bitrix1c_webhook_release;
-    pcln->data = in->job;
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_bitrix1c_webhook_cleanup(void *data)
-{
-    ngx_http_bitrix1c_ctx_t *ctx = data;
-
-    ctx->job->request = NULL;
-    ngx_http_bitrix1c_queue_forget(ctx->job);
-
-    if (ctx->wait.timer_set) {
-        ngx_del_timer(&ctx->wait);
-    }
-}
-
-
-static void
-ngx_http_bitrix1c_webhook_release(void *data)
-{
-    ngx_http_bitrix1c_job_release(data);
 }
 
 
@@ -673,12 +605,7 @@ ngx_http_bitrix1c_webhook_finish(ngx_http_request_t *r,
     c = r->connection;
     job = ctx->job;
 
-    job->request = NULL;
-    ngx_http_bitrix1c_queue_forget(job);
-
-    if (ctx->wait.timer_set) {
-        ngx_del_timer(&ctx->wait);
-    }
+    ngx_http_bitrix1c_unpark(ctx);
 
     ngx_memzero(&detail, sizeof(ngx_http_bitrix1c_detail_t));
 
