@@ -75,6 +75,8 @@ struct ngx_http_bitrix1c_queue_s {
     ngx_http_bitrix1c_slots_t       *slots;
     ngx_http_bitrix1c_worker_t      *worker;
 
+    ngx_uint_t                       calls;      /* of 1C, to Bitrix */
+
     ngx_str_t                        file;       /* where it was configured */
     ngx_uint_t                       line;
 };
@@ -99,6 +101,13 @@ typedef struct {
 } ngx_http_bitrix1c_main_conf_t;
 
 
+/* calls of which the newest one says all, told apart by these parameters */
+typedef struct {
+    ngx_str_t                        method;     /* a mask */
+    ngx_array_t                     *fields;     /* of ngx_str_t */
+} ngx_http_bitrix1c_coalesce_t;
+
+
 typedef struct {
     ngx_http_bitrix1c_route_t       *route;      /* bitrix1c_webhook */
     ngx_array_t                     *tokens;
@@ -115,6 +124,9 @@ typedef struct {
     time_t                           skew;
     ngx_msec_t                       wait;
     ngx_msec_t                       echo;       /* 0: none is ignored */
+    ngx_array_t                     *async;      /* of ngx_str_t, masks */
+    ngx_array_t                     *repeatable; /* the same */
+    ngx_array_t                     *coalesce;   /* of ..._coalesce_t */
 } ngx_http_bitrix1c_loc_conf_t;
 
 
@@ -202,6 +214,7 @@ struct ngx_http_bitrix1c_job_s {
     /* of the job that carries calls to Bitrix and is none itself */
     ngx_http_bitrix1c_pack_t        *pack;
     ngx_str_t                        body;       /* instead of the event's */
+    ngx_str_t                        answer_text; /* of a call, to be kept */
     void                           (*judge)(ngx_http_bitrix1c_job_t *job);
 
     /* the detached request */

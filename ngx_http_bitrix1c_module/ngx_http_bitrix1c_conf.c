@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_bitrix1c_conf.h"
+#include "bitrix_event.h"
 
 #include <iconv.h>
 
@@ -233,4 +234,28 @@ static void
 ngx_http_bitrix1c_charset_close(void *data)
 {
     iconv_close((iconv_t) data);
+}
+
+
+ngx_uint_t
+ngx_http_bitrix1c_masked(ngx_array_t *masks, ngx_str_t *name)
+{
+    ngx_str_t   *mask;
+    ngx_uint_t   i;
+
+    if (masks == NULL) {
+        return 0;
+    }
+
+    mask = masks->elts;
+
+    for (i = 0; i < masks->nelts; i++) {
+        if (bitrix_mask_match((char *) mask[i].data, mask[i].len,
+                              (char *) name->data, name->len))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }

@@ -7,6 +7,7 @@
 #include "ngx_http_bitrix1c_webhook.h"
 #include "ngx_http_bitrix1c_answer.h"
 #include "ngx_http_bitrix1c_body.h"
+#include "ngx_http_bitrix1c_conf.h"
 #include "ngx_http_bitrix1c_echo.h"
 #include "ngx_http_bitrix1c_job.h"
 #include "ngx_http_bitrix1c_park.h"
@@ -40,8 +41,6 @@ static ngx_int_t ngx_http_bitrix1c_webhook_trusted(
     ngx_http_bitrix1c_intake_t *in);
 static ngx_int_t ngx_http_bitrix1c_webhook_event(
     ngx_http_bitrix1c_intake_t *in);
-static ngx_uint_t ngx_http_bitrix1c_webhook_masked(ngx_array_t *masks,
-    ngx_str_t *name);
 static ngx_int_t ngx_http_bitrix1c_webhook_job(
     ngx_http_bitrix1c_intake_t *in);
 static ngx_int_t ngx_http_bitrix1c_webhook_identity(
@@ -352,8 +351,7 @@ ngx_http_bitrix1c_webhook_trusted(ngx_http_bitrix1c_intake_t *in)
     }
 
     if ((in->lcf->events
-         && !ngx_http_bitrix1c_webhook_masked(in->lcf->events,
-                                              &job->event.name))
+         && !ngx_http_bitrix1c_masked(in->lcf->events, &job->event.name))
         || (in->lcf->echo
             && ngx_http_bitrix1c_echo_known(&job->event, in->lcf->echo)))
     {
@@ -413,26 +411,6 @@ ngx_http_bitrix1c_webhook_event(ngx_http_bitrix1c_intake_t *in)
 }
 
 
-static ngx_uint_t
-ngx_http_bitrix1c_webhook_masked(ngx_array_t *masks, ngx_str_t *name)
-{
-    ngx_str_t   *mask;
-    ngx_uint_t   i;
-
-    mask = masks->elts;
-
-    for (i = 0; i < masks->nelts; i++) {
-        if (bitrix_mask_match((char *) mask[i].data, mask[i].len,
-                              (char *) name->data, name->len))
-        {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
 static ngx_int_t
 ngx_http_bitrix1c_webhook_job(ngx_http_bitrix1c_intake_t *in)
 {
@@ -445,8 +423,8 @@ ngx_http_bitrix1c_webhook_job(ngx_http_bitrix1c_intake_t *in)
 
     if (in->lcf->once) {
         job->once = job->event.id.data == NULL
-                    || ngx_http_bitrix1c_webhook_masked(in->lcf->once,
-                                                        &job->event.name);
+                    || ngx_http_bitrix1c_masked(in->lcf->once,
+                                                &job->event.name);
     } else {
         job->once = bitrix_event_once(in->event.event, in->event.id) != 0;
     }
