@@ -127,6 +127,8 @@ typedef struct {
     ngx_array_t                     *async;      /* of ngx_str_t, masks */
     ngx_array_t                     *repeatable; /* the same */
     ngx_array_t                     *coalesce;   /* of ..._coalesce_t */
+    ngx_str_t                        callback;   /* a location's name */
+    ngx_http_bitrix1c_route_t       *callback_route;
 } ngx_http_bitrix1c_loc_conf_t;
 
 
@@ -215,6 +217,7 @@ struct ngx_http_bitrix1c_job_s {
     ngx_http_bitrix1c_pack_t        *pack;
     ngx_str_t                        body;       /* instead of the event's */
     ngx_str_t                        answer_text; /* of a call, to be kept */
+    ngx_http_bitrix1c_job_t         *origin;     /* the call it tells of */
     void                           (*judge)(ngx_http_bitrix1c_job_t *job);
 
     /* the detached request */

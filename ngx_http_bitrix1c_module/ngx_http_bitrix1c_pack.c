@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_bitrix1c_pack.h"
+#include "ngx_http_bitrix1c_callback.h"
 #include "ngx_http_bitrix1c_delivery.h"
 #include "ngx_http_bitrix1c_echo.h"
 #include "ngx_http_bitrix1c_job.h"
@@ -294,7 +295,10 @@ ngx_http_bitrix1c_pack_done_handler(ngx_event_t *ev)
 
         if (job) {
             job->pack = NULL;
-            ngx_http_bitrix1c_queue_done(w, job);
+
+            if (ngx_http_bitrix1c_callback(w, job) != NGX_OK) {
+                ngx_http_bitrix1c_queue_done(w, job);
+            }
         }
     }
 
