@@ -444,7 +444,7 @@ ngx_http_bitrix1c_delivery_handler(ngx_http_request_t *r, void *data,
     ngx_http_bitrix1c_job_t  *job = data;
 
     if (!job->outcome.done) {
-        ngx_http_bitrix1c_outcome(job, r, rc);
+        ngx_http_bitrix1c_outcome(&job->outcome, r, rc);
         ngx_http_bitrix1c_verdict(job);
     }
 
