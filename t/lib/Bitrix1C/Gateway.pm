@@ -26,8 +26,9 @@ use Bitrix1C::Http qw(http_request);
 use Bitrix1C::Nginx ();
 use Bitrix1C::Process qw(wait_until);
 use Bitrix1C::Redis ();
+use Bitrix1C::Standin ();
 
-use parent -norequire, 'Bitrix1C::Nginx';
+use parent -norequire, qw(Bitrix1C::Nginx Bitrix1C::Standin);
 
 our @EXPORT_OK = qw(wait_until seed TOKEN);
 
@@ -172,64 +173,41 @@ sub drained {
 
 sub start_onec {
     my ($self) = @_;
-    my $dir = $self->{dir};
-    my $script = "$Bitrix1C::Nginx::TOP/t/onec.pl";
 
-    unlink "$dir/onec.out";
-    $self->{onec_pid} = $self->spawn('onec', $^X, $script,
-        '--listen', '127.0.0.1:0', '--control', '127.0.0.1:0',
-        '--log', "$dir/onec.log", '--secret', TOKEN,
-        @{ $self->{onec_args} // [] });
-
-    wait_until(10, sub {
-        my $out = $self->slurp('onec.out');
-        ($self->{onec}) = $out =~ /^listening on (\S+)$/m;
-        ($self->{onec_control}) = $out =~ /^control on \S+:(\d+)$/m;
-    }) or die "onec.pl does not start:\n" . $self->slurp('onec.out');
-
-    return;
+    return $self->start_standin('onec', '--listen', '127.0.0.1:0',
+        '--secret', TOKEN, @{ $self->{onec_args} // [] });
 }
 
 
 sub onec_ask {
     my ($self, $what, $body) = @_;
-    my $answer = http_request(port => $self->{onec_control}, timeout => 120,
-                              path => "/_standin/$what", body => $body);
-
-    # 504: less came than was waited for, the caller sees how much
-    $answer->{status} == 200 || $answer->{status} == 504
-        or die "onec.pl: $what: $answer->{status} "
-               . ($answer->{error} // $answer->{body}) . "\n";
-
-    return $answer->{body};
+    return $self->ask_standin('onec', $what, $body);
 }
 
 
 sub onec_mode {
     my ($self, @rules) = @_;
-    return $self->onec_ask('mode', JSON::PP->new->utf8->encode(\@rules));
+    return $self->standin_mode('onec', @rules);
 }
 
 
 sub onec_stats {
     my ($self) = @_;
-    return JSON::PP->new->utf8->decode($self->onec_ask('stats'));
+    return $self->standin_stats('onec');
 }
 
 
-# the requests as hashes, when at least $n have come or the seconds are over
+# see standin_received(), with the body's JSON
 
 sub onec_received {
     my ($self, $n, $seconds, $answered) = @_;
-    my $text = $self->onec_ask(sprintf 'received?wait=%d&timeout=%s%s', $n // 0,
-                               $seconds // 5, $answered ? '&answered=1' : '');
-    my $requests = JSON::PP->new->utf8->decode($text);
+    my @requests = $self->standin_received('onec', $n, $seconds, $answered);
 
-    for my $r (@$requests) {
+    for my $r (@requests) {
         $r->{json} = eval { JSON::PP->new->utf8(0)->decode($r->{body}) };
     }
 
-    return @$requests;
+    return @requests;
 }
 
 
