@@ -114,7 +114,7 @@ sub main {
 
     $control = Bitrix1C::Standin::Control->new(
         %opt, server => $server, mode_name => \&mode_name,
-        counters => ['not_published', 0, 'not_allowed', 0],
+        counters => ['not_published', 'not_allowed'],
         json => sub { request_json($_[0], '"id":' . quote($_[0]{id})) },
         line => \&request_line, stats => \&stats,
         on_rules => sub { $cold_done = 0 },

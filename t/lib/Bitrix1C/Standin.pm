@@ -38,7 +38,18 @@ sub start_standin {
 }
 
 
-# the answer to /_standin/$what, data from JSON or text
+sub stop_standin {
+    my ($self, $name, $signal) = @_;
+    my $pid = delete $self->{"${name}_pid"} or return;
+
+    kill $signal // 'TERM', $pid;
+    defined $self->reap($pid, 10) or die "$name.pl does not stop\n";
+
+    return;
+}
+
+
+# the body of the answer to /_standin/$what; $body is posted
 
 sub ask_standin {
     my ($self, $name, $what, $body) = @_;

@@ -20,7 +20,7 @@ my $json = JSON::PP->new->utf8->canonical;
 
 # server      the Bitrix1C::Standin::Server
 # mode        the mode when no rule applies
-# mode_name   code ($mode): its name, undef if there is none
+# mode_name   code ($mode, $rule): its name, undef if there is none
 # json, line  code ($request): a line of JSON, or one for people
 # counters    [names of the stand-in's own counters in {total}]
 # on_reset    code: forget what the stand-in itself knows
@@ -265,8 +265,8 @@ sub show_received {
 sub reset_all {
     my ($self) = @_;
 
-    $self->{total} = { map { $_ => 0 } qw(received answered closed_by_client),
-                       @{ $self->{counters} // [] } };
+    $self->{total} = { map { $_ => 0 } @{ $self->{counters} },
+                       qw(received answered closed_by_client) };
     $_ = 0 for values %{ $self->{server}{count} };
     @$self{qw(rules received)} = ([], []);
     $self->{answers} = {};

@@ -13,14 +13,14 @@ our @EXPORT_OK = qw(prepare_rule choose_rule ruled_answer);
 
 
 # Makes a rule from JSON or arguments ready for use; returns an error text.
-# $mode_name gives the name of a mode, undef if there is no such mode.
+# $mode_name gives the name of a mode in a rule, undef if there is no such mode.
 
 sub prepare_rule {
     my ($rule, $mode_name) = @_;
 
     return 'a rule is not an object' if ref $rule ne 'HASH';
 
-    my $mode = $mode_name->($rule->{mode} // $rule->{status} // 'ok');
+    my $mode = $mode_name->($rule->{mode} // $rule->{status} // 'ok', $rule);
 
     return 'unknown mode' if !defined $mode;
     $rule->{mode} = $mode;
