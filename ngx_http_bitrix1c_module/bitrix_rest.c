@@ -17,6 +17,9 @@ static int bitrix_rest_alnum(char ch);
 static size_t bitrix_rest_segment(const char *p, const char *last);
 static int bitrix_rest_number(const char *p, size_t len);
 static int bitrix_rest_secret(const char *p, size_t len);
+static int bitrix_rest_bracket(const char *p, const char *last, int open,
+    size_t *len);
+static int bitrix_rest_inside(const char *p, const char *last);
 static const char *bitrix_answer_last(const char *text, size_t len,
     const char *name, size_t *left);
 
@@ -166,6 +169,87 @@ bitrix_rest_path(const char *path, size_t len)
     }
 
     return NULL;
+}
+
+
+size_t
+bitrix_rest_args(char *out, const char *args, size_t len)
+{
+    int          name, inside;
+    size_t       n;
+    char        *start;
+    const char  *p, *last;
+
+    start = out;
+    last = args + len;
+    name = 1;
+    inside = 0;
+
+    for (p = args; p < last; p += n) {
+        n = 1;
+
+        if (*p == '&') {
+            name = 1;
+            inside = 0;
+
+        } else if (name && bitrix_rest_bracket(p, last, 1, &n)) {
+            inside = 1;
+
+        } else if (name && bitrix_rest_bracket(p, last, 0, &n)) {
+            inside = 0;
+
+        } else if (name && *p == '=') {
+
+            if (inside && bitrix_rest_inside(p + 1, last)) {
+                memcpy(out, "%3D", 3);
+                out += 3;
+                continue;
+            }
+
+            name = 0;
+        }
+
+        memcpy(out, p, n);
+        out += n;
+    }
+
+    return out - start;
+}
+
+
+static int
+bitrix_rest_bracket(const char *p, const char *last, int open, size_t *len)
+{
+    if (*p == (open ? '[' : ']')) {
+        *len = 1;
+        return 1;
+    }
+
+    if (last - p >= 3 && strncasecmp(p, open ? "%5b" : "%5d", 3) == 0) {
+        *len = 3;
+        return 1;
+    }
+
+    return 0;
+}
+
+
+/* whether the name goes on: its bracket closes, and more of the pair follows */
+static int
+bitrix_rest_inside(const char *p, const char *last)
+{
+    size_t  n;
+
+    for ( /* void */ ; p < last && *p != '&'; p++) {
+
+        if (bitrix_rest_bracket(p, last, 0, &n)) {
+            p += n;
+            return p < last && (*p == '=' || bitrix_rest_bracket(p, last, 1,
+                                                                 &n));
+        }
+    }
+
+    return 0;
 }
 
 

@@ -64,6 +64,14 @@ const char *bitrix_rest_method(const char *path, size_t len, const char **name,
 const char *bitrix_rest_path(const char *path, size_t len);
 
 /*
+ * The query string as its author meant it: PHP ends a name at the first '=',
+ * even inside brackets, so that of filter[>=dateInsert]=... nothing would
+ * reach Bitrix, which then lists all there is.  Such a '=' is encoded.  The
+ * buffer holds three times len; returns the new length.
+ */
+size_t bitrix_rest_args(char *out, const char *args, size_t len);
+
+/*
  * The key of an inbound webhook in a path or address: /rest/1/KEY/method and
  * /rest/api/1/KEY/method.  NULL if there is none.
  */

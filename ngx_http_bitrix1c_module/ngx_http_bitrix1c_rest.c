@@ -51,6 +51,8 @@ static ngx_int_t ngx_http_bitrix1c_rest_refuse(ngx_http_request_t *r,
 static void ngx_http_bitrix1c_rest_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_bitrix1c_rest_intake(
     ngx_http_bitrix1c_rest_in_t *in, ngx_str_t *body);
+static ngx_int_t ngx_http_bitrix1c_rest_args(
+    ngx_http_bitrix1c_rest_in_t *in);
 static ngx_int_t ngx_http_bitrix1c_rest_parse(
     ngx_http_bitrix1c_rest_in_t *in, ngx_str_t *body);
 static ngx_int_t ngx_http_bitrix1c_rest_type(ngx_http_request_t *r,
@@ -341,21 +343,12 @@ static ngx_int_t
 ngx_http_bitrix1c_rest_intake(ngx_http_bitrix1c_rest_in_t *in,
     ngx_str_t *body)
 {
-    char                *charset;
-    ngx_int_t            rc;
-    bitrix_rc_t          brc;
-    ngx_http_request_t  *r;
+    ngx_int_t  rc;
 
-    r = in->request;
-    charset = in->lcf->charset.len ? (char *) in->lcf->charset.data : NULL;
+    rc = ngx_http_bitrix1c_rest_args(in);
 
-    brc = bitrix_form_parse(&in->args,
-                            r->args.len ? (char *) r->args.data : "",
-                            r->args.len, &ngx_http_bitrix1c_rest_limits,
-                            charset, &in->error);
-
-    if (brc != BITRIX_OK) {
-        return ngx_http_bitrix1c_rest_malformed(in, brc, "query string");
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     rc = ngx_http_bitrix1c_rest_parse(in, body);
@@ -371,6 +364,41 @@ ngx_http_bitrix1c_rest_intake(ngx_http_bitrix1c_rest_in_t *in,
     }
 
     return ngx_http_bitrix1c_rest_trap(in);
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_rest_args(ngx_http_bitrix1c_rest_in_t *in)
+{
+    char        *charset;
+    ngx_str_t   *args;
+    bitrix_rc_t  rc;
+
+    if (in->request->args.len == 0) {
+        return NGX_OK;
+    }
+
+    charset = in->lcf->charset.len ? (char *) in->lcf->charset.data : NULL;
+    args = &in->rest->args;
+
+    args->data = ngx_pnalloc(in->request->pool, 3 * in->request->args.len);
+    if (args->data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    args->len = bitrix_rest_args((char *) args->data,
+                                 (char *) in->request->args.data,
+                                 in->request->args.len);
+
+    rc = bitrix_form_parse(&in->args, (char *) args->data, args->len,
+                           &ngx_http_bitrix1c_rest_limits, charset,
+                           &in->error);
+
+    if (rc != BITRIX_OK) {
+        return ngx_http_bitrix1c_rest_malformed(in, rc, "query string");
+    }
+
+    return NGX_OK;
 }
 
 

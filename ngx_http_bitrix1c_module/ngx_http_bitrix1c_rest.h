@@ -41,6 +41,7 @@ struct ngx_http_bitrix1c_rest_s {
     ngx_http_bitrix1c_rest_conf_t   *conf;
     ngx_http_bitrix1c_portal_t      *portal;
     ngx_str_t                        method;
+    ngx_str_t                        args;
     bitrix_batch_t                  *batch;      /* NULL: it is none */
     ngx_str_t                        warning;
 

@@ -213,7 +213,7 @@ ngx_http_bitrix1c_rest_run(ngx_http_bitrix1c_rest_t *rest)
     rest->cut = 0;
     rest->tries++;
 
-    if (ngx_http_subrequest(r, &r->uri, &r->args, &sr, &rest->post,
+    if (ngx_http_subrequest(r, &r->uri, &rest->args, &sr, &rest->post,
                             NGX_HTTP_SUBREQUEST_WAITED)
         != NGX_OK)
     {
