@@ -14,14 +14,9 @@
 
 
 static bitrix_rc_t bitrix_call_body(cJSON **params,
-    const bitrix_call_input_t *input, const bitrix_limits_t *limits,
+    const bitrix_form_t *form, const cJSON *json, bitrix_error_t *err);
+static bitrix_rc_t bitrix_call_args(cJSON *params, const bitrix_form_t *form,
     bitrix_error_t *err);
-static bitrix_rc_t bitrix_call_form(cJSON **params, const char *text,
-    size_t len, const bitrix_limits_t *limits, bitrix_error_t *err);
-static bitrix_rc_t bitrix_call_args(cJSON *params,
-    const bitrix_call_input_t *input, const bitrix_limits_t *limits,
-    bitrix_error_t *err);
-static size_t bitrix_call_empty(const char *body, size_t len);
 static const cJSON *bitrix_call_path(const cJSON *node, const char *name,
     size_t len);
 static char *bitrix_call_copy(const char *text, size_t len);
@@ -29,8 +24,8 @@ static char *bitrix_call_copy(const char *text, size_t len);
 
 bitrix_rc_t
 bitrix_call_build(bitrix_event_t *ev, const char *method, size_t len,
-    const char *portal, size_t portal_len, const bitrix_call_input_t *input,
-    const bitrix_limits_t *limits, bitrix_error_t *err)
+    const char *portal, size_t portal_len, const bitrix_form_t *args,
+    const bitrix_form_t *form, const cJSON *json, bitrix_error_t *err)
 {
     char              type[BITRIX_EVENT_MAX + BITRIX_ENTITY_MAX];
     bitrix_rc_t       rc;
@@ -39,10 +34,10 @@ bitrix_call_build(bitrix_event_t *ev, const char *method, size_t len,
 
     memset(ev, 0, sizeof(bitrix_event_t));
 
-    rc = bitrix_call_body(&ev->data, input, limits, err);
+    rc = bitrix_call_body(&ev->data, form, json, err);
 
-    if (rc == BITRIX_OK && input->args_len) {
-        rc = bitrix_call_args(ev->data, input, limits, err);
+    if (rc == BITRIX_OK && args != NULL && args->npairs) {
+        rc = bitrix_call_args(ev->data, args, err);
     }
 
     if (rc != BITRIX_OK) {
@@ -77,54 +72,27 @@ bitrix_call_build(bitrix_event_t *ev, const char *method, size_t len,
 
 
 static bitrix_rc_t
-bitrix_call_body(cJSON **params, const bitrix_call_input_t *input,
-    const bitrix_limits_t *limits, bitrix_error_t *err)
+bitrix_call_body(cJSON **params, const bitrix_form_t *form,
+    const cJSON *json, bitrix_error_t *err)
 {
-    if (bitrix_call_empty(input->body, input->len)) {
-        *params = cJSON_CreateObject();
-        return *params ? BITRIX_OK : BITRIX_NOMEM;
+    if (form != NULL && form->npairs) {
+        return bitrix_form_tree(form, params, err);
     }
 
-    if (input->type == BITRIX_JSON) {
-        return bitrix_json_parse(params, input->body, input->len, limits,
-                                 NULL, err);
-    }
+    *params = json ? cJSON_Duplicate(json, 1) : cJSON_CreateObject();
 
-    return bitrix_call_form(params, input->body, input->len, limits, err);
+    return *params ? BITRIX_OK : BITRIX_NOMEM;
 }
 
 
 static bitrix_rc_t
-bitrix_call_form(cJSON **params, const char *text, size_t len,
-    const bitrix_limits_t *limits, bitrix_error_t *err)
-{
-    bitrix_rc_t    rc;
-    bitrix_form_t  form;
-
-    rc = bitrix_form_parse(&form, text, len, limits, NULL, err);
-
-    if (rc != BITRIX_OK) {
-        return rc;
-    }
-
-    rc = bitrix_form_tree(&form, params, err);
-
-    bitrix_form_free(&form);
-
-    return rc;
-}
-
-
-/* as PHP does it, the body's parameters win over those of the query string */
-
-static bitrix_rc_t
-bitrix_call_args(cJSON *params, const bitrix_call_input_t *input,
-    const bitrix_limits_t *limits, bitrix_error_t *err)
+bitrix_call_args(cJSON *params, const bitrix_form_t *form,
+    bitrix_error_t *err)
 {
     cJSON        *args, *item;
     bitrix_rc_t   rc;
 
-    rc = bitrix_call_form(&args, input->args, input->args_len, limits, err);
+    rc = bitrix_form_tree(form, &args, err);
 
     if (rc != BITRIX_OK) {
         return rc;
@@ -143,36 +111,6 @@ bitrix_call_args(cJSON *params, const bitrix_call_input_t *input,
     cJSON_Delete(args);
 
     return BITRIX_OK;
-}
-
-
-/* nothing, or the [] that stands for an empty map */
-
-static size_t
-bitrix_call_empty(const char *body, size_t len)
-{
-    size_t  i;
-    char    seen[2];
-    size_t  n;
-
-    n = 0;
-
-    for (i = 0; i < len; i++) {
-
-        if (body[i] == ' ' || body[i] == '\t' || body[i] == '\r'
-            || body[i] == '\n')
-        {
-            continue;
-        }
-
-        if (n == 2) {
-            return 0;
-        }
-
-        seen[n++] = body[i];
-    }
-
-    return n == 0 || (n == 2 && seen[0] == '[' && seen[1] == ']');
 }
 
 

@@ -19,25 +19,17 @@
  */
 
 
-typedef struct {
-    bitrix_type_t    type;       /* of the body */
-    const char      *body;       /* JSON object or form; len 0 is none */
-    size_t           len;
-    const char      *args;       /* query string, added to the body's */
-    size_t           args_len;
-} bitrix_call_input_t;
-
-
 /*
- * Reads the parameters and fills ev, which must be freed on BITRIX_OK.  The
- * method has been checked by the caller.  An empty array is taken for an empty
- * object, because that is how PHP and 1C write one; "auth" is left out, since
+ * Fills ev, which must be freed on BITRIX_OK, by the parameters as they were
+ * read: those of the query string, and those of the body as a form or as JSON.
+ * Each may be NULL; of a parameter that is given twice the body's counts, as in
+ * PHP.  The method has been checked by the caller.  "auth" is left out, since
  * what is stored holds no secret.  The entity is what the call is about as far
  * as its name and an "id" of the parameters tell.
  */
 bitrix_rc_t bitrix_call_build(bitrix_event_t *ev, const char *method,
     size_t len, const char *portal, size_t portal_len,
-    const bitrix_call_input_t *input, const bitrix_limits_t *limits,
+    const bitrix_form_t *args, const bitrix_form_t *form, const cJSON *json,
     bitrix_error_t *err);
 
 /*

@@ -30,6 +30,8 @@ typedef struct ngx_http_bitrix1c_queue_s   ngx_http_bitrix1c_queue_t;
 typedef struct ngx_http_bitrix1c_worker_s  ngx_http_bitrix1c_worker_t;
 typedef struct ngx_http_bitrix1c_job_s     ngx_http_bitrix1c_job_t;
 typedef struct ngx_http_bitrix1c_pack_s    ngx_http_bitrix1c_pack_t;
+typedef struct ngx_http_bitrix1c_portal_s  ngx_http_bitrix1c_portal_t;
+typedef struct ngx_http_bitrix1c_rest_s    ngx_http_bitrix1c_rest_t;
 
 
 /* what is told to the sender and to $bitrix1c_result */
@@ -82,12 +84,16 @@ struct ngx_http_bitrix1c_queue_s {
 };
 
 
-/* where a queue's events are delivered: a location with bitrix1c_webhook */
+/*
+ * Where a queue's events are delivered, a location with bitrix1c_webhook; or
+ * where 1C calls a portal, one with bitrix1c_rest.
+ */
 typedef struct {
     ngx_http_bitrix1c_queue_t       *queue;
     ngx_str_t                        name;       /* of the queue, as written */
     ngx_http_core_srv_conf_t        *cscf;
     ngx_http_core_loc_conf_t        *clcf;
+    ngx_http_bitrix1c_portal_t      *portal;     /* of calls, else NULL */
 
     ngx_str_t                        file;       /* where it was configured */
     ngx_uint_t                       line;
@@ -98,6 +104,8 @@ typedef struct {
     ngx_array_t                      queues;     /* of ..._queue_t * */
     ngx_array_t                      routes;     /* of ..._route_t * */
     ngx_shm_zone_t                  *echo;
+    ngx_array_t                      rests;      /* of ..._route_t * */
+    ngx_array_t                      portals;    /* of ..._portal_t * */
 } ngx_http_bitrix1c_main_conf_t;
 
 
@@ -129,6 +137,14 @@ typedef struct {
     ngx_array_t                     *coalesce;   /* of ..._coalesce_t */
     ngx_str_t                        callback;   /* a location's name */
     ngx_http_bitrix1c_route_t       *callback_route;
+
+    ngx_http_bitrix1c_route_t       *rest;       /* bitrix1c_rest */
+    ngx_array_t                     *methods;    /* of ngx_str_t, masks */
+    ngx_uint_t                       rate;       /* calls in 1000 s */
+    ngx_uint_t                       burst;
+    ngx_msec_t                       max_wait;
+    ngx_msec_t                       overload;   /* how long it stops */
+    ngx_str_t                        portal;     /* as named, or empty */
 } ngx_http_bitrix1c_loc_conf_t;
 
 
@@ -231,6 +247,7 @@ struct ngx_http_bitrix1c_job_s {
 /* of a request: the client's, or the detached main request of a delivery */
 typedef struct {
     ngx_http_bitrix1c_job_t         *job;        /* held, NULL if none yet */
+    ngx_http_bitrix1c_rest_t        *rest;       /* a call of a portal */
     ngx_http_bitrix1c_result_e       result;
     ngx_str_t                        uri;        /* that found the location */
     ngx_http_event_handler_pt        read;       /* core's, of an h2 body */

@@ -236,21 +236,21 @@ ngx_http_bitrix1c_callback_check(ngx_conf_t *cf,
     ngx_http_bitrix1c_main_conf_t *mcf)
 {
     ngx_uint_t                       i, k;
-    ngx_http_bitrix1c_route_t      **route;
+    ngx_http_bitrix1c_route_t      **rest, **route;
     ngx_http_bitrix1c_loc_conf_t    *lcf;
 
+    rest = mcf->rests.elts;
     route = mcf->routes.elts;
 
-    for (i = 0; i < mcf->routes.nelts; i++) {
-        lcf = route[i]->clcf->loc_conf[ngx_http_bitrix1c_module.ctx_index];
+    for (i = 0; i < mcf->rests.nelts; i++) {
+        lcf = rest[i]->clcf->loc_conf[ngx_http_bitrix1c_module.ctx_index];
 
-        if (route[i]->rest == NULL || lcf->callback.len == 0) {
+        if (lcf->callback.len == 0) {
             continue;
         }
 
         for (k = 0; k < mcf->routes.nelts; k++) {
-            if (route[k]->rest == NULL
-                && route[k]->cscf == route[i]->cscf
+            if (route[k]->cscf == rest[i]->cscf
                 && route[k]->clcf->name.len == lcf->callback.len
                 && ngx_strncmp(route[k]->clcf->name.data, lcf->callback.data,
                                lcf->callback.len)
@@ -265,8 +265,8 @@ ngx_http_bitrix1c_callback_check(ngx_conf_t *cf,
                           "no location \"%V\" with \"bitrix1c_webhook\" in "
                           "the server of \"bitrix1c_callback %V\" in %V:%ui: "
                           "it says where in 1C the results go",
-                          &lcf->callback, &lcf->callback, &route[i]->file,
-                          route[i]->line);
+                          &lcf->callback, &lcf->callback, &rest[i]->file,
+                          rest[i]->line);
             return NGX_ERROR;
         }
     }

@@ -6,8 +6,8 @@
 
 #include "ngx_http_bitrix1c_calls.h"
 #include "ngx_http_bitrix1c_answer.h"
-#include "ngx_http_bitrix1c_body.h"
 #include "ngx_http_bitrix1c_conf.h"
+#include "ngx_http_bitrix1c_error.h"
 #include "ngx_http_bitrix1c_job.h"
 #include "ngx_http_bitrix1c_park.h"
 #include "bitrix_call.h"
@@ -17,9 +17,8 @@
 #define NGX_HTTP_BITRIX1C_KEY_MAX  255
 
 
-static void ngx_http_bitrix1c_calls_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_bitrix1c_calls_job(ngx_http_request_t *r,
-    ngx_http_bitrix1c_ctx_t *ctx, bitrix_event_t *ev);
+    bitrix_event_t *ev);
 static ngx_int_t ngx_http_bitrix1c_calls_record(ngx_http_request_t *r,
     ngx_http_bitrix1c_job_t *job, bitrix_event_t *ev);
 static ngx_int_t ngx_http_bitrix1c_calls_identity(ngx_http_request_t *r,
@@ -31,7 +30,7 @@ static ngx_int_t ngx_http_bitrix1c_calls_fields(ngx_array_t *fields,
     ngx_pool_t *pool, bitrix_event_t *ev, ngx_str_t *row);
 static void ngx_http_bitrix1c_calls_stored(ngx_http_bitrix1c_job_t *job);
 static ngx_int_t ngx_http_bitrix1c_calls_answer(ngx_http_request_t *r,
-    ngx_http_bitrix1c_job_t *job, ngx_str_t *result);
+    ngx_http_bitrix1c_job_t *job);
 static ngx_str_t *ngx_http_bitrix1c_calls_header(ngx_http_request_t *r,
     const char *name, size_t len);
 
@@ -44,6 +43,10 @@ ngx_http_bitrix1c_calls_wanted(ngx_http_request_t *r, ngx_str_t *method)
     ngx_http_bitrix1c_loc_conf_t  *lcf;
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
+
+    if (!lcf->rest->queue->calls) {
+        return 0;
+    }
 
     if (ngx_http_bitrix1c_masked(lcf->async, method)) {
         return 1;
@@ -68,96 +71,53 @@ ngx_http_bitrix1c_calls_wanted(ngx_http_request_t *r, ngx_str_t *method)
 
 
 ngx_int_t
-ngx_http_bitrix1c_calls_store(ngx_http_request_t *r, ngx_str_t *method)
+ngx_http_bitrix1c_calls_store(ngx_http_bitrix1c_rest_t *rest,
+    bitrix_form_t *args, bitrix_form_t *form, cJSON *json)
 {
-    ngx_int_t                 rc;
-    ngx_http_bitrix1c_ctx_t  *ctx;
+    ngx_int_t                  rc;
+    bitrix_rc_t                brc;
+    bitrix_event_t             ev;
+    bitrix_error_t             err;
+    ngx_http_request_t        *r;
+    ngx_http_bitrix1c_error_t  error;
 
-    ctx = ngx_http_bitrix1c_get_ctx(r);
-    if (ctx == NULL) {
+    r = rest->request;
+
+    brc = bitrix_call_build(&ev, (char *) rest->method.data, rest->method.len,
+                            (char *) rest->portal->name.data,
+                            rest->portal->name.len, args, form, json, &err);
+
+    if (brc == BITRIX_NOMEM) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->method = *method;
-
-    rc = ngx_http_bitrix1c_body_read(r, ngx_http_bitrix1c_calls_body);
-
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        return rc;
-    }
-
-    ngx_http_finalize_request(r, NGX_DONE);
-
-    return NGX_DONE;
-}
-
-
-static void
-ngx_http_bitrix1c_calls_body(ngx_http_request_t *r)
-{
-    ngx_int_t                      rc;
-    ngx_str_t                      body;
-    bitrix_rc_t                    brc;
-    bitrix_event_t                 ev;
-    bitrix_error_t                 err;
-    bitrix_limits_t                limits;
-    bitrix_call_input_t            input;
-    ngx_http_bitrix1c_ctx_t       *ctx;
-    ngx_http_bitrix1c_loc_conf_t  *lcf;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
-    lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
-
-    if (ngx_http_bitrix1c_body_text(r, &body) != NGX_OK) {
-        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
-        return;
-    }
-
-    limits.pairs = lcf->pairs;
-    limits.depth = lcf->depth;
-    limits.key = lcf->key_len;
-
-    input.type = ngx_http_bitrix1c_rest_type(r);
-    input.body = (char *) body.data;
-    input.len = body.len;
-    input.args = (char *) r->args.data;
-    input.args_len = r->args.len;
-
-    brc = bitrix_call_build(&ev, (char *) ctx->method.data, ctx->method.len,
-                            (char *) lcf->rest->portal->name.data,
-                            lcf->rest->portal->name.len, &input, &limits,
-                            &err);
-
     if (brc != BITRIX_OK) {
-        rc = brc == BITRIX_NOMEM
-             ? NGX_HTTP_INTERNAL_SERVER_ERROR
-             : ngx_http_bitrix1c_rest_error(r, NGX_HTTP_BAD_REQUEST,
-                                            "INVALID_REQUEST", err.what);
+        ngx_memzero(&error, sizeof(ngx_http_bitrix1c_error_t));
 
-        ngx_http_finalize_request(r, rc);
-        return;
+        error.status = NGX_HTTP_BAD_REQUEST;
+        error.code = "BITRIX1C_BAD_REQUEST";
+        error.text = err.what;
+
+        return ngx_http_bitrix1c_error(r, &error);
     }
 
-    rc = ngx_http_bitrix1c_calls_job(r, ctx, &ev);
+    rc = ngx_http_bitrix1c_calls_job(r, &ev);
 
     bitrix_event_free(&ev);
 
-    /* NGX_DONE: the request is parked until the call is stored */
-
-    if (rc != NGX_DONE) {
-        ngx_http_finalize_request(r, rc);
-    }
+    return rc;
 }
 
 
 static ngx_int_t
-ngx_http_bitrix1c_calls_job(ngx_http_request_t *r,
-    ngx_http_bitrix1c_ctx_t *ctx, bitrix_event_t *ev)
+ngx_http_bitrix1c_calls_job(ngx_http_request_t *r, bitrix_event_t *ev)
 {
     ngx_int_t                      rc;
+    ngx_http_bitrix1c_ctx_t       *ctx;
     ngx_http_bitrix1c_job_t       *job;
     ngx_http_bitrix1c_loc_conf_t  *lcf;
 
+    ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
 
     job = ngx_http_bitrix1c_job_create(lcf->rest->queue, ngx_cycle->log);
@@ -362,11 +322,11 @@ ngx_http_bitrix1c_calls_fields(ngx_array_t *fields, ngx_pool_t *pool,
 static void
 ngx_http_bitrix1c_calls_stored(ngx_http_bitrix1c_job_t *job)
 {
-    ngx_int_t                 rc;
-    ngx_str_t                *result;
-    ngx_connection_t         *c;
-    ngx_http_request_t       *r;
-    ngx_http_bitrix1c_ctx_t  *ctx;
+    ngx_int_t                  rc;
+    ngx_connection_t          *c;
+    ngx_http_request_t        *r;
+    ngx_http_bitrix1c_ctx_t   *ctx;
+    ngx_http_bitrix1c_error_t  error;
 
     r = job->request;
 
@@ -383,13 +343,16 @@ ngx_http_bitrix1c_calls_stored(ngx_http_bitrix1c_job_t *job)
     ngx_http_set_log_request(c->log, r);
 
     if (job->result == NGX_HTTP_BITRIX1C_UNAVAILABLE) {
-        rc = ngx_http_bitrix1c_rest_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                          "UNAVAILABLE", "the call could not "
-                                          "be stored, send it again");
+        ngx_memzero(&error, sizeof(ngx_http_bitrix1c_error_t));
+
+        error.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+        error.code = "BITRIX1C_UNAVAILABLE";
+        error.text = "the call could not be stored, send it again";
+
+        rc = ngx_http_bitrix1c_error(r, &error);
 
     } else {
-        result = ngx_http_bitrix1c_result_name(job->result);
-        rc = ngx_http_bitrix1c_calls_answer(r, job, result);
+        rc = ngx_http_bitrix1c_calls_answer(r, job);
     }
 
     ngx_http_finalize_request(r, rc);
@@ -397,43 +360,48 @@ ngx_http_bitrix1c_calls_stored(ngx_http_bitrix1c_job_t *job)
 }
 
 
+/* RFC 7240, 3: 202, where to look, and that the preference was honoured */
 static ngx_int_t
 ngx_http_bitrix1c_calls_answer(ngx_http_request_t *r,
-    ngx_http_bitrix1c_job_t *job, ngx_str_t *result)
+    ngx_http_bitrix1c_job_t *job)
 {
-    u_char                    *p;
-    ngx_str_t                  text, where;
+    ngx_str_t                  text, where, *result, *prefix;
     ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_bitrix1c_ctx_t   *ctx;
 
     static ngx_str_t  applied = ngx_string("respond-async");
 
+    ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
-    where.len = clcf->name.len + sizeof("bitrix1c/calls/") - 1 + job->id.len;
+    prefix = &clcf->name;
+    result = ngx_http_bitrix1c_result_name(job->result);
+
+    where.len = prefix->len + sizeof("bitrix1c/calls/") - 1 + job->id.len;
     where.data = ngx_pnalloc(r->pool, where.len);
-    text.data = ngx_pnalloc(r->pool, sizeof("{\"result\":{\"id\":\"\","
-                                            "\"state\":\"\"}}\n") - 1
-                                     + job->id.len + result->len);
+
+    text.len = sizeof("{\"result\":{\"id\":\"\",\"state\":\"\"}}\n") - 1
+               + job->id.len + result->len;
+    text.data = ngx_pnalloc(r->pool, text.len);
 
     if (where.data == NULL || text.data == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    (void) ngx_sprintf(where.data, "%Vbitrix1c/calls/%V", &clcf->name,
-                       &job->id);
+    (void) ngx_sprintf(where.data, "%Vbitrix1c/calls/%V", prefix, &job->id);
+    (void) ngx_sprintf(text.data, "{\"result\":{\"id\":\"%V\",\"state\":"
+                       "\"%V\"}}\n", &job->id, result);
 
-    p = ngx_sprintf(text.data, "{\"result\":{\"id\":\"%V\",\"state\":\"%V\"}}"
-                    "\n", &job->id, result);
-    text.len = p - text.data;
-
-    if (ngx_http_bitrix1c_rest_header(r, "X-Bitrix1c-Call", &where) != NGX_OK
-        || ngx_http_bitrix1c_rest_header(r, "Preference-Applied", &applied)
+    if (ngx_http_bitrix1c_error_header(r, "Location", &where) != NGX_OK
+        || ngx_http_bitrix1c_error_header(r, "Preference-Applied", &applied)
+           != NGX_OK
+        || ngx_http_bitrix1c_error_header(r, "Warning", &ctx->rest->warning)
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_bitrix1c_rest_send(r, NGX_HTTP_ACCEPTED, &text);
+    return ngx_http_bitrix1c_answer_send(r, NGX_HTTP_ACCEPTED, &text);
 }
 
 

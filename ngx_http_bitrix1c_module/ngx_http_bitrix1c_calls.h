@@ -8,7 +8,7 @@
 #define _NGX_HTTP_BITRIX1C_CALLS_H_INCLUDED_
 
 
-#include "ngx_http_bitrix1c.h"
+#include "ngx_http_bitrix1c_rest.h"
 
 
 /*
@@ -25,11 +25,11 @@ ngx_uint_t ngx_http_bitrix1c_calls_wanted(ngx_http_request_t *r,
     ngx_str_t *method);
 
 /*
- * Reads the body and stores the call; the request is answered in all cases.
- * Returns what a phase handler returns.  The method has been allowed.
+ * Stores a call that has been found good.  NGX_DONE: the request is answered
+ * when that is done, else what it is to be finalized with.
  */
-ngx_int_t ngx_http_bitrix1c_calls_store(ngx_http_request_t *r,
-    ngx_str_t *method);
+ngx_int_t ngx_http_bitrix1c_calls_store(ngx_http_bitrix1c_rest_t *rest,
+    bitrix_form_t *args, bitrix_form_t *form, cJSON *json);
 
 /*
  * PREFIXbitrix1c/calls/ID: what has become of a call.  NGX_DECLINED if the

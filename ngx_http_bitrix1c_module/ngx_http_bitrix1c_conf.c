@@ -43,9 +43,13 @@ ngx_http_bitrix1c_masks(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         if (k == 0 || k < value[i].len || k > 128) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid mask \"%V\" in \"%V\" directive: an "
-                               "event's name such as ONCRMDEAL* is due",
-                               &value[i], &cmd->name);
+                               "invalid mask \"%V\" in \"%V\" directive: %s "
+                               "is due", &value[i], &cmd->name,
+                               cmd->offset
+                               == offsetof(ngx_http_bitrix1c_loc_conf_t,
+                                           methods)
+                               ? "a method's name such as sale.order.*"
+                               : "an event's name such as ONCRMDEAL*");
             return NGX_CONF_ERROR;
         }
 

@@ -494,7 +494,7 @@ ngx_http_bitrix1c_delivery_handler(ngx_http_request_t *r, void *data,
     ngx_http_bitrix1c_job_t  *job = data;
 
     if (!job->outcome.done) {
-        ngx_http_bitrix1c_outcome(job, r, rc);
+        ngx_http_bitrix1c_outcome(&job->outcome, r, rc);
         ngx_http_bitrix1c_delivery_judge(job);
     }
 
@@ -623,15 +623,17 @@ ngx_http_bitrix1c_route_t *
 ngx_http_bitrix1c_route_find(ngx_http_bitrix1c_job_t *job)
 {
     ngx_uint_t                      i;
+    ngx_array_t                    *routes;
     ngx_http_bitrix1c_route_t     **route, *found;
     ngx_http_bitrix1c_main_conf_t  *mcf;
 
     mcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
                                               ngx_http_bitrix1c_module);
-    route = mcf->routes.elts;
+    routes = job->queue->calls ? &mcf->rests : &mcf->routes;
+    route = routes->elts;
     found = NULL;
 
-    for (i = 0; i < mcf->routes.nelts; i++) {
+    for (i = 0; i < routes->nelts; i++) {
 
         if (route[i]->queue != job->queue
             || route[i]->cscf->server_name.len != job->server.len

@@ -6,10 +6,13 @@
 
 #include "ngx_http_bitrix1c_filter.h"
 #include "ngx_http_bitrix1c_answer.h"
+#include "ngx_http_bitrix1c_error.h"
 
 
 static ngx_int_t ngx_http_bitrix1c_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_http_bitrix1c_too_large(ngx_http_request_t *r);
+static ngx_int_t ngx_http_bitrix1c_too_large_text(ngx_http_request_t *r,
+    ngx_http_bitrix1c_ctx_t *ctx, ngx_str_t *text);
 static ngx_int_t ngx_http_bitrix1c_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 static void ngx_http_bitrix1c_keep(ngx_http_request_t *r,
@@ -39,7 +42,7 @@ ngx_http_bitrix1c_header_filter(ngx_http_request_t *r)
     {
         lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
 
-        if (lcf->route && (ctx == NULL || !ctx->answered)) {
+        if ((lcf->route || lcf->rest) && (ctx == NULL || !ctx->answered)) {
             return ngx_http_bitrix1c_too_large(r);
         }
     }
@@ -66,9 +69,7 @@ ngx_http_bitrix1c_too_large(ngx_http_request_t *r)
     ctx->result = NGX_HTTP_BITRIX1C_TOO_LARGE;
     ctx->replaced = 1;
 
-    if (ngx_http_bitrix1c_answer_text(r->pool, ctx->result, NULL, &text)
-        != NGX_OK)
-    {
+    if (ngx_http_bitrix1c_too_large_text(r, ctx, &text) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -82,6 +83,29 @@ ngx_http_bitrix1c_too_large(ngx_http_request_t *r)
     }
 
     return ngx_http_next_header_filter(r);
+}
+
+
+/* in the form that the location's callers know */
+static ngx_int_t
+ngx_http_bitrix1c_too_large_text(ngx_http_request_t *r,
+    ngx_http_bitrix1c_ctx_t *ctx, ngx_str_t *text)
+{
+    ngx_http_bitrix1c_error_t      error;
+    ngx_http_bitrix1c_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
+
+    if (lcf->route) {
+        return ngx_http_bitrix1c_answer_text(r->pool, ctx->result, NULL, text);
+    }
+
+    ngx_memzero(&error, sizeof(ngx_http_bitrix1c_error_t));
+
+    error.code = "BITRIX1C_TOO_LARGE";
+    error.text = "the body is larger than client_max_body_size";
+
+    return ngx_http_bitrix1c_error_text(r->pool, &error, text);
 }
 
 
@@ -115,8 +139,7 @@ ngx_http_bitrix1c_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         b = ngx_calloc_buf(r->pool);
 
         if (b == NULL
-            || ngx_http_bitrix1c_answer_text(r->pool, ctx->result, NULL, &text)
-               != NGX_OK)
+            || ngx_http_bitrix1c_too_large_text(r, ctx, &text) != NGX_OK)
         {
             return NGX_ERROR;
         }

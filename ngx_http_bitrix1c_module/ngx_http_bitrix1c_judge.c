@@ -72,6 +72,12 @@ ngx_http_bitrix1c_judge(ngx_http_bitrix1c_job_t *carrier)
                             o->len, o->truncated || o->len == o->max);
     }
 
+    if (carrier->route) {
+        (void) ngx_http_bitrix1c_pace_answer(carrier->route->portal,
+                                             &carrier->event.name,
+                                             &whole.answer, carrier->log);
+    }
+
     stranger = ngx_http_bitrix1c_judge_stranger(&whole.answer, o->status);
 
     carrier->health = ngx_http_bitrix1c_judge_health(carrier, &whole.answer);
@@ -93,6 +99,9 @@ ngx_http_bitrix1c_judge(ngx_http_bitrix1c_job_t *carrier)
         if (pack->n > 1 && whole.answer.kind == BITRIX_ANSWER_OK) {
             ngx_http_bitrix1c_judge_name(i, name);
             bitrix_batch_reply(&reply, (char *) o->answer, o->len, name);
+            (void) ngx_http_bitrix1c_pace_answer(carrier->route->portal,
+                                                 &job->event.name,
+                                                 &reply.answer, carrier->log);
 
         } else if (whole.answer.kind <= BITRIX_ANSWER_NO_METHOD) {
             ngx_http_bitrix1c_judge_single(&reply, o);
@@ -304,14 +313,58 @@ ngx_http_bitrix1c_judge_unknown(ngx_http_bitrix1c_job_t *job,
 
 
 void
-ngx_http_bitrix1c_judge_lost(ngx_http_bitrix1c_job_t *job)
+ngx_http_bitrix1c_judge_before(ngx_http_bitrix1c_job_t *job)
 {
+    ngx_msec_t                   wait;
+    ngx_http_bitrix1c_portal_t  *portal;
+
     job->route = ngx_http_bitrix1c_route_find(job);
 
     if (job->lost && !ngx_http_bitrix1c_judge_repeatable(job)) {
         ngx_http_bitrix1c_verdict_poison(job, "outcome unknown, its worker "
                          "died during the call: look into Bitrix before it "
                          "is sent again");
+        return;
+    }
+
+    if (job->route == NULL) {
+        ngx_http_bitrix1c_judge_again(job, "the configuration has no location "
+                                      "with bitrix1c_rest in the call's "
+                                      "server any more", NULL, 0);
+        ngx_http_bitrix1c_verdict_spend(job, NGX_HTTP_BITRIX1C_SAME);
+        return;
+    }
+
+    portal = job->route->portal;
+    wait = ngx_http_bitrix1c_portal_stopped(portal);
+
+    if (wait) {
+        ngx_http_bitrix1c_judge_again(job, "Bitrix has blocked this address, "
+                                      "ask its support", NULL, wait);
+        return;
+    }
+
+    wait = ngx_http_bitrix1c_portal_blocked(portal, &job->event.name);
+
+    if (wait) {
+        ngx_http_bitrix1c_judge_again(job, "the method has used up its time",
+                                      NULL, wait);
+    }
+}
+
+
+void
+ngx_http_bitrix1c_judge_busy(ngx_http_bitrix1c_pack_t *pack)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < pack->n; i++) {
+        if (pack->jobs[i]) {
+            ngx_http_bitrix1c_judge_again(pack->jobs[i], "Bitrix bears no "
+                                   "more requests for now", NULL,
+                                   ngx_max(pack->carrier->delay,
+                                           NGX_HTTP_BITRIX1C_LIMITED));
+        }
     }
 }
 

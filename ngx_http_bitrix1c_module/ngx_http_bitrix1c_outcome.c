@@ -14,13 +14,9 @@ static ngx_uint_t ngx_http_bitrix1c_outcome_retry_after(
 
 
 void
-ngx_http_bitrix1c_outcome(ngx_http_bitrix1c_job_t *job,
+ngx_http_bitrix1c_outcome(ngx_http_bitrix1c_outcome_t *o,
     ngx_http_request_t *r, ngx_int_t rc)
 {
-    ngx_http_bitrix1c_outcome_t  *o;
-
-    o = &job->outcome;
-
     o->done = 1;
 
     if (r->upstream == NULL || r->upstream_states == NULL) {

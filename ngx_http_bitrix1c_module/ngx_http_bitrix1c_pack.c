@@ -15,11 +15,18 @@
 #include "bitrix_call.h"
 
 
+/* ms that a request may wait for its turn before its calls go back */
+#define NGX_HTTP_BITRIX1C_TURN  60000
+
+
 static ngx_uint_t ngx_http_bitrix1c_pack_fit(ngx_http_bitrix1c_job_t *job,
     ngx_http_bitrix1c_route_t **route);
 static void ngx_http_bitrix1c_pack_start(ngx_http_bitrix1c_worker_t *w,
     ngx_http_bitrix1c_job_t **jobs, ngx_uint_t n, ngx_uint_t slot,
     ngx_uint_t probe);
+static void ngx_http_bitrix1c_pack_turn(ngx_http_bitrix1c_turn_t *turn,
+    ngx_int_t rc);
+static void ngx_http_bitrix1c_pack_send(ngx_http_bitrix1c_pack_t *pack);
 static ngx_http_bitrix1c_pack_t *ngx_http_bitrix1c_pack_create(
     ngx_http_bitrix1c_worker_t *w, ngx_http_bitrix1c_job_t **jobs,
     ngx_uint_t n);
@@ -48,12 +55,12 @@ ngx_http_bitrix1c_pack_deliver(ngx_http_bitrix1c_worker_t *w,
         ngx_http_bitrix1c_queue_fly(w, job);
 
         if (job->result != NGX_HTTP_BITRIX1C_DEAD) {
-            ngx_http_bitrix1c_judge_lost(job);
+            ngx_http_bitrix1c_judge_before(job);
         }
 
-        if (job->result == NGX_HTTP_BITRIX1C_DEAD) {
+        if (job->result != NGX_HTTP_BITRIX1C_NONE) {
 
-            /* nothing to send, or nothing that may be sent again */
+            /* nothing to send, or nothing that may be sent now */
 
             ngx_post_event(&job->done, &ngx_posted_events);
 
@@ -85,7 +92,6 @@ ngx_http_bitrix1c_pack_fit(ngx_http_bitrix1c_job_t *job,
 {
     bitrix_event_t  *ev;
 
-    job->route = ngx_http_bitrix1c_route_find(job);
     ev = ngx_http_bitrix1c_job_parsed(job);
 
     if (job->route == NULL || ev == NULL
@@ -137,10 +143,50 @@ ngx_http_bitrix1c_pack_start(ngx_http_bitrix1c_worker_t *w,
     for (i = 0; i < n; i++) {
         jobs[i]->pack = pack;
         jobs[i]->started = ngx_current_msec;
-        ngx_http_bitrix1c_echo_mark(&jobs[i]->event);
     }
 
-    ngx_http_bitrix1c_deliver(carrier);
+    /* their leases are extended while they wait, as they are in flight */
+
+    if (pack->turn.portal == NULL
+        || ngx_http_bitrix1c_pace_take(&pack->turn) == NGX_OK)
+    {
+        ngx_http_bitrix1c_pack_send(pack);
+    }
+}
+
+
+static void
+ngx_http_bitrix1c_pack_turn(ngx_http_bitrix1c_turn_t *turn, ngx_int_t rc)
+{
+    ngx_http_bitrix1c_pack_t *pack = turn->data;
+
+    if (rc == NGX_OK) {
+        ngx_http_bitrix1c_pack_send(pack);
+        return;
+    }
+
+    pack->carrier->delay = turn->wait;
+    ngx_http_bitrix1c_judge_busy(pack);
+
+    ngx_post_event(&pack->carrier->done, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_bitrix1c_pack_send(ngx_http_bitrix1c_pack_t *pack)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < pack->n; i++) {
+
+        /* the event of a write may overtake its answer */
+
+        if (pack->jobs[i]) {
+            ngx_http_bitrix1c_echo_mark(&pack->jobs[i]->event);
+        }
+    }
+
+    ngx_http_bitrix1c_deliver(pack->carrier);
 }
 
 
@@ -165,6 +211,14 @@ ngx_http_bitrix1c_pack_create(ngx_http_bitrix1c_worker_t *w,
     pack->worker = w;
     pack->carrier = carrier;
     pack->n = n;
+
+    ngx_memzero(&pack->turn, sizeof(ngx_http_bitrix1c_turn_t));
+
+    pack->turn.portal = jobs[0]->route ? jobs[0]->route->portal : NULL;
+    pack->turn.max = NGX_HTTP_BITRIX1C_TURN;
+    pack->turn.handler = ngx_http_bitrix1c_pack_turn;
+    pack->turn.data = pack;
+
     ngx_memcpy(pack->jobs, jobs, n * sizeof(ngx_http_bitrix1c_job_t *));
 
     carrier->pack = pack;
@@ -361,8 +415,12 @@ ngx_http_bitrix1c_pack_abort(ngx_http_bitrix1c_pack_t *pack)
         /* the portal may have read it by now */
 
         o->done = 1;
-        o->sent = 1;
+        o->sent = pack->carrier->connection != NULL;
         ngx_http_bitrix1c_judge(pack->carrier);
+    }
+
+    if (pack->turn.portal) {
+        ngx_http_bitrix1c_pace_leave(&pack->turn);
     }
 
     ngx_http_bitrix1c_delivery_abort(pack->carrier);

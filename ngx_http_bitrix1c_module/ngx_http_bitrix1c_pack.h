@@ -9,6 +9,7 @@
 
 
 #include "ngx_http_bitrix1c_queue.h"
+#include "ngx_http_bitrix1c_pace.h"
 #include "bitrix_batch.h"
 
 
@@ -23,6 +24,7 @@
 struct ngx_http_bitrix1c_pack_s {
     ngx_http_bitrix1c_worker_t      *worker;
     ngx_http_bitrix1c_job_t         *carrier;
+    ngx_http_bitrix1c_turn_t         turn;       /* with the portal */
     ngx_uint_t                       n;
     ngx_http_bitrix1c_job_t         *jobs[BITRIX_BATCH_MAX];
 };

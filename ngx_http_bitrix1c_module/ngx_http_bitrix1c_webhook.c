@@ -32,8 +32,6 @@ static ngx_int_t ngx_http_bitrix1c_webhook_subrequest(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_bitrix1c_webhook_simple(ngx_http_request_t *r,
     ngx_http_bitrix1c_result_e result);
-static ngx_int_t ngx_http_bitrix1c_webhook_type(ngx_http_request_t *r,
-    bitrix_type_t *type);
 static void ngx_http_bitrix1c_webhook_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_bitrix1c_webhook_intake(
     ngx_http_bitrix1c_intake_t *in, ngx_str_t *body);
@@ -83,7 +81,7 @@ ngx_http_bitrix1c_webhook_handler(ngx_http_request_t *r)
                                                 NGX_HTTP_BITRIX1C_NOT_ALLOWED);
     }
 
-    if (ngx_http_bitrix1c_webhook_type(r, &type) != NGX_OK) {
+    if (ngx_http_bitrix1c_body_type(r, &type) != NGX_OK) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "bitrix1c refused a request: its content type is "
                       "neither a form nor JSON");
@@ -179,49 +177,6 @@ ngx_http_bitrix1c_webhook_simple(ngx_http_request_t *r,
 }
 
 
-/* a request without a type and a body is told that its body is missing */
-static ngx_int_t
-ngx_http_bitrix1c_webhook_type(ngx_http_request_t *r, bitrix_type_t *type)
-{
-    size_t      len;
-    ngx_str_t  *value;
-
-    *type = BITRIX_FORM;
-
-    if (r->headers_in.content_type == NULL) {
-        return NGX_OK;
-    }
-
-    value = &r->headers_in.content_type->value;
-
-    for (len = 0; len < value->len; len++) {
-        if (value->data[len] == ';' || value->data[len] == ' '
-            || value->data[len] == '\t')
-        {
-            break;
-        }
-    }
-
-    if (len == sizeof("application/x-www-form-urlencoded") - 1
-        && ngx_strncasecmp(value->data,
-                           (u_char *) "application/x-www-form-urlencoded", len)
-           == 0)
-    {
-        return NGX_OK;
-    }
-
-    if (len == sizeof("application/json") - 1
-        && ngx_strncasecmp(value->data, (u_char *) "application/json", len)
-           == 0)
-    {
-        *type = BITRIX_JSON;
-        return NGX_OK;
-    }
-
-    return NGX_DECLINED;
-}
-
-
 static void
 ngx_http_bitrix1c_webhook_body(ngx_http_request_t *r)
 {
@@ -235,7 +190,7 @@ ngx_http_bitrix1c_webhook_body(ngx_http_request_t *r)
     in.ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
     in.lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
 
-    (void) ngx_http_bitrix1c_webhook_type(r, &in.type);
+    (void) ngx_http_bitrix1c_body_type(r, &in.type);
 
     if (ngx_http_bitrix1c_body_text(r, &body) != NGX_OK) {
         ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);

@@ -6,6 +6,7 @@
 
 #include "tap.h"
 #include "bitrix_call.h"
+#include "bitrix_json.h"
 
 
 static const bitrix_limits_t  limits = { 20, 4, 32 };
@@ -13,19 +14,43 @@ static const bitrix_limits_t  limits = { 20, 4, 32 };
 
 static bitrix_rc_t
 build(bitrix_event_t *ev, bitrix_type_t type, const char *method,
-    const char *body, const char *args)
+    const char *body, const char *query)
 {
-    bitrix_error_t       err;
-    bitrix_call_input_t  input;
+    cJSON           *json;
+    bitrix_rc_t      rc;
+    bitrix_form_t    args, form;
+    bitrix_error_t   err;
 
-    input.type = type;
-    input.body = body;
-    input.len = strlen(body);
-    input.args = args;
-    input.args_len = strlen(args);
+    json = NULL;
+    memset(&args, 0, sizeof(args));
+    memset(&form, 0, sizeof(form));
 
-    return bitrix_call_build(ev, method, strlen(method), "myshop.ru", 9,
-                             &input, &limits, &err);
+    rc = BITRIX_OK;
+
+    if (query[0] != '\0') {
+        rc = bitrix_form_parse(&args, query, strlen(query), &limits, NULL,
+                               &err);
+    }
+
+    if (rc == BITRIX_OK && body[0] != '\0' && type == BITRIX_FORM) {
+        rc = bitrix_form_parse(&form, body, strlen(body), &limits, NULL,
+                               &err);
+
+    } else if (rc == BITRIX_OK && body[0] != '\0') {
+        rc = bitrix_json_parse(&json, body, strlen(body), &limits, NULL,
+                               &err);
+    }
+
+    if (rc == BITRIX_OK) {
+        rc = bitrix_call_build(ev, method, strlen(method), "myshop.ru", 9,
+                               &args, &form, json, &err);
+    }
+
+    bitrix_form_free(&args);
+    bitrix_form_free(&form);
+    cJSON_Delete(json);
+
+    return rc;
 }
 
 
@@ -46,7 +71,6 @@ test_params(void)
         { BITRIX_JSON, "{\"id\":300,\"fields\":{\"statusId\":\"N\"}}", "",
           "{\"id\":300,\"fields\":{\"statusId\":\"N\"}}" },
         { BITRIX_JSON, "", "", "{}" },
-        { BITRIX_JSON, " [ ]\r\n", "", "{}" },
         { BITRIX_JSON, "[1]", "", NULL },
         { BITRIX_JSON, "[[]]", "", NULL },
         { BITRIX_JSON, "{\"id\":1", "", NULL },
