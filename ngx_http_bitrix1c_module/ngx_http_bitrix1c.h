@@ -24,10 +24,16 @@
 /* what is kept of 1C's answer: a verdict and a reason need no more */
 #define NGX_HTTP_BITRIX1C_ANSWER     4096
 
+/* and of Bitrix' answer to 50 calls at once, whose results are asked for */
+#define NGX_HTTP_BITRIX1C_RESULTS    (4 * 1024 * 1024)
+
 
 typedef struct ngx_http_bitrix1c_queue_s   ngx_http_bitrix1c_queue_t;
 typedef struct ngx_http_bitrix1c_worker_s  ngx_http_bitrix1c_worker_t;
 typedef struct ngx_http_bitrix1c_job_s     ngx_http_bitrix1c_job_t;
+typedef struct ngx_http_bitrix1c_pack_s    ngx_http_bitrix1c_pack_t;
+typedef struct ngx_http_bitrix1c_portal_s  ngx_http_bitrix1c_portal_t;
+typedef struct ngx_http_bitrix1c_rest_s    ngx_http_bitrix1c_rest_t;
 
 
 /* what is told to the sender and to $bitrix1c_result */
@@ -76,17 +82,23 @@ struct ngx_http_bitrix1c_queue_s {
     ngx_http_bitrix1c_stats_t       *stats;
     ngx_http_bitrix1c_worker_t      *worker;
 
+    ngx_uint_t                       calls;      /* of 1C, to Bitrix */
+
     ngx_str_t                        file;       /* where it was configured */
     ngx_uint_t                       line;
 };
 
 
-/* where a queue's events are delivered: a location with bitrix1c_webhook */
+/*
+ * Where a queue's events are delivered, a location with bitrix1c_webhook; or
+ * where 1C calls a portal, one with bitrix1c_rest.
+ */
 typedef struct {
     ngx_http_bitrix1c_queue_t       *queue;
     ngx_str_t                        name;       /* of the queue, as written */
     ngx_http_core_srv_conf_t        *cscf;
     ngx_http_core_loc_conf_t        *clcf;
+    ngx_http_bitrix1c_portal_t      *portal;     /* of calls, else NULL */
 
     ngx_str_t                        file;       /* where it was configured */
     ngx_uint_t                       line;
@@ -96,6 +108,9 @@ typedef struct {
 typedef struct {
     ngx_array_t                      queues;     /* of ..._queue_t * */
     ngx_array_t                      routes;     /* of ..._route_t * */
+    ngx_shm_zone_t                  *echo;
+    ngx_array_t                      rests;      /* of ..._route_t * */
+    ngx_array_t                      portals;    /* of ..._portal_t * */
 } ngx_http_bitrix1c_main_conf_t;
 
 
@@ -104,6 +119,13 @@ typedef struct {
     ngx_str_t                        prefix;     /* the location's name */
     ngx_uint_t                       open;
 } ngx_http_bitrix1c_api_loc_t;
+
+
+/* calls of which the newest one says all, told apart by these parameters */
+typedef struct {
+    ngx_str_t                        method;     /* a mask */
+    ngx_array_t                     *fields;     /* of ngx_str_t */
+} ngx_http_bitrix1c_coalesce_t;
 
 
 typedef struct {
@@ -122,6 +144,20 @@ typedef struct {
     ngx_uint_t                       key_len;
     time_t                           skew;
     ngx_msec_t                       wait;
+    ngx_msec_t                       echo;       /* 0: none is ignored */
+    ngx_array_t                     *async;      /* of ngx_str_t, masks */
+    ngx_array_t                     *repeatable; /* the same */
+    ngx_array_t                     *coalesce;   /* of ..._coalesce_t */
+    ngx_str_t                        callback;   /* a location's name */
+    ngx_http_bitrix1c_route_t       *callback_route;
+
+    ngx_http_bitrix1c_route_t       *rest;       /* bitrix1c_rest */
+    ngx_array_t                     *methods;    /* of ngx_str_t, masks */
+    ngx_uint_t                       rate;       /* calls in 1000 s */
+    ngx_uint_t                       burst;
+    ngx_msec_t                       max_wait;
+    ngx_msec_t                       overload;   /* how long it stops */
+    ngx_str_t                        portal;     /* as named, or empty */
 } ngx_http_bitrix1c_loc_conf_t;
 
 
@@ -145,8 +181,10 @@ typedef struct {
     u_char                          *answer;     /* as far as it is kept */
     size_t                           len;
     size_t                           size;       /* of the memory for it */
+    size_t                           max;        /* 0: ..._ANSWER */
     unsigned                         done:1;
     unsigned                         truncated:1;
+    unsigned                         sent:1;     /* it may have been read */
     unsigned                         ours:1;     /* no upstream was asked */
 } ngx_http_bitrix1c_outcome_t;
 
@@ -204,6 +242,13 @@ struct ngx_http_bitrix1c_job_s {
     unsigned                         flying:1;   /* linked as such */
     unsigned                         waited:1;   /* so is this */
 
+    /* of the job that carries calls to Bitrix and is none itself */
+    ngx_http_bitrix1c_pack_t        *pack;
+    ngx_str_t                        body;       /* instead of the event's */
+    ngx_str_t                        answer_text; /* of a call, to be kept */
+    ngx_http_bitrix1c_job_t         *origin;     /* the call it tells of */
+    void                           (*judge)(ngx_http_bitrix1c_job_t *job);
+
     /* the detached request */
     ngx_http_request_t              *detached;
     ngx_connection_t                *connection;
@@ -215,6 +260,7 @@ struct ngx_http_bitrix1c_job_s {
 /* of a request: the client's, or the detached main request of a delivery */
 typedef struct {
     ngx_http_bitrix1c_job_t         *job;        /* held, NULL if none yet */
+    ngx_http_bitrix1c_rest_t        *rest;       /* a call of a portal */
     ngx_http_bitrix1c_result_e       result;
     ngx_str_t                        uri;        /* that found the location */
     ngx_http_event_handler_pt        read;       /* core's, of an h2 body */

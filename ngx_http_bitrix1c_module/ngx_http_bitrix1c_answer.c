@@ -128,21 +128,12 @@ ngx_int_t
 ngx_http_bitrix1c_answer(ngx_http_request_t *r, ngx_http_bitrix1c_ctx_t *ctx,
     ngx_http_bitrix1c_detail_t *detail)
 {
-    ngx_int_t     rc;
-    ngx_buf_t    *b;
-    ngx_str_t     text;
-    ngx_chain_t   out;
+    ngx_str_t  text;
 
-    ctx->answered = 1;
     ngx_http_bitrix1c_report_answer(r, ctx->result);
 
-    r->headers_out.status = ngx_http_bitrix1c_answers[ctx->result].status;
-
-    b = ngx_calloc_buf(r->pool);
-
-    if (b == NULL
-        || ngx_http_bitrix1c_answer_text(r->pool, ctx->result, detail, &text)
-           != NGX_OK)
+    if (ngx_http_bitrix1c_answer_text(r->pool, ctx->result, detail, &text)
+        != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -153,9 +144,33 @@ ngx_http_bitrix1c_answer(ngx_http_request_t *r, ngx_http_bitrix1c_ctx_t *ctx,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    return ngx_http_bitrix1c_answer_send(r,
+                         ngx_http_bitrix1c_answers[ctx->result].status, &text);
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_answer_send(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *text)
+{
+    ngx_int_t                 rc;
+    ngx_buf_t                *b;
+    ngx_chain_t               out;
+    ngx_http_bitrix1c_ctx_t  *ctx;
+
+    ctx = ngx_http_bitrix1c_get_ctx(r);
+    b = ngx_calloc_buf(r->pool);
+
+    if (ctx == NULL || b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->answered = 1;
+
     ngx_http_bitrix1c_answer_type(r);
 
-    r->headers_out.content_length_n = text.len;
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = text->len;
 
     rc = ngx_http_send_header(r);
 
@@ -163,8 +178,8 @@ ngx_http_bitrix1c_answer(ngx_http_request_t *r, ngx_http_bitrix1c_ctx_t *ctx,
         return rc;
     }
 
-    b->pos = text.data;
-    b->last = text.data + text.len;
+    b->pos = text->data;
+    b->last = text->data + text->len;
     b->memory = 1;
     b->last_buf = 1;
     b->last_in_chain = 1;

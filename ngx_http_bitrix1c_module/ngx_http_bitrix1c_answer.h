@@ -37,5 +37,9 @@ void ngx_http_bitrix1c_answer_type(ngx_http_request_t *r);
 ngx_int_t ngx_http_bitrix1c_answer(ngx_http_request_t *r,
     ngx_http_bitrix1c_ctx_t *ctx, ngx_http_bitrix1c_detail_t *detail);
 
+/* the same for any JSON, which must stay as long as the request */
+ngx_int_t ngx_http_bitrix1c_answer_send(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *text);
+
 
 #endif /* _NGX_HTTP_BITRIX1C_ANSWER_H_INCLUDED_ */

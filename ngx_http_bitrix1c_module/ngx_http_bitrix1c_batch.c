@@ -39,7 +39,9 @@ static ngx_http_bitrix1c_script_t  ngx_http_bitrix1c_scripts[] = {
     { ngx_string("dead"), ngx_string(NGX_HTTP_BITRIX1C_LUA_DEAD), { 0 }, 0 },
     { ngx_string("extend"), ngx_string(NGX_HTTP_BITRIX1C_LUA_EXTEND), { 0 },
       0 },
-    { ngx_string("nack"), ngx_string(NGX_HTTP_BITRIX1C_LUA_NACK), { 0 }, 0 }
+    { ngx_string("nack"), ngx_string(NGX_HTTP_BITRIX1C_LUA_NACK), { 0 }, 0 },
+    { ngx_string("result"), ngx_string(NGX_HTTP_BITRIX1C_LUA_RESULT), { 0 },
+      0 }
 };
 
 
@@ -169,7 +171,9 @@ ngx_http_bitrix1c_batch_accept(ngx_http_bitrix1c_worker_t *w)
     grant.n = 0;
     grant.probe = 0;
 
-    if (!ngx_exiting
+    /* calls wait a moment for others to travel with */
+
+    if (!ngx_exiting && !w->queue->calls
         && !ngx_http_bitrix1c_slots_marked(w->queue->slots)
         && !ngx_http_bitrix1c_slots_on_hold(w->queue->slots))
     {
@@ -415,8 +419,14 @@ ngx_http_bitrix1c_batch_accepted_job(ngx_http_bitrix1c_worker_t *w,
         /* it waits in Redis, for a slot that may be free by now */
 
         ngx_http_bitrix1c_slots_mark(w->queue->slots);
-        w->claim = 1;
-        ngx_post_event(&w->flush, &ngx_posted_events);
+
+        if (w->queue->calls) {
+            ngx_http_bitrix1c_queue_due(w, NGX_HTTP_BITRIX1C_GATHER);
+
+        } else {
+            w->claim = 1;
+            ngx_post_event(&w->flush, &ngx_posted_events);
+        }
     }
 
     /* the sender first: it counts how long its answer takes */

@@ -69,6 +69,49 @@ ngx_http_bitrix1c_body_v2_handler(ngx_http_request_t *r)
 #endif
 
 
+/* a request without a type and a body is told that its body is missing */
+ngx_int_t
+ngx_http_bitrix1c_body_type(ngx_http_request_t *r, bitrix_type_t *type)
+{
+    size_t      len;
+    ngx_str_t  *value;
+
+    *type = BITRIX_FORM;
+
+    if (r->headers_in.content_type == NULL) {
+        return NGX_OK;
+    }
+
+    value = &r->headers_in.content_type->value;
+
+    for (len = 0; len < value->len; len++) {
+        if (value->data[len] == ';' || value->data[len] == ' '
+            || value->data[len] == '\t')
+        {
+            break;
+        }
+    }
+
+    if (len == sizeof("application/x-www-form-urlencoded") - 1
+        && ngx_strncasecmp(value->data,
+                           (u_char *) "application/x-www-form-urlencoded", len)
+           == 0)
+    {
+        return NGX_OK;
+    }
+
+    if (len == sizeof("application/json") - 1
+        && ngx_strncasecmp(value->data, (u_char *) "application/json", len)
+           == 0)
+    {
+        *type = BITRIX_JSON;
+        return NGX_OK;
+    }
+
+    return NGX_DECLINED;
+}
+
+
 ngx_int_t
 ngx_http_bitrix1c_body_text(ngx_http_request_t *r, ngx_str_t *text)
 {

@@ -9,6 +9,7 @@
 
 
 #include "ngx_http_bitrix1c.h"
+#include "bitrix_event.h"
 
 
 /*
@@ -17,6 +18,10 @@
  */
 ngx_int_t ngx_http_bitrix1c_body_read(ngx_http_request_t *r,
     ngx_http_client_body_handler_pt handler);
+
+/* form, if there is no Content-Type, or JSON; NGX_DECLINED: neither of them */
+ngx_int_t ngx_http_bitrix1c_body_type(ngx_http_request_t *r,
+    bitrix_type_t *type);
 
 /*
  * The whole body in memory; may point into the request's buffers.  To be

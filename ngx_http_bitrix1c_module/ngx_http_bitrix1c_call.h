@@ -24,6 +24,7 @@ typedef struct {
 
     /* of a claim */
     ngx_uint_t                   asked;
+    ngx_uint_t                   slots;
     ngx_uint_t                   probe;
     ngx_atomic_uint_t            snap;
     u_char                       number[NGX_INT_T_LEN];
@@ -36,7 +37,8 @@ enum {
     NGX_HTTP_BITRIX1C_SCRIPT_CLAIM,
     NGX_HTTP_BITRIX1C_SCRIPT_DEAD,
     NGX_HTTP_BITRIX1C_SCRIPT_EXTEND,
-    NGX_HTTP_BITRIX1C_SCRIPT_NACK
+    NGX_HTTP_BITRIX1C_SCRIPT_NACK,
+    NGX_HTTP_BITRIX1C_SCRIPT_RESULT
 };
 
 

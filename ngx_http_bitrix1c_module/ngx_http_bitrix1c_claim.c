@@ -6,6 +6,7 @@
 
 #include "ngx_http_bitrix1c_call.h"
 #include "ngx_http_bitrix1c_job.h"
+#include "ngx_http_bitrix1c_pack.h"
 #include "ngx_http_bitrix1c_report.h"
 #include "ngx_http_bitrix1c_verdict.h"
 
@@ -21,7 +22,9 @@
 
 static void ngx_http_bitrix1c_batch_claimed(void *data,
     ngx_http_bitrix1c_reply_t *reply);
-static ngx_uint_t ngx_http_bitrix1c_batch_claimed_job(
+static void ngx_http_bitrix1c_batch_claimed_all(ngx_http_bitrix1c_batch_t *b,
+    ngx_http_bitrix1c_reply_t *reply, ngx_uint_t n);
+static ngx_http_bitrix1c_job_t *ngx_http_bitrix1c_batch_claimed_job(
     ngx_http_bitrix1c_batch_t *b, ngx_http_bitrix1c_reply_t *reply,
     ngx_uint_t i);
 
@@ -34,8 +37,11 @@ ngx_http_bitrix1c_batch_claim(ngx_http_bitrix1c_worker_t *w)
     ngx_http_bitrix1c_batch_t  *b;
     ngx_http_bitrix1c_grant_t   grant;
 
+    /* calls to Bitrix travel together, in one slot */
+
     ngx_http_bitrix1c_slots_take(w->queue->slots, &w->queue->pace,
-                                 NGX_HTTP_BITRIX1C_MAX_CLAIM, &grant);
+                                 w->queue->calls
+                                 ? 1 : NGX_HTTP_BITRIX1C_MAX_CLAIM, &grant);
 
     if (grant.n == 0) {
 
@@ -50,18 +56,19 @@ ngx_http_bitrix1c_batch_claim(ngx_http_bitrix1c_worker_t *w)
         return NGX_OK;
     }
 
-    b = ngx_http_bitrix1c_batch_create(w, 1, 2);
+    b = ngx_http_bitrix1c_batch_create(w, BITRIX_BATCH_MAX, 1);
     if (b == NULL) {
         ngx_http_bitrix1c_slots_unused(w->queue->slots, &w->queue->pace,
                                        grant.n, grant.probe);
         return NGX_DECLINED;
     }
 
-    b->asked = grant.n;
+    b->slots = grant.n;
+    b->asked = (w->queue->calls && !grant.probe) ? BITRIX_BATCH_MAX : grant.n;
     b->probe = grant.probe;
     b->snap = ngx_http_bitrix1c_slots_snap(w->queue->slots);
 
-    p = ngx_sprintf(b->number, "%ui", grant.n);
+    p = ngx_sprintf(b->number, "%ui", b->asked);
     max.data = b->number;
     max.len = p - b->number;
 
@@ -93,7 +100,7 @@ ngx_http_bitrix1c_batch_claimed(void *data, ngx_http_bitrix1c_reply_t *reply)
     ngx_http_bitrix1c_batch_t *b = data;
 
     int64_t                      due, dropped;
-    ngx_uint_t                   i, n;
+    ngx_uint_t                   n;
     ngx_http_bitrix1c_worker_t  *w;
 
     w = b->worker;
@@ -104,7 +111,7 @@ ngx_http_bitrix1c_batch_claimed(void *data, ngx_http_bitrix1c_reply_t *reply)
         || ngx_http_bitrix1c_reply_int(reply, 1, &dropped) != NGX_OK)
     {
         ngx_http_bitrix1c_slots_unused(w->queue->slots, &w->queue->pace,
-                                       b->asked, b->probe);
+                                       b->slots, b->probe);
         ngx_free(b);
         return;
     }
@@ -149,22 +156,7 @@ ngx_http_bitrix1c_batch_claimed(void *data, ngx_http_bitrix1c_reply_t *reply)
         ngx_post_event(&w->flush, &ngx_posted_events);
     }
 
-    if (n < b->asked) {
-        ngx_http_bitrix1c_slots_unused(w->queue->slots, &w->queue->pace,
-                                       b->asked - n, b->probe);
-    }
-
-    for (i = 0; i < n; i++) {
-        if (!ngx_http_bitrix1c_batch_claimed_job(b, reply,
-                                         2 + i * NGX_HTTP_BITRIX1C_CLAIMED))
-        {
-
-            /* no memory: the lease ends and somebody takes it then */
-
-            ngx_http_bitrix1c_slots_unused(w->queue->slots, &w->queue->pace,
-                                           1, b->probe);
-        }
-    }
+    ngx_http_bitrix1c_batch_claimed_all(b, reply, n);
 
     w->empty = (due < 0);
 
@@ -176,7 +168,47 @@ ngx_http_bitrix1c_batch_claimed(void *data, ngx_http_bitrix1c_reply_t *reply)
 }
 
 
-static ngx_uint_t
+static void
+ngx_http_bitrix1c_batch_claimed_all(ngx_http_bitrix1c_batch_t *b,
+    ngx_http_bitrix1c_reply_t *reply, ngx_uint_t n)
+{
+    ngx_uint_t                   i, got;
+    ngx_http_bitrix1c_job_t     *job;
+    ngx_http_bitrix1c_worker_t  *w;
+
+    w = b->worker;
+    got = 0;
+
+    for (i = 0; i < n; i++) {
+        job = ngx_http_bitrix1c_batch_claimed_job(b, reply,
+                                         2 + i * NGX_HTTP_BITRIX1C_CLAIMED);
+
+        /* else no memory: the lease ends and somebody takes it then */
+
+        if (job) {
+            b->jobs[got++] = job;
+        }
+    }
+
+    if (w->queue->calls && got) {
+        ngx_http_bitrix1c_pack_deliver(w, b->jobs, got, b->probe);
+        return;
+    }
+
+    if (got < b->slots) {
+        ngx_http_bitrix1c_slots_unused(w->queue->slots, &w->queue->pace,
+                                       b->slots - got, b->probe);
+    }
+
+    for (i = 0; i < got; i++) {
+        b->jobs[i]->slot = 1;
+        b->jobs[i]->probe = b->probe;
+        ngx_http_bitrix1c_queue_deliver(w, b->jobs[i]);
+    }
+}
+
+
+static ngx_http_bitrix1c_job_t *
 ngx_http_bitrix1c_batch_claimed_job(ngx_http_bitrix1c_batch_t *b,
     ngx_http_bitrix1c_reply_t *reply, ngx_uint_t i)
 {
@@ -190,7 +222,7 @@ ngx_http_bitrix1c_batch_claimed_job(ngx_http_bitrix1c_batch_t *b,
 
     for (k = 0; k < NGX_HTTP_BITRIX1C_CLAIMED; k++) {
         if (ngx_http_bitrix1c_reply_str(reply, i + k, &word[k]) != NGX_OK) {
-            return 0;
+            return NULL;
         }
     }
 
@@ -199,7 +231,7 @@ ngx_http_bitrix1c_batch_claimed_job(ngx_http_bitrix1c_batch_t *b,
     if (job == NULL) {
         job = ngx_http_bitrix1c_job_create(w->queue, w->log);
         if (job == NULL) {
-            return 0;
+            return NULL;
         }
 
         if (word[0].len == NGX_HTTP_BITRIX1C_HASH_LEN) {
@@ -213,9 +245,6 @@ ngx_http_bitrix1c_batch_claimed_job(ngx_http_bitrix1c_batch_t *b,
     job->attempts = (n == NGX_ERROR) ? 0 : (ngx_uint_t) n;
     job->once = (word[5].len == 1 && word[5].data[0] == '1');
     job->leased = ngx_current_msec;
-    job->slot = 1;
-    job->probe = b->probe;
-
     n = ngx_atoi(word[6].data, word[6].len);
 
     job->lost = (n == NGX_ERROR) ? 0 : (ngx_uint_t) n;
@@ -228,14 +257,14 @@ ngx_http_bitrix1c_batch_claimed_job(ngx_http_bitrix1c_batch_t *b,
         != NGX_OK)
     {
         ngx_http_bitrix1c_job_release(job);
-        return 0;
+        return NULL;
     }
 
     switch (ngx_http_bitrix1c_job_load(job, &word[8])) {
 
     case NGX_ERROR:
         ngx_http_bitrix1c_job_release(job);
-        return 0;
+        return NULL;
 
     case NGX_DECLINED:
         ngx_http_bitrix1c_verdict_poison(job, "its record in Redis has not "
@@ -253,7 +282,5 @@ ngx_http_bitrix1c_batch_claimed_job(ngx_http_bitrix1c_batch_t *b,
         break;
     }
 
-    ngx_http_bitrix1c_queue_deliver(w, job);
-
-    return 1;
+    return job;
 }

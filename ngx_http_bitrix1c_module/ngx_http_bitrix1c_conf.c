@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_bitrix1c_conf.h"
+#include "bitrix_event.h"
 
 #include <iconv.h>
 
@@ -42,9 +43,13 @@ ngx_http_bitrix1c_masks(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         if (k == 0 || k < value[i].len || k > 128) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid mask \"%V\" in \"%V\" directive: an "
-                               "event's name such as ONCRMDEAL* is due",
-                               &value[i], &cmd->name);
+                               "invalid mask \"%V\" in \"%V\" directive: %s "
+                               "is due", &value[i], &cmd->name,
+                               cmd->offset
+                               == offsetof(ngx_http_bitrix1c_loc_conf_t,
+                                           methods)
+                               ? "a method's name such as sale.order.*"
+                               : "an event's name such as ONCRMDEAL*");
             return NGX_CONF_ERROR;
         }
 
@@ -233,4 +238,28 @@ static void
 ngx_http_bitrix1c_charset_close(void *data)
 {
     iconv_close((iconv_t) data);
+}
+
+
+ngx_uint_t
+ngx_http_bitrix1c_masked(ngx_array_t *masks, ngx_str_t *name)
+{
+    ngx_str_t   *mask;
+    ngx_uint_t   i;
+
+    if (masks == NULL) {
+        return 0;
+    }
+
+    mask = masks->elts;
+
+    for (i = 0; i < masks->nelts; i++) {
+        if (bitrix_mask_match((char *) mask[i].data, mask[i].len,
+                              (char *) name->data, name->len))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }

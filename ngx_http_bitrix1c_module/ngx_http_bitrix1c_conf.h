@@ -29,4 +29,8 @@ ngx_http_bitrix1c_queue_t *ngx_http_bitrix1c_queue_find(
     ngx_http_bitrix1c_main_conf_t *mcf, ngx_str_t *name);
 
 
+/* 1 if one of the masks, of ngx_str_t, fits the name; they may be NULL */
+ngx_uint_t ngx_http_bitrix1c_masked(ngx_array_t *masks, ngx_str_t *name);
+
+
 #endif /* _NGX_HTTP_BITRIX1C_CONF_H_INCLUDED_ */

@@ -37,6 +37,7 @@ typedef struct {
 } ngx_http_bitrix1c_detached_t;
 
 
+static void ngx_http_bitrix1c_delivery_judge(ngx_http_bitrix1c_job_t *job);
 static ngx_int_t ngx_http_bitrix1c_delivery_start(
     ngx_http_bitrix1c_job_t *job);
 static ngx_connection_t *ngx_http_bitrix1c_delivery_connection(
@@ -45,6 +46,8 @@ static ngx_int_t ngx_http_bitrix1c_delivery_request(
     ngx_http_bitrix1c_job_t *job, ngx_http_bitrix1c_detached_t *d);
 static ngx_int_t ngx_http_bitrix1c_delivery_headers(
     ngx_http_bitrix1c_job_t *job, ngx_http_request_t *r, off_t len);
+static ngx_int_t ngx_http_bitrix1c_delivery_names(
+    ngx_http_bitrix1c_job_t *job, ngx_http_request_t *r);
 static ngx_int_t ngx_http_bitrix1c_delivery_signature(
     ngx_http_bitrix1c_job_t *job, ngx_http_request_t *r);
 static ngx_table_elt_t *ngx_http_bitrix1c_delivery_header(
@@ -80,9 +83,21 @@ ngx_http_bitrix1c_deliver(ngx_http_bitrix1c_job_t *job)
         || ngx_http_bitrix1c_delivery_start(job) != NGX_OK) {
         job->outcome.ours = 1;
         job->outcome.done = 1;
-        ngx_http_bitrix1c_verdict(job);
+        ngx_http_bitrix1c_delivery_judge(job);
         ngx_post_event(&job->done, &ngx_posted_events);
     }
+}
+
+
+static void
+ngx_http_bitrix1c_delivery_judge(ngx_http_bitrix1c_job_t *job)
+{
+    if (job->judge) {
+        job->judge(job);
+        return;
+    }
+
+    ngx_http_bitrix1c_verdict(job);
 }
 
 
@@ -279,7 +294,10 @@ ngx_http_bitrix1c_delivery_request(ngx_http_bitrix1c_job_t *job,
     r->request_body = &d->request_body;
 
     return ngx_http_bitrix1c_delivery_headers(job, r,
-                                  sizeof(d->head) + job->event.tail.len);
+                                  job->body.data
+                                  ? (off_t) job->body.len
+                                  : (off_t) (sizeof(d->head)
+                                             + job->event.tail.len));
 }
 
 
@@ -287,24 +305,32 @@ static void
 ngx_http_bitrix1c_delivery_body(ngx_http_bitrix1c_job_t *job,
     ngx_http_bitrix1c_detached_t *d)
 {
-    ngx_uint_t  i;
+    ngx_uint_t  i, n;
 
-    (void) ngx_sprintf(d->head, "{\"id\":\"%V\"", &job->id);
+    if (job->body.data) {
+        d->bufs[0].pos = job->body.data;
+        d->bufs[0].last = job->body.data + job->body.len;
+        n = 1;
 
-    d->bufs[0].pos = d->head;
-    d->bufs[0].last = d->head + sizeof(d->head);
-    d->bufs[1].pos = job->event.tail.data;
-    d->bufs[1].last = job->event.tail.data + job->event.tail.len;
-    d->bufs[1].last_buf = 1;
+    } else {
+        (void) ngx_sprintf(d->head, "{\"id\":\"%V\"", &job->id);
 
-    for (i = 0; i < 2; i++) {
+        d->bufs[0].pos = d->head;
+        d->bufs[0].last = d->head + sizeof(d->head);
+        d->bufs[1].pos = job->event.tail.data;
+        d->bufs[1].last = job->event.tail.data + job->event.tail.len;
+        d->body[0].next = &d->body[1];
+        n = 2;
+    }
+
+    for (i = 0; i < n; i++) {
         d->bufs[i].start = d->bufs[i].pos;
         d->bufs[i].end = d->bufs[i].last;
         d->bufs[i].memory = 1;
         d->body[i].buf = &d->bufs[i];
     }
 
-    d->body[0].next = &d->body[1];
+    d->bufs[n - 1].last_buf = 1;
     d->request_body.bufs = &d->body[0];
 }
 
@@ -313,20 +339,14 @@ static ngx_int_t
 ngx_http_bitrix1c_delivery_headers(ngx_http_bitrix1c_job_t *job,
     ngx_http_request_t *r, off_t len)
 {
-    ngx_str_t         length, now, attempt;
+    ngx_str_t         length;
     ngx_table_elt_t  *h;
 
     static ngx_str_t  json = ngx_string("application/json");
 
     if (ngx_list_init(&r->headers_in.headers, r->pool, 8,
                       sizeof(ngx_table_elt_t))
-        != NGX_OK
-        || ngx_http_bitrix1c_delivery_header(r, "Webhook-Id", &job->id) == NULL
-        || ngx_http_bitrix1c_delivery_header(r, "Idempotency-Key", &job->id)
-           == NULL
-        || ngx_http_bitrix1c_delivery_header(r, "X-Bitrix-Event",
-                                             &job->event.name)
-           == NULL)
+        != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -340,21 +360,54 @@ ngx_http_bitrix1c_delivery_headers(ngx_http_bitrix1c_job_t *job,
 
     /* 1C's web extension is not known to take chunked bodies */
 
-    length.data = ngx_pnalloc(r->pool, 3 * NGX_INT64_LEN);
+    length.data = ngx_pnalloc(r->pool, NGX_OFF_T_LEN);
     if (length.data == NULL) {
         return NGX_ERROR;
     }
 
-    now.data = length.data + NGX_INT64_LEN;
+    length.len = ngx_sprintf(length.data, "%O", len) - length.data;
+
+    h = ngx_http_bitrix1c_delivery_header(r, "Content-Length", &length);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    r->headers_in.content_length = h;
+    r->headers_in.content_length_n = len;
+
+    if (job->body.data) {
+        return ngx_http_bitrix1c_delivery_header(r, "Accept", &json)
+               ? NGX_OK : NGX_ERROR;
+    }
+
+    return ngx_http_bitrix1c_delivery_names(job, r);
+}
+
+
+/* what tells 1C which event this is, and that it is ours */
+static ngx_int_t
+ngx_http_bitrix1c_delivery_names(ngx_http_bitrix1c_job_t *job,
+    ngx_http_request_t *r)
+{
+    ngx_str_t  now, attempt;
+
+    now.data = ngx_pnalloc(r->pool, 2 * NGX_INT64_LEN);
+    if (now.data == NULL) {
+        return NGX_ERROR;
+    }
+
     attempt.data = now.data + NGX_INT64_LEN;
 
-    length.len = ngx_sprintf(length.data, "%O", len) - length.data;
     now.len = ngx_sprintf(now.data, "%T", ngx_time()) - now.data;
     attempt.len = ngx_sprintf(attempt.data, "%ui", job->attempts + 1)
                   - attempt.data;
 
-    h = ngx_http_bitrix1c_delivery_header(r, "Content-Length", &length);
-    if (h == NULL
+    if (ngx_http_bitrix1c_delivery_header(r, "Webhook-Id", &job->id) == NULL
+        || ngx_http_bitrix1c_delivery_header(r, "Idempotency-Key", &job->id)
+           == NULL
+        || ngx_http_bitrix1c_delivery_header(r, "X-Bitrix-Event",
+                                             &job->event.name)
+           == NULL
         || ngx_http_bitrix1c_delivery_header(r, "Webhook-Timestamp", &now)
            == NULL
         || ngx_http_bitrix1c_delivery_header(r, "X-Bitrix1c-Attempt",
@@ -363,9 +416,6 @@ ngx_http_bitrix1c_delivery_headers(ngx_http_bitrix1c_job_t *job,
     {
         return NGX_ERROR;
     }
-
-    r->headers_in.content_length = h;
-    r->headers_in.content_length_n = len;
 
     return ngx_http_bitrix1c_delivery_signature(job, r);
 }
@@ -444,8 +494,8 @@ ngx_http_bitrix1c_delivery_handler(ngx_http_request_t *r, void *data,
     ngx_http_bitrix1c_job_t  *job = data;
 
     if (!job->outcome.done) {
-        ngx_http_bitrix1c_outcome(job, r, rc);
-        ngx_http_bitrix1c_verdict(job);
+        ngx_http_bitrix1c_outcome(&job->outcome, r, rc);
+        ngx_http_bitrix1c_delivery_judge(job);
     }
 
     /*
@@ -492,7 +542,7 @@ ngx_http_bitrix1c_delivery_terminated(void *data)
 
     if (!job->outcome.done) {
         job->outcome.done = 1;
-        ngx_http_bitrix1c_verdict(job);
+        ngx_http_bitrix1c_delivery_judge(job);
         ngx_post_event(&job->done, &ngx_posted_events);
     }
 }
@@ -573,15 +623,17 @@ ngx_http_bitrix1c_route_t *
 ngx_http_bitrix1c_route_find(ngx_http_bitrix1c_job_t *job)
 {
     ngx_uint_t                      i;
+    ngx_array_t                    *routes;
     ngx_http_bitrix1c_route_t     **route, *found;
     ngx_http_bitrix1c_main_conf_t  *mcf;
 
     mcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
                                               ngx_http_bitrix1c_module);
-    route = mcf->routes.elts;
+    routes = job->queue->calls ? &mcf->rests : &mcf->routes;
+    route = routes->elts;
     found = NULL;
 
-    for (i = 0; i < mcf->routes.nelts; i++) {
+    for (i = 0; i < routes->nelts; i++) {
 
         if (route[i]->queue != job->queue
             || route[i]->cscf->server_name.len != job->server.len

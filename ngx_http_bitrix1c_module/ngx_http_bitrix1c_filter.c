@@ -6,17 +6,20 @@
 
 #include "ngx_http_bitrix1c_filter.h"
 #include "ngx_http_bitrix1c_answer.h"
+#include "ngx_http_bitrix1c_error.h"
 #include "ngx_http_bitrix1c_report.h"
 
 
 static ngx_int_t ngx_http_bitrix1c_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_http_bitrix1c_too_large(ngx_http_request_t *r);
+static ngx_int_t ngx_http_bitrix1c_too_large_text(ngx_http_request_t *r,
+    ngx_http_bitrix1c_ctx_t *ctx, ngx_str_t *text);
 static ngx_int_t ngx_http_bitrix1c_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 static void ngx_http_bitrix1c_keep(ngx_http_request_t *r,
     ngx_http_bitrix1c_job_t *job, ngx_chain_t *in);
 static void ngx_http_bitrix1c_room(ngx_http_request_t *r,
-    ngx_http_bitrix1c_job_t *job);
+    ngx_http_bitrix1c_job_t *job, size_t need);
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
@@ -40,7 +43,7 @@ ngx_http_bitrix1c_header_filter(ngx_http_request_t *r)
     {
         lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
 
-        if (lcf->route && (ctx == NULL || !ctx->answered)) {
+        if ((lcf->route || lcf->rest) && (ctx == NULL || !ctx->answered)) {
             return ngx_http_bitrix1c_too_large(r);
         }
     }
@@ -68,9 +71,7 @@ ngx_http_bitrix1c_too_large(ngx_http_request_t *r)
     ctx->replaced = 1;
     ngx_http_bitrix1c_report_answer(r, ctx->result);
 
-    if (ngx_http_bitrix1c_answer_text(r->pool, ctx->result, NULL, &text)
-        != NGX_OK)
-    {
+    if (ngx_http_bitrix1c_too_large_text(r, ctx, &text) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -84,6 +85,29 @@ ngx_http_bitrix1c_too_large(ngx_http_request_t *r)
     }
 
     return ngx_http_next_header_filter(r);
+}
+
+
+/* in the form that the location's callers know */
+static ngx_int_t
+ngx_http_bitrix1c_too_large_text(ngx_http_request_t *r,
+    ngx_http_bitrix1c_ctx_t *ctx, ngx_str_t *text)
+{
+    ngx_http_bitrix1c_error_t      error;
+    ngx_http_bitrix1c_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
+
+    if (lcf->route) {
+        return ngx_http_bitrix1c_answer_text(r->pool, ctx->result, NULL, text);
+    }
+
+    ngx_memzero(&error, sizeof(ngx_http_bitrix1c_error_t));
+
+    error.code = "BITRIX1C_TOO_LARGE";
+    error.text = "the body is larger than client_max_body_size";
+
+    return ngx_http_bitrix1c_error_text(r->pool, &error, text);
 }
 
 
@@ -117,8 +141,7 @@ ngx_http_bitrix1c_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         b = ngx_calloc_buf(r->pool);
 
         if (b == NULL
-            || ngx_http_bitrix1c_answer_text(r->pool, ctx->result, NULL, &text)
-               != NGX_OK)
+            || ngx_http_bitrix1c_too_large_text(r, ctx, &text) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -154,11 +177,12 @@ ngx_http_bitrix1c_keep(ngx_http_request_t *r, ngx_http_bitrix1c_job_t *job,
 
         if (ngx_buf_in_memory(b) && b->last > b->pos) {
 
-            if (o->answer == NULL) {
-                ngx_http_bitrix1c_room(r, job);
-            }
+            size = b->last - b->pos;
 
-            size = ngx_min((size_t) (b->last - b->pos), o->size - o->len);
+            if (o->size - o->len < size) {
+                ngx_http_bitrix1c_room(r, job, o->len + size);
+                size = ngx_min(size, o->size - o->len);
+            }
 
             if (size) {
                 ngx_memcpy(o->answer + o->len, b->pos, size);
@@ -176,20 +200,44 @@ ngx_http_bitrix1c_keep(ngx_http_request_t *r, ngx_http_bitrix1c_job_t *job,
 
 /* an answer is mostly a few bytes, and then takes no more than that */
 static void
-ngx_http_bitrix1c_room(ngx_http_request_t *r, ngx_http_bitrix1c_job_t *job)
+ngx_http_bitrix1c_room(ngx_http_request_t *r, ngx_http_bitrix1c_job_t *job,
+    size_t need)
 {
-    off_t   length;
-    size_t  size;
+    off_t                         length;
+    size_t                        size;
+    u_char                       *p;
+    ngx_http_bitrix1c_outcome_t  *o;
 
-    size = NGX_HTTP_BITRIX1C_ANSWER;
-    length = r->upstream ? r->upstream->headers_in.content_length_n : -1;
+    o = &job->outcome;
 
-    if (length > 0 && length < (off_t) size) {
-        size = (size_t) length;
+    size = o->max ? o->max : NGX_HTTP_BITRIX1C_ANSWER;
+
+    if (o->size == size) {
+        return;
     }
 
-    job->outcome.answer = ngx_pnalloc(job->pool, size);
-    job->outcome.size = job->outcome.answer ? size : 0;
+    length = r->upstream ? r->upstream->headers_in.content_length_n : -1;
+
+    if (length >= (off_t) need && length < (off_t) size) {
+        size = (size_t) length;
+
+    } else if (o->max) {
+        size = ngx_min(ngx_max(2 * o->size, 2 * need), size);
+    }
+
+    p = ngx_pnalloc(job->pool, size);
+
+    if (p == NULL) {
+        return;
+    }
+
+    if (o->len) {
+        ngx_memcpy(p, o->answer, o->len);
+        (void) ngx_pfree(job->pool, o->answer);
+    }
+
+    o->answer = p;
+    o->size = size;
 }
 
 

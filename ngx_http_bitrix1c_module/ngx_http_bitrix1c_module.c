@@ -7,10 +7,15 @@
 #include "ngx_http_bitrix1c.h"
 #include "ngx_http_bitrix1c_api.h"
 #include "ngx_http_bitrix1c_batch.h"
+#include "ngx_http_bitrix1c_calls.h"
 #include "ngx_http_bitrix1c_conf.h"
+#include "ngx_http_bitrix1c_echo.h"
 #include "ngx_http_bitrix1c_filter.h"
 #include "ngx_http_bitrix1c_job.h"
+#include "ngx_http_bitrix1c_pace.h"
 #include "ngx_http_bitrix1c_queue.h"
+#include "ngx_http_bitrix1c_rest.h"
+#include "ngx_http_bitrix1c_rest_conf.h"
 #include "ngx_http_bitrix1c_sign.h"
 #include "ngx_http_bitrix1c_token.h"
 #include "ngx_http_bitrix1c_variables.h"
@@ -34,6 +39,18 @@ static void ngx_http_bitrix1c_shutdown_timeout(ngx_cycle_t *cycle);
 
 static ngx_uint_t  ngx_http_bitrix1c_default_permanent[] = {
     400, 410, 413, 415, 422
+};
+
+
+static struct {
+    ngx_http_phases              phase;
+    ngx_http_handler_pt          handler;
+} ngx_http_bitrix1c_handlers[] = {
+    { NGX_HTTP_REWRITE_PHASE, ngx_http_bitrix1c_webhook_entry },
+    { NGX_HTTP_REWRITE_PHASE, ngx_http_bitrix1c_rest_entry },
+    { NGX_HTTP_PRECONTENT_PHASE, ngx_http_bitrix1c_webhook_handler },
+    { NGX_HTTP_PRECONTENT_PHASE, ngx_http_bitrix1c_rest_handler },
+    { 0, NULL }
 };
 
 
@@ -144,6 +161,62 @@ static ngx_command_t  ngx_http_bitrix1c_commands[] = {
       0,
       NULL },
 
+    { ngx_string("bitrix1c_echo"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_bitrix1c_loc_conf_t, echo),
+      NULL },
+
+    { ngx_string("bitrix1c_rest"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_bitrix1c_rest,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("bitrix1c_methods"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_bitrix1c_masks,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_bitrix1c_loc_conf_t, methods),
+      NULL },
+
+    { ngx_string("bitrix1c_async"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_bitrix1c_masks,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_bitrix1c_loc_conf_t, async),
+      NULL },
+
+    { ngx_string("bitrix1c_repeatable"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_bitrix1c_masks,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_bitrix1c_loc_conf_t, repeatable),
+      NULL },
+
+    { ngx_string("bitrix1c_coalesce"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_http_bitrix1c_calls_coalesce,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("bitrix1c_callback"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_bitrix1c_loc_conf_t, callback),
+      NULL },
+
+    { ngx_string("bitrix1c_pace"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_bitrix1c_pace,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -231,6 +304,12 @@ ngx_http_bitrix1c_create_main_conf(ngx_conf_t *cf)
         != NGX_OK
         || ngx_array_init(&mcf->routes, cf->pool, 4,
                           sizeof(ngx_http_bitrix1c_route_t *))
+           != NGX_OK
+        || ngx_array_init(&mcf->rests, cf->pool, 2,
+                          sizeof(ngx_http_bitrix1c_route_t *))
+           != NGX_OK
+        || ngx_array_init(&mcf->portals, cf->pool, 2,
+                          sizeof(ngx_http_bitrix1c_portal_t *))
            != NGX_OK)
     {
         return NULL;
@@ -258,6 +337,8 @@ ngx_http_bitrix1c_create_loc_conf(ngx_conf_t *cf)
      *     lcf->key = NULL;
      *     lcf->lane = NULL;
      *     lcf->charset = { 0, NULL };
+     *     lcf->rest = NULL;
+     *     lcf->portal = { 0, NULL };
      */
 
     lcf->tokens = NGX_CONF_UNSET_PTR;
@@ -270,6 +351,9 @@ ngx_http_bitrix1c_create_loc_conf(ngx_conf_t *cf)
     lcf->key_len = NGX_CONF_UNSET_UINT;
     lcf->skew = NGX_CONF_UNSET;
     lcf->wait = NGX_CONF_UNSET_MSEC;
+    lcf->echo = NGX_CONF_UNSET_MSEC;
+
+    ngx_http_bitrix1c_rest_create_conf(lcf);
 
     return lcf;
 }
@@ -292,8 +376,9 @@ ngx_http_bitrix1c_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (clcf->noname && conf->route == NULL) {
+    if (clcf->noname && conf->route == NULL && conf->rest == NULL) {
         conf->route = prev->route;
+        conf->rest = prev->rest;
     }
 
     ngx_http_bitrix1c_api_merge(cf, prev, conf);
@@ -308,7 +393,10 @@ ngx_http_bitrix1c_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->key_len, prev->key_len, 256);
     ngx_conf_merge_sec_value(conf->skew, prev->skew, 0);
     ngx_conf_merge_msec_value(conf->wait, prev->wait, 0);
+    ngx_conf_merge_msec_value(conf->echo, prev->echo, 0);
     ngx_conf_merge_str_value(conf->charset, prev->charset, "");
+
+    ngx_http_bitrix1c_rest_merge_conf(prev, conf);
 
     if (conf->key == NULL) {
         conf->key = prev->key;
@@ -352,27 +440,32 @@ ngx_http_bitrix1c_init(ngx_conf_t *cf)
         }
     }
 
-    /* whoever takes no webhooks pays nothing for the module */
+    if (ngx_http_bitrix1c_rest_check(cf, mcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
-    if (mcf->routes.nelts == 0) {
+    /* who has none of its locations pays nothing for the module */
+
+    if (mcf->routes.nelts == 0 && mcf->rests.nelts == 0) {
         return NGX_OK;
     }
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
+    for (i = 0; ngx_http_bitrix1c_handlers[i].handler; i++) {
+
+        h = ngx_array_push(
+             &cmcf->phases[ngx_http_bitrix1c_handlers[i].phase].handlers);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        *h = ngx_http_bitrix1c_handlers[i].handler;
     }
 
-    *h = ngx_http_bitrix1c_webhook_handler;
-
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_REWRITE_PHASE].handlers);
-    if (h == NULL) {
+    if (ngx_http_bitrix1c_rest_filter_init(cf) != NGX_OK) {
         return NGX_ERROR;
     }
-
-    *h = ngx_http_bitrix1c_webhook_entry;
 
     return ngx_http_bitrix1c_filter_init(cf);
 }
@@ -402,6 +495,12 @@ ngx_http_bitrix1c_check_route(ngx_conf_t *cf,
                       "\"bitrix1c_webhook\" and \"bitrix1c_api\" in one "
                       "location in %V:%ui: the API needs one of its own",
                       &route->file, route->line);
+        return NGX_ERROR;
+    }
+
+    if (lcf->echo && mcf->echo == NULL
+        && ngx_http_bitrix1c_echo_zone(cf, mcf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -439,6 +538,7 @@ ngx_http_bitrix1c_init_process(ngx_cycle_t *cycle)
 {
     ngx_uint_t                       i;
     ngx_http_bitrix1c_queue_t      **queue;
+    ngx_http_bitrix1c_portal_t     **portal;
     ngx_http_bitrix1c_main_conf_t   *mcf;
 
     if (ngx_process != NGX_PROCESS_WORKER
@@ -472,6 +572,14 @@ ngx_http_bitrix1c_init_process(ngx_cycle_t *cycle)
         }
     }
 
+    portal = mcf->portals.elts;
+
+    for (i = 0; i < mcf->portals.nelts; i++) {
+        if (ngx_http_bitrix1c_pace_start(portal[i], cycle->log) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
     return NGX_OK;
 }
 
@@ -481,12 +589,19 @@ ngx_http_bitrix1c_exit_process(ngx_cycle_t *cycle)
 {
     ngx_uint_t                       i;
     ngx_http_bitrix1c_queue_t      **queue;
+    ngx_http_bitrix1c_portal_t     **portal;
     ngx_http_bitrix1c_main_conf_t   *mcf;
 
     mcf = ngx_http_cycle_get_module_main_conf(cycle,
                                               ngx_http_bitrix1c_module);
     if (mcf == NULL) {
         return;
+    }
+
+    portal = mcf->portals.elts;
+
+    for (i = 0; i < mcf->portals.nelts; i++) {
+        ngx_http_bitrix1c_pace_stop(portal[i]);
     }
 
     queue = mcf->queues.elts;

@@ -7,19 +7,16 @@
 #include "ngx_http_bitrix1c_outcome.h"
 
 
+static ngx_uint_t ngx_http_bitrix1c_outcome_sent(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_bitrix1c_outcome_truncated(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_bitrix1c_outcome_retry_after(
     ngx_http_request_t *r);
 
 
 void
-ngx_http_bitrix1c_outcome(ngx_http_bitrix1c_job_t *job,
+ngx_http_bitrix1c_outcome(ngx_http_bitrix1c_outcome_t *o,
     ngx_http_request_t *r, ngx_int_t rc)
 {
-    ngx_http_bitrix1c_outcome_t  *o;
-
-    o = &job->outcome;
-
     o->done = 1;
 
     if (r->upstream == NULL || r->upstream_states == NULL) {
@@ -31,6 +28,8 @@ ngx_http_bitrix1c_outcome(ngx_http_bitrix1c_job_t *job,
                     ? (ngx_uint_t) rc : r->headers_out.status;
         return;
     }
+
+    o->sent = ngx_http_bitrix1c_outcome_sent(r);
 
     if (!r->upstream->header_sent
         && rc != NGX_HTTP_NO_CONTENT && rc < NGX_HTTP_SPECIAL_RESPONSE)
@@ -55,6 +54,25 @@ ngx_http_bitrix1c_outcome(ngx_http_bitrix1c_job_t *job,
     }
 
     o->seconds = ngx_http_bitrix1c_outcome_retry_after(r);
+}
+
+
+/* a request of which no byte was sent cannot have done anything */
+static ngx_uint_t
+ngx_http_bitrix1c_outcome_sent(ngx_http_request_t *r)
+{
+    ngx_uint_t                  i;
+    ngx_http_upstream_state_t  *state;
+
+    state = r->upstream_states->elts;
+
+    for (i = 0; i < r->upstream_states->nelts; i++) {
+        if (state[i].bytes_sent > 0) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -13,9 +13,9 @@
 
 /*
  * What came of a delivery's subrequest r that ended with rc: fills in
- * job->outcome, less the answer's text, which the body filter keeps.
+ * o, less the answer's text, which the body filter keeps.
  */
-void ngx_http_bitrix1c_outcome(ngx_http_bitrix1c_job_t *job,
+void ngx_http_bitrix1c_outcome(ngx_http_bitrix1c_outcome_t *o,
     ngx_http_request_t *r, ngx_int_t rc);
 
 

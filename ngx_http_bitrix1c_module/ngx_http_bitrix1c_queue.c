@@ -10,6 +10,7 @@
 #include "ngx_http_bitrix1c_depth.h"
 #include "ngx_http_bitrix1c_job.h"
 #include "ngx_http_bitrix1c_keep.h"
+#include "ngx_http_bitrix1c_pack.h"
 #include "ngx_http_bitrix1c_report.h"
 
 
@@ -440,7 +441,7 @@ ngx_http_bitrix1c_queue_poll_handler(ngx_event_t *ev)
 
 
 void
-ngx_http_bitrix1c_queue_deliver(ngx_http_bitrix1c_worker_t *w,
+ngx_http_bitrix1c_queue_fly(ngx_http_bitrix1c_worker_t *w,
     ngx_http_bitrix1c_job_t *job)
 {
     ngx_queue_insert_tail(&w->flying, &job->link);
@@ -453,6 +454,14 @@ ngx_http_bitrix1c_queue_deliver(ngx_http_bitrix1c_worker_t *w,
     job->done.handler = ngx_http_bitrix1c_queue_done_handler;
     job->done.data = job;
     job->done.log = w->log;
+}
+
+
+void
+ngx_http_bitrix1c_queue_deliver(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t *job)
+{
+    ngx_http_bitrix1c_queue_fly(w, job);
 
     if (job->result == NGX_HTTP_BITRIX1C_DEAD) {
 
@@ -481,10 +490,16 @@ ngx_http_bitrix1c_queue_done_handler(ngx_event_t *ev)
 
     ngx_http_bitrix1c_delivery_free(job);
 
-    if (w == NULL) {
-        return;
+    if (w) {
+        ngx_http_bitrix1c_queue_done(w, job);
     }
+}
 
+
+void
+ngx_http_bitrix1c_queue_done(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t *job)
+{
     ngx_http_bitrix1c_queue_land(w, job);
 
     ngx_http_bitrix1c_report_delivery(job);
@@ -551,6 +566,10 @@ void
 ngx_http_bitrix1c_queue_lost(ngx_http_bitrix1c_worker_t *w,
     ngx_http_bitrix1c_job_t *job)
 {
+    if (job->pack) {
+        ngx_http_bitrix1c_pack_lost(job);
+    }
+
     ngx_http_bitrix1c_delivery_abort(job);
 
     job->result = NGX_HTTP_BITRIX1C_LOST;
@@ -580,6 +599,10 @@ ngx_http_bitrix1c_queue_give_back(ngx_http_bitrix1c_queue_t *queue)
     while (w && !ngx_queue_empty(&w->flying)) {
         q = ngx_queue_head(&w->flying);
         job = ngx_queue_data(q, ngx_http_bitrix1c_job_t, link);
+
+        if (job->pack) {
+            ngx_http_bitrix1c_pack_abort(job->pack);
+        }
 
         if (!job->outcome.done) {
             job->result = NGX_HTTP_BITRIX1C_RETRY;

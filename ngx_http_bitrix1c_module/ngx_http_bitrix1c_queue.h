@@ -25,6 +25,9 @@
 #define NGX_HTTP_BITRIX1C_POLL     1000
 #define NGX_HTTP_BITRIX1C_IDLE     2000
 
+/* ms that calls to Bitrix wait for others to share a request with */
+#define NGX_HTTP_BITRIX1C_GATHER   50
+
 /* jobs a script call; Lua's unpack() and one reply's time set the bound */
 #define NGX_HTTP_BITRIX1C_BATCH    64
 
@@ -115,6 +118,10 @@ void ngx_http_bitrix1c_queue_again(ngx_http_bitrix1c_worker_t *w,
 void ngx_http_bitrix1c_queue_answer(ngx_http_bitrix1c_job_t *job,
     ngx_http_bitrix1c_result_e result);
 
+void ngx_http_bitrix1c_queue_fly(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t *job);
+void ngx_http_bitrix1c_queue_done(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t *job);
 void ngx_http_bitrix1c_queue_deliver(ngx_http_bitrix1c_worker_t *w,
     ngx_http_bitrix1c_job_t *job);
 void ngx_http_bitrix1c_queue_lost(ngx_http_bitrix1c_worker_t *w,

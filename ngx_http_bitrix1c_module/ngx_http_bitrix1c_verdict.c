@@ -42,9 +42,6 @@ static void ngx_http_bitrix1c_verdict_retry(ngx_http_bitrix1c_job_t *job,
     ngx_http_bitrix1c_health_e health, const char *what, ngx_str_t *answer);
 static void ngx_http_bitrix1c_verdict_reason(ngx_http_bitrix1c_job_t *job,
     const char *what, ngx_str_t *answer);
-static ngx_msec_t ngx_http_bitrix1c_verdict_delay(
-    ngx_http_bitrix1c_job_t *job);
-static void ngx_http_bitrix1c_verdict_weigh(ngx_http_bitrix1c_job_t *job);
 
 
 void
@@ -86,7 +83,8 @@ ngx_http_bitrix1c_verdict(ngx_http_bitrix1c_job_t *job)
         ngx_http_bitrix1c_verdict_refused(job, &answer);
     }
 
-    ngx_http_bitrix1c_verdict_weigh(job);
+    ngx_http_bitrix1c_verdict_spend(job,
+                                    ngx_http_bitrix1c_verdict_breaker(job));
 }
 
 
@@ -187,12 +185,9 @@ ngx_http_bitrix1c_verdict_permanent(ngx_http_bitrix1c_job_t *job)
 }
 
 
-/*
- * What all deliveries together say of 1C: an attempt that failed while the
- * breaker was open was only to see whether 1C is back, so it does not count.
- */
-static void
-ngx_http_bitrix1c_verdict_weigh(ngx_http_bitrix1c_job_t *job)
+/* what all deliveries together say of the other side */
+ngx_http_bitrix1c_breaker_e
+ngx_http_bitrix1c_verdict_breaker(ngx_http_bitrix1c_job_t *job)
 {
     ngx_http_bitrix1c_queue_t    *queue;
     ngx_http_bitrix1c_breaker_e   breaker;
@@ -220,21 +215,33 @@ ngx_http_bitrix1c_verdict_weigh(ngx_http_bitrix1c_job_t *job)
         (void) ngx_http_bitrix1c_stats_worked(queue->stats);
 
         ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
-                      "bitrix1c_queue \"%V\": 1C is back, deliveries go on",
-                      &queue->name);
+                      "bitrix1c_queue \"%V\": %s is back, deliveries go on",
+                      &queue->name, queue->calls ? "Bitrix" : "1C");
     }
 
+    return breaker;
+}
+
+
+/*
+ * An attempt that failed while the breaker was open was only to see whether
+ * the other side is back, so it does not count.
+ */
+void
+ngx_http_bitrix1c_verdict_spend(ngx_http_bitrix1c_job_t *job,
+    ngx_http_bitrix1c_breaker_e breaker)
+{
     if (job->result != NGX_HTTP_BITRIX1C_RETRY || job->spared) {
         return;
     }
 
     if (breaker == NGX_HTTP_BITRIX1C_STILL) {
         job->spared = 1;
-        job->delay = ngx_http_bitrix1c_jitter(queue->pace.pause);
+        job->delay = ngx_http_bitrix1c_jitter(job->queue->pace.pause);
         return;
     }
 
-    if (job->attempts >= queue->retry->nelts) {
+    if (job->attempts >= job->queue->retry->nelts) {
         job->result = NGX_HTTP_BITRIX1C_DEAD;
     }
 }
@@ -277,7 +284,7 @@ ngx_http_bitrix1c_verdict_retry(ngx_http_bitrix1c_job_t *job,
         job->spared = 1;
         job->delay = ngx_http_bitrix1c_jitter(NGX_HTTP_BITRIX1C_MAINTENANCE);
 
-    } else if (job->attempts < job->queue->retry->nelts) {
+    } else {
         job->delay = ngx_http_bitrix1c_verdict_delay(job);
     }
 }
@@ -294,11 +301,14 @@ ngx_http_bitrix1c_jitter(ngx_msec_t base)
 }
 
 
-/* from the schedule; Retry-After is honoured within [base, 2 * base] */
-static ngx_msec_t
+ngx_msec_t
 ngx_http_bitrix1c_verdict_delay(ngx_http_bitrix1c_job_t *job)
 {
     ngx_msec_t  base, asked, *retry;
+
+    if (job->attempts >= job->queue->retry->nelts) {
+        return 0;
+    }
 
     retry = job->queue->retry->elts;
     base = retry[job->attempts];

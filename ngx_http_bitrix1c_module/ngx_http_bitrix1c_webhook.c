@@ -7,7 +7,10 @@
 #include "ngx_http_bitrix1c_webhook.h"
 #include "ngx_http_bitrix1c_answer.h"
 #include "ngx_http_bitrix1c_body.h"
+#include "ngx_http_bitrix1c_conf.h"
+#include "ngx_http_bitrix1c_echo.h"
 #include "ngx_http_bitrix1c_job.h"
+#include "ngx_http_bitrix1c_park.h"
 #include "ngx_http_bitrix1c_queue.h"
 #include "ngx_http_bitrix1c_report.h"
 #include "ngx_http_bitrix1c_token.h"
@@ -30,8 +33,6 @@ static ngx_int_t ngx_http_bitrix1c_webhook_subrequest(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_bitrix1c_webhook_simple(ngx_http_request_t *r,
     ngx_http_bitrix1c_result_e result);
-static ngx_int_t ngx_http_bitrix1c_webhook_type(ngx_http_request_t *r,
-    bitrix_type_t *type);
 static void ngx_http_bitrix1c_webhook_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_bitrix1c_webhook_intake(
     ngx_http_bitrix1c_intake_t *in, ngx_str_t *body);
@@ -39,13 +40,9 @@ static ngx_int_t ngx_http_bitrix1c_webhook_trusted(
     ngx_http_bitrix1c_intake_t *in);
 static ngx_int_t ngx_http_bitrix1c_webhook_event(
     ngx_http_bitrix1c_intake_t *in);
-static ngx_uint_t ngx_http_bitrix1c_webhook_masked(ngx_array_t *masks,
-    ngx_str_t *name);
 static ngx_int_t ngx_http_bitrix1c_webhook_job(
     ngx_http_bitrix1c_intake_t *in);
 static ngx_int_t ngx_http_bitrix1c_webhook_identity(
-    ngx_http_bitrix1c_intake_t *in);
-static ngx_int_t ngx_http_bitrix1c_webhook_park(
     ngx_http_bitrix1c_intake_t *in);
 static ngx_int_t ngx_http_bitrix1c_webhook_malformed(
     ngx_http_bitrix1c_intake_t *in, bitrix_rc_t rc);
@@ -55,8 +52,6 @@ static void ngx_http_bitrix1c_webhook_answer(ngx_http_bitrix1c_job_t *job);
 static void ngx_http_bitrix1c_webhook_finish(ngx_http_request_t *r,
     ngx_http_bitrix1c_ctx_t *ctx);
 static void ngx_http_bitrix1c_webhook_wait_handler(ngx_event_t *ev);
-static void ngx_http_bitrix1c_webhook_cleanup(void *data);
-static void ngx_http_bitrix1c_webhook_release(void *data);
 
 
 ngx_int_t
@@ -87,7 +82,7 @@ ngx_http_bitrix1c_webhook_handler(ngx_http_request_t *r)
                                                 NGX_HTTP_BITRIX1C_NOT_ALLOWED);
     }
 
-    if (ngx_http_bitrix1c_webhook_type(r, &type) != NGX_OK) {
+    if (ngx_http_bitrix1c_body_type(r, &type) != NGX_OK) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "bitrix1c refused a request: its content type is "
                       "neither a form nor JSON");
@@ -183,49 +178,6 @@ ngx_http_bitrix1c_webhook_simple(ngx_http_request_t *r,
 }
 
 
-/* a request without a type and a body is told that its body is missing */
-static ngx_int_t
-ngx_http_bitrix1c_webhook_type(ngx_http_request_t *r, bitrix_type_t *type)
-{
-    size_t      len;
-    ngx_str_t  *value;
-
-    *type = BITRIX_FORM;
-
-    if (r->headers_in.content_type == NULL) {
-        return NGX_OK;
-    }
-
-    value = &r->headers_in.content_type->value;
-
-    for (len = 0; len < value->len; len++) {
-        if (value->data[len] == ';' || value->data[len] == ' '
-            || value->data[len] == '\t')
-        {
-            break;
-        }
-    }
-
-    if (len == sizeof("application/x-www-form-urlencoded") - 1
-        && ngx_strncasecmp(value->data,
-                           (u_char *) "application/x-www-form-urlencoded", len)
-           == 0)
-    {
-        return NGX_OK;
-    }
-
-    if (len == sizeof("application/json") - 1
-        && ngx_strncasecmp(value->data, (u_char *) "application/json", len)
-           == 0)
-    {
-        *type = BITRIX_JSON;
-        return NGX_OK;
-    }
-
-    return NGX_DECLINED;
-}
-
-
 static void
 ngx_http_bitrix1c_webhook_body(ngx_http_request_t *r)
 {
@@ -239,7 +191,7 @@ ngx_http_bitrix1c_webhook_body(ngx_http_request_t *r)
     in.ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
     in.lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
 
-    (void) ngx_http_bitrix1c_webhook_type(r, &in.type);
+    (void) ngx_http_bitrix1c_body_type(r, &in.type);
 
     if (ngx_http_bitrix1c_body_text(r, &body) != NGX_OK) {
         ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
@@ -319,7 +271,6 @@ static ngx_int_t
 ngx_http_bitrix1c_webhook_trusted(ngx_http_bitrix1c_intake_t *in)
 {
     time_t                    off;
-    ngx_int_t                 rc;
     bitrix_rc_t               brc;
     ngx_http_request_t       *r;
     ngx_http_bitrix1c_job_t  *job;
@@ -338,14 +289,10 @@ ngx_http_bitrix1c_webhook_trusted(ngx_http_bitrix1c_intake_t *in)
     }
 
     in->job = job;
-    in->ctx->job = job;
 
-    rc = ngx_http_bitrix1c_webhook_park(in);
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    if (ngx_http_bitrix1c_job_event(job, &in->event) != NGX_OK) {
+    if (ngx_http_bitrix1c_park(r, in->ctx, job) != NGX_OK
+        || ngx_http_bitrix1c_job_event(job, &in->event) != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -359,9 +306,10 @@ ngx_http_bitrix1c_webhook_trusted(ngx_http_bitrix1c_intake_t *in)
         }
     }
 
-    if (in->lcf->events
-        && !ngx_http_bitrix1c_webhook_masked(in->lcf->events,
-                                             &job->event.name))
+    if ((in->lcf->events
+         && !ngx_http_bitrix1c_masked(in->lcf->events, &job->event.name))
+        || (in->lcf->echo
+            && ngx_http_bitrix1c_echo_known(&job->event, in->lcf->echo)))
     {
         in->ctx->result = NGX_HTTP_BITRIX1C_IGNORED;
         return ngx_http_bitrix1c_answer(r, in->ctx, NULL);
@@ -419,42 +367,20 @@ ngx_http_bitrix1c_webhook_event(ngx_http_bitrix1c_intake_t *in)
 }
 
 
-static ngx_uint_t
-ngx_http_bitrix1c_webhook_masked(ngx_array_t *masks, ngx_str_t *name)
-{
-    ngx_str_t   *mask;
-    ngx_uint_t   i;
-
-    mask = masks->elts;
-
-    for (i = 0; i < masks->nelts; i++) {
-        if (bitrix_mask_match((char *) mask[i].data, mask[i].len,
-                              (char *) name->data, name->len))
-        {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
 static ngx_int_t
 ngx_http_bitrix1c_webhook_job(ngx_http_bitrix1c_intake_t *in)
 {
     int64_t                   since;
-    ngx_http_request_t       *r;
     ngx_http_bitrix1c_job_t  *job;
 
-    r = in->request;
     job = in->job;
 
     job->route = in->lcf->route;
 
     if (in->lcf->once) {
         job->once = job->event.id.data == NULL
-                    || ngx_http_bitrix1c_webhook_masked(in->lcf->once,
-                                                        &job->event.name);
+                    || ngx_http_bitrix1c_masked(in->lcf->once,
+                                                &job->event.name);
     } else {
         job->once = bitrix_event_once(in->event.event, in->event.id) != 0;
     }
@@ -475,14 +401,8 @@ ngx_http_bitrix1c_webhook_job(ngx_http_bitrix1c_intake_t *in)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    r->read_event_handler = ngx_http_block_reading;
-    r->write_event_handler = ngx_http_request_empty_handler;
-
-    job->request = r;
-    job->answer = ngx_http_bitrix1c_webhook_answer;
-
-    ngx_http_bitrix1c_job_hold(job);
-    ngx_http_bitrix1c_queue_accept(job);
+    ngx_http_bitrix1c_park_accept(in->request, job,
+                                  ngx_http_bitrix1c_webhook_answer);
 
     return NGX_DONE;
 }
@@ -510,58 +430,6 @@ ngx_http_bitrix1c_webhook_identity(ngx_http_bitrix1c_intake_t *in)
     }
 
     return ngx_http_bitrix1c_job_identity(in->job, &key, &lane);
-}
-
-
-/*
- * The request may end before its job and the job before its request: the
- * request holds the job, and the job is told when the request goes.
- */
-static ngx_int_t
-ngx_http_bitrix1c_webhook_park(ngx_http_bitrix1c_intake_t *in)
-{
-    ngx_http_cleanup_t  *cln;
-    ngx_pool_cleanup_t  *pcln;
-
-    cln = ngx_http_cleanup_add(in->request, 0);
-    pcln = ngx_pool_cleanup_add(in->request->pool, 0);
-
-    if (cln == NULL || pcln == NULL) {
-        in->ctx->job = NULL;
-        ngx_http_bitrix1c_job_release(in->job);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    cln->handler = ngx_http_bitrix1c_webhook_cleanup;
-    cln->data = in->ctx;
-
-    /* after the log phase, which may ask for the variables */
-
-    pcln->handler = ngx_http_bitrix1c_webhook_release;
-    pcln->data = in->job;
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_bitrix1c_webhook_cleanup(void *data)
-{
-    ngx_http_bitrix1c_ctx_t *ctx = data;
-
-    ctx->job->request = NULL;
-    ngx_http_bitrix1c_queue_forget(ctx->job);
-
-    if (ctx->wait.timer_set) {
-        ngx_del_timer(&ctx->wait);
-    }
-}
-
-
-static void
-ngx_http_bitrix1c_webhook_release(void *data)
-{
-    ngx_http_bitrix1c_job_release(data);
 }
 
 
@@ -675,12 +543,7 @@ ngx_http_bitrix1c_webhook_finish(ngx_http_request_t *r,
     c = r->connection;
     job = ctx->job;
 
-    job->request = NULL;
-    ngx_http_bitrix1c_queue_forget(job);
-
-    if (ctx->wait.timer_set) {
-        ngx_del_timer(&ctx->wait);
-    }
+    ngx_http_bitrix1c_unpark(ctx);
 
     ngx_memzero(&detail, sizeof(ngx_http_bitrix1c_detail_t));
 

@@ -80,30 +80,19 @@ use warnings;
 
 use FindBin ();
 use Getopt::Long qw(GetOptions);
-use JSON::PP ();
-use Socket qw(IPPROTO_TCP SOL_SOCKET SO_LINGER SO_REUSEPORT TCP_NODELAY);
-use Time::HiRes qw(time);
 
 use lib "$FindBin::Bin/lib";
 
-use Bitrix1C::OneC::Answers qw(prepare_rule choose_rule usual_answer framed);
-use Bitrix1C::OneC::Net qw(address_of bound_socket listen_on would_block
-                           after next_timer due_timer);
-use Bitrix1C::OneC::Request qw(parse_headers violations request_json
-                               request_line);
-
-# why a connection is to be closed after the answer
-use constant { CLOSE_ASKED => 1, CLOSE_OURS => 2 };
-
-my $json = JSON::PP->new->utf8->canonical;
+use Bitrix1C::OneC::Answers qw(mode_name usual_answer);
+use Bitrix1C::OneC::Request qw(violations request_line);
+use Bitrix1C::Standin::Control ();
+use Bitrix1C::Standin::Request qw(quote request_json);
+use Bitrix1C::Standin::Rules qw(ruled_answer);
+use Bitrix1C::Standin::Server qw(CLOSE_OURS);
 
 my %opt = (listen => '127.0.0.1:0', mode => 'ok', keep => 10_000);
 
-my ($listener, $control, $reserve, $address, $log_fd, $stopping);
-my ($rvec, $wvec) = ('', '');
-my (%conn, @rules, @waiting, @received, %ids, %violations);
-my (%total, %answers, $in_progress, $max_in_progress, $cold_done);
-my $generation = 0;
+my ($server, $control, $cold_done, %ids, %violations);
 
 main();
 
@@ -116,288 +105,26 @@ sub main {
 
     $opt{path} //= ['/CompanyName/hs/exchange/'];
     $opt{secret} //= [];
-    $opt{rule} = { mode => $opt{mode} };
-    my $error = prepare_rule($opt{rule});
-    die "--mode: $error\n" if $error;
 
-    $SIG{PIPE} = 'IGNORE';
-    $SIG{TERM} = $SIG{INT} = sub { $stopping = 1 };
+    $server = Bitrix1C::Standin::Server->new(
+        listen => $opt{listen}, control => $opt{control},
+        on_request => \&publication,
+        on_end => sub { $control->finished(@_) },
+    );
 
-    if (defined $opt{log}) {
-        open $log_fd, '>>', $opt{log} or die "open $opt{log}: $!\n";
-    }
+    $control = Bitrix1C::Standin::Control->new(
+        %opt, server => $server, mode_name => \&mode_name,
+        counters => ['not_published', 'not_allowed'],
+        json => sub { request_json($_[0], '"id":' . quote($_[0]{id})) },
+        line => \&request_line, stats => \&stats,
+        on_rules => sub { $cold_done = 0 },
+        on_reset => sub { %ids = %violations = (); $cold_done = 0 },
+        more => { ids => \&show_ids },
+    );
 
-    reset_all();
-    open_reserve();
-    open_listener();
-
-    $| = 1;
-    print "listening on $address\n";
-
-    if (defined $opt{control}) {
-        $control = listen_on($opt{control}, 0);
-        vec($rvec, fileno $control, 1) = 1;
-        print 'control on ', address_of($control), "\n";
-    }
-
-    turn() until $stopping;
-
-    drop($_, 'server') for values %conn;
+    $server->run;
 
     return;
-}
-
-
-# one turn of the event loop: sockets, then the timers that are due
-
-sub turn {
-    my $n = select my $r = $rvec, my $w = $wvec, undef, next_timer();
-
-    if ($n > 0) {
-        accept_all($listener) if $listener && vec $r, fileno $listener, 1;
-        accept_all($control) if $control && vec $r, fileno $control, 1;
-
-        for my $fd (keys %conn) {
-            my $c = $conn{$fd} or next;
-            write_out($c) if vec $w, $fd, 1;
-            read_in($c) if !$c->{gone} && vec $r, $fd, 1;
-        }
-    }
-
-    while (my $code = due_timer()) {
-        $code->();
-    }
-
-    return;
-}
-
-
-# A bound socket that never listens keeps the port ours, and refusing, while
-# the listener is closed.  The option is set after bind() so that an address
-# that somebody else uses is still an error.
-
-sub open_reserve {
-    $reserve = bound_socket($opt{listen}, 0);
-    setsockopt $reserve, SOL_SOCKET, SO_REUSEPORT, 1;
-    $address = address_of($reserve);
-    return;
-}
-
-
-sub open_listener {
-    return if $listener;
-
-    $listener = listen_on($address, 1);
-    vec($rvec, fileno $listener, 1) = 1;
-
-    return;
-}
-
-
-sub refuse {
-    my ($seconds) = @_;
-
-    if ($listener) {
-        vec($rvec, fileno $listener, 1) = 0;
-        close $listener;
-        undef $listener;
-    }
-
-    for my $c (grep { !$_->{control} } values %conn) {
-        $c->{out} eq '' ? drop($c, 'server') : ($c->{close} = CLOSE_OURS);
-    }
-
-    after($seconds, \&open_listener) if $seconds;
-
-    return;
-}
-
-
-sub accept_all {
-    my ($from) = @_;
-
-    while (accept my $sock, $from) {
-        my $fd = fileno $sock;
-        $sock->blocking(0);
-        setsockopt $sock, IPPROTO_TCP, TCP_NODELAY, 1;
-        vec($rvec, $fd, 1) = 1;
-        vec($wvec, $fd, 1) = 0;
-
-        $conn{$fd} = { sock => $sock, fd => $fd, in => '', out => '',
-                       control => $control && $from == $control };
-        $total{connections}++;
-    }
-
-    return;
-}
-
-
-# $by tells who ended it, for the log line of a request in progress
-
-sub drop {
-    my ($c, $by) = @_;
-
-    return if $c->{gone};
-    $c->{gone} = 1;
-    finish_request($c, $by) if $c->{request};
-
-    vec($rvec, $c->{fd}, 1) = 0;
-    vec($wvec, $c->{fd}, 1) = 0;
-    delete $conn{$c->{fd}};
-    close $c->{sock};
-
-    return;
-}
-
-
-# also while a request is in progress, to see that the other side has gone
-
-sub read_in {
-    my ($c) = @_;
-    my $n = sysread $c->{sock}, $c->{in}, 65_536, length $c->{in};
-
-    if (!$n) {
-        return if !defined $n && would_block();
-        return drop($c, 'client');
-    }
-
-    return parse($c);
-}
-
-
-sub write_out {
-    my ($c) = @_;
-    my $n = syswrite $c->{sock}, $c->{out};
-
-    return would_block() || drop($c, 'client') if !defined $n;
-
-    substr $c->{out}, 0, $n, '';
-    vec($wvec, $c->{fd}, 1) = $c->{out} eq '' ? 0 : 1;
-
-    return if $c->{out} ne '';
-
-    my $ours = ($c->{close} // 0) == CLOSE_OURS;
-    finish_request($c, $ours ? 'server' : '') if $c->{request};
-    $c->{busy} = 0;
-
-    return drop($c, 'server') if $c->{close};
-    return parse($c);
-}
-
-
-# takes requests one by one; the next one waits until this one is answered
-
-sub parse {
-    my ($c) = @_;
-
-    return if $c->{parsing};
-    $c->{parsing} = 1;
-
-    while (!$c->{gone} && !$c->{busy} && $c->{in} ne '') {
-        last if !parse_one($c);
-    }
-
-    $c->{parsing} = 0;
-
-    return;
-}
-
-
-# true when a request was taken
-
-sub parse_one {
-    my ($c) = @_;
-
-    my $end = index $c->{in}, "\r\n\r\n";
-    return if $end < 0;
-
-    my $head = substr $c->{in}, 0, $end + 2;
-    my ($method, $target, $minor)
-        = $head =~ m{\A(\S+) (\S+) HTTP/1\.([01])\r\n}
-        or return bad_request($c);
-
-    my $headers = parse_headers($head);
-
-    if ($headers->{expect} && !$c->{continued}) {
-        $c->{continued} = 1;
-        syswrite $c->{sock}, "HTTP/1.1 100 Continue\r\n\r\n";
-    }
-
-    my $body = $headers->{'transfer-encoding'}
-               ? take_chunks($c, $end + 4)
-               : take_bytes($c, $end + 4, $headers->{'content-length'} // 0);
-    return if !defined $body;
-
-    $c->{busy} = 1;
-    $c->{continued} = 0;
-    $c->{close} = CLOSE_ASKED if !keeps_alive($minor, $headers);
-
-    if ($target =~ m{^(/_standin/\w*)(?:\?(.*))?$}) {
-        control($c, $method, $1, $2 // '', $body);
-
-    } else {
-        publication($c, { n => 0, time => time, method => $method,
-            path => $target, head => $head, headers => $headers,
-            body => $body, status => 0, mode => '' });
-    }
-
-    return 1;
-}
-
-
-sub keeps_alive {
-    my ($minor, $headers) = @_;
-    my $connection = lc($headers->{connection} // '');
-
-    return $minor ? $connection ne 'close' : $connection eq 'keep-alive';
-}
-
-
-sub bad_request {
-    my ($c) = @_;
-
-    $c->{close} = CLOSE_OURS;
-    $total{bad_requests}++;
-    respond($c, 400, '', "Bad Request\n");
-
-    return;
-}
-
-
-# these two cut the request off the input, or return undef when it is not whole
-
-sub take_bytes {
-    my ($c, $start, $length) = @_;
-
-    return if length $c->{in} < $start + $length;
-
-    my $body = substr $c->{in}, $start, $length;
-    substr $c->{in}, 0, $start + $length, '';
-
-    return $body;
-}
-
-
-sub take_chunks {
-    my ($c, $start) = @_;
-    my $body = '';
-
-    while (1) {
-        pos($c->{in}) = $start;
-        $c->{in} =~ /\G([0-9a-fA-F]+)[^\r\n]*\r\n/gc or return;
-        my $size = hex $1;
-        $start = pos $c->{in};
-
-        return if length $c->{in} < $start + $size + 2;
-
-        if ($size == 0) {
-            substr $c->{in}, 0, $start + 2, '';
-            return $body;
-        }
-
-        $body .= substr $c->{in}, $start, $size;
-        $start += $size + 2;
-    }
 }
 
 
@@ -406,20 +133,22 @@ sub take_chunks {
 sub publication {
     my ($c, $r) = @_;
 
+    return if $control->takes($c, $r);
+
     if (!grep { index($r->{path}, $_) == 0 } @{ $opt{path} }) {
-        $total{not_published}++;
-        return respond($c, 404, "Content-Type: text/html\r\n",
-                       "<h1>404 Not Found</h1>\n");
+        $control->{total}{not_published}++;
+        return $server->respond($c, 404, "Content-Type: text/html\r\n",
+                                "<h1>404 Not Found</h1>\n");
     }
 
     if ($r->{method} ne 'POST') {
-        $total{not_allowed}++;
-        return respond($c, 405, "Allow: POST\r\n", '');
+        $control->{total}{not_allowed}++;
+        return $server->respond($c, 405, "Allow: POST\r\n", '');
     }
 
     receive($c, $r);
 
-    my $rule = choose_rule(\@rules, $r) // $opt{rule};
+    my $rule = $control->rule_for($r);
     my $delay = $rule->{delay} // 0;
     $r->{mode} = $rule->{mode};
 
@@ -428,13 +157,7 @@ sub publication {
                                : $rule->{first} // 12;
     }
 
-    return answer($c, $r, $rule) if $delay <= 0;
-
-    after($delay, sub {
-        answer($c, $r, $rule) if $c->{request} && $c->{request} == $r;
-    });
-
-    return;
+    return $server->later($c, $delay, sub { answer($c, $r, $rule) });
 }
 
 
@@ -442,12 +165,7 @@ sub receive {
     my ($c, $r) = @_;
 
     $r->{id} = $r->{headers}{'webhook-id'} // '';
-    $r->{n} = ++$total{received};
-    $r->{generation} = $generation;
     $ids{$r->{id}}[0]++;
-
-    push @received, $r;
-    shift @received if @received > $opt{keep};
 
     for my $what (violations($r, @{ $opt{secret} })) {
         $violations{$what}{count}++;
@@ -455,13 +173,7 @@ sub receive {
             //= substr "$r->{head}\r\n$r->{body}", 0, 2000;
     }
 
-    $c->{request} = $r;
-    $in_progress++;
-    $max_in_progress = $in_progress if $in_progress > $max_in_progress;
-
-    wake_waiting() if @waiting;
-
-    return;
+    return $control->receive($c, $r);
 }
 
 
@@ -469,221 +181,35 @@ sub answer {
     my ($c, $r, $rule) = @_;
     my $mode = $rule->{mode};
 
-    return if $mode eq 'hang';
-
-    if ($mode eq 'reset' || $mode eq 'commit-close') {
-        $ids{$r->{id}}[1]++ if $mode eq 'commit-close';
-        setsockopt $c->{sock}, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0
-            if $mode eq 'reset';
-        return drop($c, 'server');
+    if ($mode eq 'commit-close') {
+        $ids{$r->{id}}[1]++;
+        return $server->drop($c, 'server');
     }
 
-    my ($status, $headers, $body) = usual_answer($rule, $r, $in_progress);
+    return if $server->harm($c, $mode);
 
-    $status = $rule->{status} // $status;
-    $body = $rule->{body} // $body;
-    $headers .= "Retry-After: $rule->{retry_after}\r\n"
-        if defined $rule->{retry_after};
-
-    for my $name (sort keys %{ $rule->{headers} // {} }) {
-        $headers .= "$name: $rule->{headers}{$name}\r\n";
-    }
+    my ($status, $headers, $body)
+        = ruled_answer($rule, usual_answer($rule, $r, $control->{now}));
 
     $r->{status} = $status;
     $ids{$r->{id}}[1]++ if $status < 300 && $mode ne 'exception';
-    $c->{close} = CLOSE_OURS
-        if $rule->{close} || $mode =~ /^(?:truncated|cutchunk|unframed)$/;
+    $c->{close} = CLOSE_OURS if $rule->{close};
 
-    return respond($c, $status, $headers, $body, $mode);
+    return $server->respond($c, $status, $headers, $body, $mode);
 }
 
 
-# only the modes that break the framing are given here
+sub show_ids {
+    my ($c) = @_;
 
-sub respond {
-    my ($c, $status, $headers, $body, $mode) = @_;
-
-    $headers .= "Connection: close\r\n" if $c->{close};
-    $c->{out} = framed($mode // '', $status, $headers, $body);
-
-    return write_out($c);
+    return $control->reply_text($c, join '', map { "$_ "
+               . ($ids{$_}[0] // 0) . ' ' . ($ids{$_}[1] // 0) . "\n" }
+               sort keys %ids);
 }
 
 
-sub finish_request {
-    my ($c, $by) = @_;
-    my $r = delete $c->{request};
-
-    # a client that closes its connection after the whole answer is no fault
-    $by = '' if $by eq 'client' && $r->{status} && $c->{out} eq '';
-    $r->{closed} = $by;
-    $r->{seconds} = time - $r->{time};
-
-    syswrite $log_fd, request_json($r) . "\n" if $log_fd;
-    print request_line($r), "\n" if $opt{print};
-
-    $in_progress--;
-
-    # requests from before a reset are not counted
-    return if $r->{generation} != $generation;
-
-    $answers{$r->{status}}++;
-    $total{answered}++;
-    $total{closed_by_client}++ if $by eq 'client';
-    wake_waiting() if @waiting;
-
-    return;
-}
-
-
-# the control address
-
-sub control {
-    my ($c, $method, $path, $args, $body) = @_;
-    my %arg = map { unescape($_) } map { (split(/=/, $_, 2), '')[0, 1] }
-              split /&/, $args;
-
-    return control_mode($c, \%arg, $body) if $path eq '/_standin/mode';
-    return control_received($c, \%arg) if $path eq '/_standin/received';
-    return reply($c, stats()) if $path eq '/_standin/stats';
-
-    if ($path eq '/_standin/reset') {
-        reset_all();
-        return reply($c, { result => 'ok' });
-    }
-
-    if ($path eq '/_standin/ids') {
-        return respond($c, 200, "Content-Type: text/plain\r\n",
-            join '', map { "$_ " . ($ids{$_}[0] // 0) . ' '
-                           . ($ids{$_}[1] // 0) . "\n" } sort keys %ids);
-    }
-
-    return respond($c, 404, '', "unknown control address\n");
-}
-
-
-sub unescape {
-    my ($text) = @_;
-    return $text =~ tr/+/ /r =~ s/%([0-9a-fA-F]{2})/chr hex $1/ger;
-}
-
-
-sub reply {
-    my ($c, $data, $status) = @_;
-    return respond($c, $status // 200, "Content-Type: application/json\r\n",
-                   $json->encode($data) . "\n");
-}
-
-
-sub control_mode {
-    my ($c, $arg, $body) = @_;
-
-    return reply($c, shown_rules(@rules)) if $body eq '' && !%$arg;
-
-    my $given = $body eq '' ? $arg : eval { $json->decode($body) };
-    my @new = ref $given eq 'ARRAY' ? @$given : ($given);
-
-    for my $rule (@new) {
-        my $error = prepare_rule($rule);
-        return reply($c, { error => $error }, 400) if $error;
-    }
-
-    # refuse and listen act now and are no rules for the requests to come
-    @rules = grep { $_->{mode} !~ /^(?:refuse|listen)$/ } @new;
-    $cold_done = 0;
-    reply($c, shown_rules(@new));
-
-    for my $rule (@new) {
-        refuse($rule->{seconds}) if $rule->{mode} eq 'refuse';
-        open_listener() if $rule->{mode} eq 'listen';
-    }
-
-    return;
-}
-
-
-sub shown_rules {
-    my @shown;
-
-    for my $rule (@_) {
-        my @keys = grep { !/^_|_re$/ } keys %$rule;
-        push @shown, { map { $_ => $rule->{$_} } @keys };
-    }
-
-    return \@shown;
-}
-
-
-sub control_received {
-    my ($c, $arg) = @_;
-
-    my $want = { c => $c, arg => $arg, n => $arg->{wait} // 0,
-                 of => $arg->{answered} ? 'answered' : 'received' };
-
-    return show_received($want, 200) if $total{$want->{of}} >= $want->{n};
-
-    push @waiting, $want;
-
-    after($arg->{timeout} // 5, sub {
-        return if !grep { $_ == $want } @waiting;
-        @waiting = grep { $_ != $want } @waiting;
-        show_received($want, 504);
-    });
-
-    return;
-}
-
-
-sub wake_waiting {
-    my @due = grep { $total{$_->{of}} >= $_->{n} } @waiting;
-
-    return if !@due;
-    @waiting = grep { $total{$_->{of}} < $_->{n} } @waiting;
-
-    # what is in progress may still get its mode and answer in this turn
-    after(0, sub { show_received($_, 200) for @due });
-
-    return;
-}
-
-
-sub show_received {
-    my ($want, $status) = @_;
-    my $c = $want->{c};
-    my $show = $want->{arg}{show} // 'requests';
-
-    return if $c->{gone};
-
-    if ($show eq 'count') {
-        return reply($c, { count => $total{$want->{of}} }, $status);
-    }
-
-    if ($show eq 'bodies') {
-        return respond($c, $status, "Content-Type: text/plain\r\n",
-                       join '', map { "$_->{body}\n" } @received);
-    }
-
-    return respond($c, $status, "Content-Type: application/json\r\n",
-        '[' . join(",\n", map { request_json($_) } @received) . "]\n");
-}
-
-
-sub reset_all {
-    %total = map { $_ => 0 } qw(received answered connections not_published
-        not_allowed bad_requests closed_by_client);
-    (@received, @rules) = ();
-    (%ids, %answers, %violations) = ();
-    $generation++;
-    $cold_done = 0;
-    $in_progress = grep { $_->{request} } values %conn;
-    $max_in_progress = $in_progress;
-
-    return;
-}
-
-
-# now and max: requests in progress at once; duplicates: requests beyond the
-# first of each id; taken: ids that 1C has taken; taken_twice: more than once
+# duplicates: requests beyond the first of each id; taken: ids that 1C has
+# taken; taken_twice: more than once
 
 sub stats {
     my $taken = grep { $_->[1] } values %ids;
@@ -691,9 +217,6 @@ sub stats {
     my $duplicates = 0;
     $duplicates += ($_->[0] // 1) - 1 for values %ids;
 
-    return { %total, now => $in_progress, max => $max_in_progress,
-             open => scalar(grep { !$_->{control} } values %conn),
-             answers => \%answers, ids => scalar(keys %ids), taken => $taken,
-             taken_twice => $twice, duplicates => $duplicates,
-             violations => \%violations, listening => $listener ? 1 : 0 };
+    return (ids => scalar(keys %ids), taken => $taken, taken_twice => $twice,
+            duplicates => $duplicates, violations => \%violations);
 }

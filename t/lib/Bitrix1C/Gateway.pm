@@ -4,7 +4,8 @@ package Bitrix1C::Gateway;
 
 # A gateway of its own for a scenario test: a private Redis, a stand-in 1C and
 # nginx with the module, all in a temporary directory, and the means to harm
-# them.  Whatever the test does, finish() then proves that no worker crashed or
+# them; a stand-in Bitrix too if the test starts it (see Bitrix1C::Portal).
+# Whatever the test does, finish() then proves that no worker crashed or
 # complained, that no secret was logged or stored and that 1C got only what it
 # can take.
 #
@@ -24,10 +25,12 @@ use Time::HiRes qw(time);
 
 use Bitrix1C::Http qw(http_request);
 use Bitrix1C::Nginx ();
+use Bitrix1C::Portal ();
 use Bitrix1C::Process qw(wait_until);
 use Bitrix1C::Redis ();
+use Bitrix1C::Standin ();
 
-use parent -norequire, 'Bitrix1C::Nginx';
+use parent -norequire, qw(Bitrix1C::Nginx Bitrix1C::Portal);
 
 our @EXPORT_OK = qw(wait_until seed TOKEN);
 
@@ -233,64 +236,41 @@ sub drained {
 
 sub start_onec {
     my ($self) = @_;
-    my $dir = $self->{dir};
-    my $script = "$Bitrix1C::Nginx::TOP/t/onec.pl";
 
-    unlink "$dir/onec.out";
-    $self->{onec_pid} = $self->spawn('onec', $^X, $script,
-        '--listen', '127.0.0.1:0', '--control', '127.0.0.1:0',
-        '--log', "$dir/onec.log", '--secret', TOKEN,
-        @{ $self->{onec_args} // [] });
-
-    wait_until(10, sub {
-        my $out = $self->slurp('onec.out');
-        ($self->{onec}) = $out =~ /^listening on (\S+)$/m;
-        ($self->{onec_control}) = $out =~ /^control on \S+:(\d+)$/m;
-    }) or die "onec.pl does not start:\n" . $self->slurp('onec.out');
-
-    return;
+    return $self->start_standin('onec', '--secret', TOKEN,
+        '--secret', Bitrix1C::Portal::KEY, @{ $self->{onec_args} // [] });
 }
 
 
 sub onec_ask {
     my ($self, $what, $body) = @_;
-    my $answer = http_request(port => $self->{onec_control}, timeout => 120,
-                              path => "/_standin/$what", body => $body);
-
-    # 504: less came than was waited for, the caller sees how much
-    $answer->{status} == 200 || $answer->{status} == 504
-        or die "onec.pl: $what: $answer->{status} "
-               . ($answer->{error} // $answer->{body}) . "\n";
-
-    return $answer->{body};
+    return $self->ask_standin('onec', $what, $body);
 }
 
 
 sub onec_mode {
     my ($self, @rules) = @_;
-    return $self->onec_ask('mode', JSON::PP->new->utf8->encode(\@rules));
+    return $self->standin_mode('onec', @rules);
 }
 
 
 sub onec_stats {
     my ($self) = @_;
-    return JSON::PP->new->utf8->decode($self->onec_ask('stats'));
+    return $self->standin_stats('onec');
 }
 
 
-# the requests as hashes, when at least $n have come or the seconds are over
+# see standin_received(), with the body's JSON
 
 sub onec_received {
     my ($self, $n, $seconds, $answered) = @_;
-    my $text = $self->onec_ask(sprintf 'received?wait=%d&timeout=%s%s', $n // 0,
-                               $seconds // 5, $answered ? '&answered=1' : '');
-    my $requests = JSON::PP->new->utf8->decode($text);
+    my @requests = $self->standin_received('onec', $n, $seconds, $answered);
 
-    for my $r (@$requests) {
+    for my $r (@requests) {
         $r->{json} = eval { JSON::PP->new->utf8(0)->decode($r->{body}) };
     }
 
-    return @$requests;
+    return @requests;
 }
 
 
@@ -396,17 +376,19 @@ sub complaints {
 }
 
 
-# names of files in which the token or the password of Redis stands
+# names of files in which the token, Redis' password or a portal's key stands
 
 sub leaks {
     my ($self) = @_;
+    my @secrets = (TOKEN, PASSWORD,
+                   $self->{bitrix} ? Bitrix1C::Portal::KEY : ());
     my @files = ('error.log', 'access.log', 'nginx.out',
                  map { substr $_, length("$self->{dir}/") }
                  glob "$self->{dir}/appendonlydir/* $self->{dir}/spool/*");
 
     return grep {
         my $text = $self->slurp($_);
-        index($text, TOKEN) >= 0 || index($text, PASSWORD) >= 0;
+        grep { index($text, $_) >= 0 } @secrets;
     } @files;
 }
 
@@ -450,14 +432,16 @@ sub stop_all {
 
     $self->stop_nginx('TERM', 5);
 
-    for my $pid (grep { defined } @$self{qw(nginx_pid onec_pid redis_pid)}) {
+    my @pids = qw(nginx_pid onec_pid bitrix_pid redis_pid);
+
+    for my $pid (grep { defined } @$self{@pids}) {
         kill 'KILL', $self->all_workers if $pid == ($self->{nginx_pid} // 0);
         kill 'CONT', $pid;
         kill 'KILL', $pid;
         $self->reap($pid, 5);
     }
 
-    delete @$self{qw(nginx_pid onec_pid redis_pid redis_conn)};
+    delete @$self{@pids, 'redis_conn'};
 
     remove_tree($self->{dir})
         if Test::More->builder->is_passing && !$ENV{BITRIX1C_TEST_KEEP};

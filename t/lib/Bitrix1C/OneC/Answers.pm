@@ -2,7 +2,7 @@ package Bitrix1C::OneC::Answers;
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# The rules of the stand-in 1C, described in onec.pl, and the answers they give.
+# The answers of the stand-in 1C in its modes, described in onec.pl.
 # The texts are those of real publications.
 
 use strict;
@@ -11,19 +11,9 @@ use warnings;
 use Exporter qw(import);
 use MIME::Base64 qw(encode_base64);
 
-our @EXPORT_OK = qw(prepare_rule choose_rule usual_answer framed);
+our @EXPORT_OK = qw(mode_name usual_answer);
 
 use constant BOM => "\xEF\xBB\xBF";
-
-my %REASON = (200 => 'OK', 201 => 'Created', 202 => 'Accepted',
-    204 => 'No Content', 400 => 'Bad Request', 401 => 'Unauthorized',
-    403 => 'Forbidden', 404 => 'Not Found', 405 => 'Method Not Allowed',
-    406 => 'Not Acceptable', 408 => 'Request Timeout', 409 => 'Conflict',
-    410 => 'Gone', 411 => 'Length Required', 413 => 'Payload Too Large',
-    415 => 'Unsupported Media Type', 422 => 'Unprocessable Entity',
-    425 => 'Too Early', 429 => 'Too Many Requests',
-    500 => 'Internal Server Error', 502 => 'Bad Gateway',
-    503 => 'Service Unavailable', 504 => 'Gateway Timeout');
 
 my @NUMBERED = ('', qw(ok bom exception empty bad unauthorized locked
     forbidden notfound nosession version fault conflict commit-close cold
@@ -85,69 +75,6 @@ sub mode_name {
     return $STATUS_MODE{$mode} // $mode if $mode =~ /^[2-5]\d\d$/;
     return $mode if $mode ne '' && grep { $_ eq $mode } @NUMBERED, @NAMED;
     return;
-}
-
-
-# makes a rule from JSON or arguments ready for use; returns an error text
-
-sub prepare_rule {
-    my ($rule) = @_;
-
-    return 'a rule is not an object' if ref $rule ne 'HASH';
-
-    my $mode = mode_name($rule->{mode} // $rule->{status} // 'ok');
-
-    return 'unknown mode' if !defined $mode;
-    $rule->{mode} = $mode;
-
-    # everything is compared with bytes and sent as bytes
-    for (values %$rule, values %{ $rule->{headers} // {} }) {
-        utf8::encode($_) if defined && !ref && utf8::is_utf8($_);
-    }
-
-    for my $key (qw(match head)) {
-        next if !defined $rule->{$key};
-        eval { $rule->{"${key}_re"} = qr/$rule->{$key}/mi; 1 }
-            or return "bad regex in $key";
-    }
-
-    return;
-}
-
-
-# the first rule that applies to the request, or undef
-
-sub choose_rule {
-    my ($rules, $r) = @_;
-
-    for my $rule (@$rules) {
-        next if $rule->{match_re} && $r->{body} !~ $rule->{match_re};
-        next if $rule->{head_re} && $r->{head} !~ $rule->{head_re};
-
-        my $whose = ($rule->{per} // '') eq 'id' ? $r->{id} : '';
-        my $seen = $rule->{_seen}{$whose} //= { passed => 0, used => 0 };
-
-        next if $seen->{passed}++ < ($rule->{skip} // 0);
-        next if $rule->{every} && $rule->{_turn}++ % $rule->{every};
-        next if defined $rule->{random} && chance($rule) >= $rule->{random};
-        next if defined $rule->{times} && $seen->{used} >= $rule->{times};
-
-        $seen->{used}++;
-        return $rule;
-    }
-
-    return;
-}
-
-
-# a generator of its own for each rule, so that a seed repeats the run
-
-sub chance {
-    my ($rule) = @_;
-    my $state = $rule->{_state} // $rule->{seed} // 1;
-
-    $rule->{_state} = ($state * 1_103_515_245 + 12_345) & 0x7fffffff;
-    return ($rule->{_state} >> 8) / 0x800000;
 }
 
 
@@ -215,32 +142,6 @@ sub session_answer {
 
     delete $sessions{$cookie} if $order eq 'finish';
     return @{ $ANSWER{ok} };
-}
-
-
-# the bytes of an answer; some modes frame it in their own way, or wrongly
-
-sub framed {
-    my ($mode, $status, $headers, $body) = @_;
-
-    if ($mode eq 'truncated') {
-        $headers .= "Content-Length: 100\r\n";
-        $body = substr $body, 0, 5;
-
-    } elsif ($mode eq 'chunked' || $mode eq 'cutchunk') {
-        my $half = int(length($body) / 2);
-        $headers .= "Transfer-Encoding: chunked\r\n";
-        $body = join '', map { sprintf "%x\r\n%s\r\n", length, $_ }
-                grep { $_ ne '' } substr($body, 0, $half),
-                                  substr($body, $half);
-        $body .= "0\r\n\r\n" if $mode eq 'chunked';
-
-    } elsif ($mode ne 'unframed' && $status != 204) {
-        $headers .= 'Content-Length: ' . length($body) . "\r\n";
-    }
-
-    return "HTTP/1.1 $status " . ($REASON{$status} // 'Unknown')
-           . "\r\n$headers\r\n$body";
 }
 
 1;

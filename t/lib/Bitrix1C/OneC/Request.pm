@@ -3,9 +3,7 @@ package Bitrix1C::OneC::Request;
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
 # What the stand-in 1C knows of a request: is it one that 1C could take, and
-# how it looks in the log.  A request is a hash: n, time, seconds, method, path,
-# head (request line and fields, each with its CRLF), headers (names in lower
-# case, repeated ones joined by commas), body, id, mode, status, closed.
+# how it looks to people.
 
 use strict;
 use warnings;
@@ -14,7 +12,7 @@ use Exporter qw(import);
 use JSON::PP ();
 use POSIX qw(strftime);
 
-our @EXPORT_OK = qw(parse_headers violations request_json request_line);
+our @EXPORT_OK = qw(violations request_line);
 
 # 1C puts strings into XML, which has no such characters however written
 my $ESCAPED_CONTROL = qr/(?<!\\)(?:\\\\)*\\(?:[bf]|u00(?:0[0-8bcef]|1))/i;
@@ -34,8 +32,6 @@ my $JSON   = qr{\A
         | \[ (?: (?&value) (?: , (?&value) )*+ | $SPACE ) \]
         | $NUMBER | true | false | null ) $SPACE )
 \z}x;
-
-my %ESCAPE = ("\n" => '\n', "\r" => '\r', "\t" => '\t');
 
 
 # names of all that 1C could not take; @secrets are texts that may not be there
@@ -82,57 +78,6 @@ sub valid_utf8 {
               && $text =~ /\xED[\xA0-\xBF]|\xF4[\x90-\xBF]|[\xF5-\xFF]/;
 
     return utf8::decode($text);
-}
-
-
-sub parse_headers {
-    my ($head) = @_;
-    my (undef, @fields) = split /\r\n/, $head;
-    my %headers;
-
-    for my $field (@fields) {
-        my ($name, $value) = $field =~ /^([^:]+):[ \t]*(.*?)[ \t]*$/ or next;
-        $name = lc $name;
-        $headers{$name} = exists $headers{$name}
-                          ? "$headers{$name}, $value" : $value;
-    }
-
-    return \%headers;
-}
-
-
-# bytes that are not UTF-8 are shown as the characters of their values
-
-sub quote {
-    my ($text) = @_;
-
-    if ($text =~ tr/\x80-\xff//) {
-        my $copy = $text;
-        utf8::encode($text) if !utf8::decode($copy);
-    }
-
-    $text =~ s/(["\\])/\\$1/g if $text =~ tr/"\\//;
-    $text =~ s{([\x00-\x1f])}{$ESCAPE{$1} // sprintf '\u%04x', ord $1}ge
-        if $text =~ tr/\x00-\x1f//;
-
-    return "\"$text\"";
-}
-
-
-# one line of JSON
-
-sub request_json {
-    my ($r) = @_;
-    my $h = $r->{headers};
-
-    return sprintf '{"n":%d,"time":%.6f,"seconds":%.6f,"method":%s,"path":%s,'
-        . '"headers":{%s},"body":%s,"id":%s,"mode":"%s","status":%d,'
-        . '"closed":"%s"}',
-        $r->{n}, $r->{time}, $r->{seconds} // 0, quote($r->{method}),
-        quote($r->{path}),
-        join(',', map { quote($_) . ':' . quote($h->{$_}) } sort keys %$h),
-        quote($r->{body}), quote($r->{id}), $r->{mode}, $r->{status},
-        $r->{closed} // '';
 }
 
 

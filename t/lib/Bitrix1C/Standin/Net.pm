@@ -1,8 +1,8 @@
-package Bitrix1C::OneC::Net;
+package Bitrix1C::Standin::Net;
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Sockets and timers of the stand-in 1C.
+# Sockets and timers of the stand-ins.
 
 use strict;
 use warnings;

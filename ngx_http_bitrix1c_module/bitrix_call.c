@@ -1,0 +1,237 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "bitrix_call.h"
+#include "bitrix_json.h"
+
+
+static bitrix_rc_t bitrix_call_body(cJSON **params,
+    const bitrix_form_t *form, const cJSON *json, bitrix_error_t *err);
+static bitrix_rc_t bitrix_call_args(cJSON *params, const bitrix_form_t *form,
+    bitrix_error_t *err);
+static const cJSON *bitrix_call_path(const cJSON *node, const char *name,
+    size_t len);
+static char *bitrix_call_copy(const char *text, size_t len);
+
+
+bitrix_rc_t
+bitrix_call_build(bitrix_event_t *ev, const char *method, size_t len,
+    const char *portal, size_t portal_len, const bitrix_form_t *args,
+    const bitrix_form_t *form, const cJSON *json, bitrix_error_t *err)
+{
+    char              type[BITRIX_EVENT_MAX + BITRIX_ENTITY_MAX];
+    bitrix_rc_t       rc;
+    const char       *id;
+    bitrix_number_t   number;
+
+    memset(ev, 0, sizeof(bitrix_event_t));
+
+    rc = bitrix_call_body(&ev->data, form, json, err);
+
+    if (rc == BITRIX_OK && args != NULL && args->npairs) {
+        rc = bitrix_call_args(ev->data, args, err);
+    }
+
+    if (rc != BITRIX_OK) {
+        bitrix_event_free(ev);
+        return rc;
+    }
+
+    cJSON_DeleteItemFromObjectCaseSensitive(ev->data, "auth");
+
+    bitrix_call_type(method, len, ev->data, type);
+    id = bitrix_call_field(ev->data, "id", 2, number);
+
+    if (id == NULL) {
+        id = bitrix_call_field(ev->data, "ID", 2, number);
+    }
+
+    ev->event = bitrix_call_copy(method, len);
+    ev->domain = bitrix_call_copy(portal, portal_len);
+    ev->member_id = bitrix_call_copy("", 0);
+    ev->type = bitrix_call_copy(type, strlen(type));
+    ev->id = id ? bitrix_call_copy(id, strlen(id)) : NULL;
+
+    if (ev->event == NULL || ev->domain == NULL || ev->member_id == NULL
+        || ev->type == NULL || (id && ev->id == NULL))
+    {
+        bitrix_event_free(ev);
+        return BITRIX_NOMEM;
+    }
+
+    return BITRIX_OK;
+}
+
+
+static bitrix_rc_t
+bitrix_call_body(cJSON **params, const bitrix_form_t *form,
+    const cJSON *json, bitrix_error_t *err)
+{
+    if (form != NULL && form->npairs) {
+        return bitrix_form_tree(form, params, err);
+    }
+
+    *params = json ? cJSON_Duplicate(json, 1) : cJSON_CreateObject();
+
+    return *params ? BITRIX_OK : BITRIX_NOMEM;
+}
+
+
+static bitrix_rc_t
+bitrix_call_args(cJSON *params, const bitrix_form_t *form,
+    bitrix_error_t *err)
+{
+    cJSON        *args, *item;
+    bitrix_rc_t   rc;
+
+    rc = bitrix_form_tree(form, &args, err);
+
+    if (rc != BITRIX_OK) {
+        return rc;
+    }
+
+    while (args->child) {
+        item = cJSON_DetachItemViaPointer(args, args->child);
+
+        if (cJSON_GetObjectItemCaseSensitive(params, item->string)
+            || !cJSON_AddItemToObject(params, item->string, item))
+        {
+            cJSON_Delete(item);
+        }
+    }
+
+    cJSON_Delete(args);
+
+    return BITRIX_OK;
+}
+
+
+void
+bitrix_call_type(const char *method, size_t len, const cJSON *params,
+    char buf[BITRIX_EVENT_MAX + BITRIX_ENTITY_MAX])
+{
+    size_t            i, n;
+    const char       *kind;
+    bitrix_number_t   number;
+
+    static const char  item[] = "crm.item.";
+
+    buf[0] = '\0';
+
+    if (len > sizeof(item) - 1
+        && strncasecmp(method, item, sizeof(item) - 1) == 0)
+    {
+        kind = bitrix_call_field(params, "entityTypeId", 12, number);
+
+        if (kind) {
+            strcpy(buf, "CRMDYNAMICITEM_");
+            strcat(buf, kind);
+            return;
+        }
+    }
+
+    while (len && method[len - 1] != '.') {
+        len--;
+    }
+
+    for (i = 0, n = 0; i < len && n < BITRIX_EVENT_MAX - 1; i++) {
+        if (method[i] != '.' && method[i] != '_') {
+            buf[n++] = (char) toupper((unsigned char) method[i]);
+        }
+    }
+
+    buf[n] = '\0';
+}
+
+
+const char *
+bitrix_call_field(const cJSON *params, const char *name, size_t len,
+    bitrix_number_t number)
+{
+    const char   *text;
+    const cJSON  *fields;
+
+    text = bitrix_entity_scalar(bitrix_call_path(params, name, len), number);
+
+    if (text) {
+        return text;
+    }
+
+    fields = cJSON_GetObjectItemCaseSensitive(params, "fields");
+
+    return bitrix_entity_scalar(bitrix_call_path(fields, name, len), number);
+}
+
+
+static const cJSON *
+bitrix_call_path(const cJSON *node, const char *name, size_t len)
+{
+    char         part[BITRIX_EVENT_MAX];
+    size_t       n;
+    const char  *dot;
+
+    while (node && len) {
+        dot = memchr(name, '.', len);
+        n = dot ? (size_t) (dot - name) : len;
+
+        if (n >= sizeof(part)) {
+            return NULL;
+        }
+
+        memcpy(part, name, n);
+        part[n] = '\0';
+
+        node = cJSON_GetObjectItemCaseSensitive(node, part);
+
+        n += (dot != NULL);
+        name += n;
+        len -= n;
+    }
+
+    return node;
+}
+
+
+char *
+bitrix_call_params(const cJSON *params, size_t *len)
+{
+    bitrix_buf_t  buf;
+
+    memset(&buf, 0, sizeof(bitrix_buf_t));
+
+    bitrix_json_put_tree(&buf, params);
+    bitrix_json_put(&buf, "", 1);
+
+    if (buf.failed) {
+        free(buf.start);
+        return NULL;
+    }
+
+    *len = buf.len - 1;
+
+    return buf.start;
+}
+
+
+static char *
+bitrix_call_copy(const char *text, size_t len)
+{
+    char  *copy;
+
+    copy = malloc(len + 1);
+
+    if (copy) {
+        memcpy(copy, text, len);
+        copy[len] = '\0';
+    }
+
+    return copy;
+}

@@ -1,0 +1,437 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "ngx_http_bitrix1c_calls.h"
+#include "ngx_http_bitrix1c_answer.h"
+#include "ngx_http_bitrix1c_conf.h"
+#include "ngx_http_bitrix1c_error.h"
+#include "ngx_http_bitrix1c_job.h"
+#include "ngx_http_bitrix1c_park.h"
+#include "bitrix_call.h"
+
+
+/* bytes of a caller's Idempotency-Key, as Bitrix' REST 3.0 has it */
+#define NGX_HTTP_BITRIX1C_KEY_MAX  255
+
+
+static ngx_int_t ngx_http_bitrix1c_calls_job(ngx_http_request_t *r,
+    bitrix_event_t *ev);
+static ngx_int_t ngx_http_bitrix1c_calls_record(ngx_http_request_t *r,
+    ngx_http_bitrix1c_job_t *job, bitrix_event_t *ev);
+static ngx_int_t ngx_http_bitrix1c_calls_identity(ngx_http_request_t *r,
+    ngx_http_bitrix1c_job_t *job, bitrix_event_t *ev);
+static ngx_int_t ngx_http_bitrix1c_calls_row(
+    ngx_http_bitrix1c_loc_conf_t *lcf, ngx_http_bitrix1c_job_t *job,
+    bitrix_event_t *ev, ngx_str_t *row);
+static ngx_int_t ngx_http_bitrix1c_calls_fields(ngx_array_t *fields,
+    ngx_pool_t *pool, bitrix_event_t *ev, ngx_str_t *row);
+static void ngx_http_bitrix1c_calls_stored(ngx_http_bitrix1c_job_t *job);
+static ngx_int_t ngx_http_bitrix1c_calls_answer(ngx_http_request_t *r,
+    ngx_http_bitrix1c_job_t *job);
+static ngx_str_t *ngx_http_bitrix1c_calls_header(ngx_http_request_t *r,
+    const char *name, size_t len);
+
+
+ngx_uint_t
+ngx_http_bitrix1c_calls_wanted(ngx_http_request_t *r, ngx_str_t *method)
+{
+    u_char                        *p, *last;
+    ngx_str_t                     *prefer;
+    ngx_http_bitrix1c_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
+
+    if (!lcf->rest->queue->calls) {
+        return 0;
+    }
+
+    if (ngx_http_bitrix1c_masked(lcf->async, method)) {
+        return 1;
+    }
+
+    prefer = ngx_http_bitrix1c_calls_header(r, "Prefer", 6);
+
+    if (prefer == NULL) {
+        return 0;
+    }
+
+    last = prefer->data + prefer->len;
+    p = ngx_strlcasestrn(prefer->data, last, (u_char *) "respond-async",
+                         sizeof("respond-async") - 2);
+
+    /* a word of its own, not a part or a value of another preference */
+
+    return p != NULL
+           && (p == prefer->data || p[-1] == ',' || p[-1] == ' ')
+           && (p + 13 == last || p[13] == ',' || p[13] == ';' || p[13] == ' ');
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_calls_store(ngx_http_bitrix1c_rest_t *rest,
+    bitrix_form_t *args, bitrix_form_t *form, cJSON *json)
+{
+    ngx_int_t                  rc;
+    bitrix_rc_t                brc;
+    bitrix_event_t             ev;
+    bitrix_error_t             err;
+    ngx_http_request_t        *r;
+    ngx_http_bitrix1c_error_t  error;
+
+    r = rest->request;
+
+    brc = bitrix_call_build(&ev, (char *) rest->method.data, rest->method.len,
+                            (char *) rest->portal->name.data,
+                            rest->portal->name.len, args, form, json, &err);
+
+    if (brc == BITRIX_NOMEM) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (brc != BITRIX_OK) {
+        ngx_memzero(&error, sizeof(ngx_http_bitrix1c_error_t));
+
+        error.status = NGX_HTTP_BAD_REQUEST;
+        error.code = "BITRIX1C_BAD_REQUEST";
+        error.text = err.what;
+
+        return ngx_http_bitrix1c_error(r, &error);
+    }
+
+    rc = ngx_http_bitrix1c_calls_job(r, &ev);
+
+    bitrix_event_free(&ev);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_calls_job(ngx_http_request_t *r, bitrix_event_t *ev)
+{
+    ngx_int_t                      rc;
+    ngx_http_bitrix1c_ctx_t       *ctx;
+    ngx_http_bitrix1c_job_t       *job;
+    ngx_http_bitrix1c_loc_conf_t  *lcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
+
+    job = ngx_http_bitrix1c_job_create(lcf->rest->queue, ngx_cycle->log);
+    if (job == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_bitrix1c_park(r, ctx, job) != NGX_OK
+        || ngx_http_bitrix1c_job_event(job, ev) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_bitrix1c_calls_record(r, job, ev);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_bitrix1c_calls_identity(r, job, ev) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_bitrix1c_park_accept(r, job, ngx_http_bitrix1c_calls_stored);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_calls_record(ngx_http_request_t *r,
+    ngx_http_bitrix1c_job_t *job, bitrix_event_t *ev)
+{
+    char                          *tail;
+    size_t                         len;
+    ngx_int_t                      rc;
+    ngx_http_core_loc_conf_t      *clcf;
+    ngx_http_core_srv_conf_t      *cscf;
+
+    tail = bitrix_event_json(ev, ngx_time(), &len);
+    if (tail == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+
+    /* what this location would refuse when it is sent */
+
+    if (clcf->client_max_body_size
+        && clcf->client_max_body_size < (off_t) len)
+    {
+        free(tail);
+        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+    }
+
+    rc = ngx_http_bitrix1c_job_record(job, &cscf->server_name, &clcf->name,
+                                      (u_char *) tail, len);
+    free(tail);
+
+    return rc == NGX_OK ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+/*
+ * A call with the caller's Idempotency-Key is done once.  One of
+ * bitrix1c_coalesce is a row of which the newest value counts, so it may take
+ * the place of one that waits, but a repeat of a done one is done again.  Any
+ * other call is itself alone.
+ */
+static ngx_int_t
+ngx_http_bitrix1c_calls_identity(ngx_http_request_t *r,
+    ngx_http_bitrix1c_job_t *job, bitrix_event_t *ev)
+{
+    ngx_int_t                      rc;
+    ngx_str_t                      key, lane, *name;
+    ngx_http_bitrix1c_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
+
+    ngx_str_null(&lane);
+
+    if (lcf->lane
+        && ngx_http_complex_value(r, lcf->lane, &lane) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_bitrix1c_calls_row(lcf, job, ev, &key);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_OK && lane.len == 0) {
+        lane = key;
+    }
+
+    name = ngx_http_bitrix1c_calls_header(r, "Idempotency-Key", 15);
+    job->once = 1;
+
+    if (name && name->len && name->len <= NGX_HTTP_BITRIX1C_KEY_MAX) {
+        key.len = sizeof("key ") - 1 + job->event.name.len + 1 + name->len;
+        key.data = ngx_pnalloc(job->pool, key.len);
+        if (key.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        (void) ngx_sprintf(key.data, "key %V %V", &job->event.name, name);
+
+    } else if (rc == NGX_OK) {
+        job->once = 0;
+
+    } else {
+        key = job->id;
+    }
+
+    /* no delivery that was made can have known this call */
+
+    if (ngx_http_bitrix1c_job_number(job, (int64_t) 1 << 52, &job->since)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_bitrix1c_job_identity(job, &key, &lane);
+}
+
+
+/* the name of the row that the call writes; NGX_DECLINED: it is none */
+static ngx_int_t
+ngx_http_bitrix1c_calls_row(ngx_http_bitrix1c_loc_conf_t *lcf,
+    ngx_http_bitrix1c_job_t *job, bitrix_event_t *ev, ngx_str_t *row)
+{
+    ngx_str_t                     *name;
+    ngx_uint_t                     i;
+    ngx_http_bitrix1c_coalesce_t  *rule;
+
+    if (lcf->coalesce == NULL) {
+        return NGX_DECLINED;
+    }
+
+    rule = lcf->coalesce->elts;
+    name = &job->event.name;
+
+    for (i = 0; i < lcf->coalesce->nelts; i++) {
+        if (bitrix_mask_match((char *) rule[i].method.data,
+                              rule[i].method.len, (char *) name->data,
+                              name->len))
+        {
+            return ngx_http_bitrix1c_calls_fields(rule[i].fields, job->pool,
+                                                  ev, row);
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* "row METHOD LEN:VALUE LEN:VALUE", so that no two rows are called the same */
+static ngx_int_t
+ngx_http_bitrix1c_calls_fields(ngx_array_t *fields, ngx_pool_t *pool,
+    bitrix_event_t *ev, ngx_str_t *row)
+{
+    u_char           *p;
+    size_t            size;
+    ngx_str_t        *field;
+    ngx_uint_t        i;
+    const char       *value;
+    bitrix_number_t   number;
+
+    size = sizeof("row ") + ngx_strlen(ev->event)
+           + fields->nelts * (BITRIX_ENTITY_MAX + NGX_SIZE_T_LEN + 2);
+
+    row->data = ngx_pnalloc(pool, size);
+    if (row->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_sprintf(row->data, "row %s", ev->event);
+    field = fields->elts;
+
+    for (i = 0; i < fields->nelts; i++) {
+        value = bitrix_call_field(ev->data, (char *) field[i].data,
+                                  field[i].len, number);
+
+        /* without one of its names a row is not known */
+
+        if (value == NULL) {
+            return NGX_DECLINED;
+        }
+
+        p = ngx_sprintf(p, " %uz:%s", ngx_strlen(value), value);
+    }
+
+    row->len = p - row->data;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_bitrix1c_calls_stored(ngx_http_bitrix1c_job_t *job)
+{
+    ngx_int_t                  rc;
+    ngx_connection_t          *c;
+    ngx_http_request_t        *r;
+    ngx_http_bitrix1c_ctx_t   *ctx;
+    ngx_http_bitrix1c_error_t  error;
+
+    r = job->request;
+
+    if (r == NULL) {
+        return;
+    }
+
+    c = r->connection;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
+
+    ctx->result = job->result;
+
+    ngx_http_bitrix1c_unpark(ctx);
+    ngx_http_set_log_request(c->log, r);
+
+    if (job->result == NGX_HTTP_BITRIX1C_UNAVAILABLE) {
+        ngx_memzero(&error, sizeof(ngx_http_bitrix1c_error_t));
+
+        error.status = NGX_HTTP_SERVICE_UNAVAILABLE;
+        error.code = "BITRIX1C_UNAVAILABLE";
+        error.text = "the call could not be stored, send it again";
+
+        rc = ngx_http_bitrix1c_error(r, &error);
+
+    } else {
+        rc = ngx_http_bitrix1c_calls_answer(r, job);
+    }
+
+    ngx_http_finalize_request(r, rc);
+    ngx_http_run_posted_requests(c);
+}
+
+
+/* RFC 7240, 3: 202, where to look, and that the preference was honoured */
+static ngx_int_t
+ngx_http_bitrix1c_calls_answer(ngx_http_request_t *r,
+    ngx_http_bitrix1c_job_t *job)
+{
+    ngx_str_t                  text, where, *result, *prefix;
+    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_bitrix1c_ctx_t   *ctx;
+
+    static ngx_str_t  applied = ngx_string("respond-async");
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    prefix = &clcf->name;
+    result = ngx_http_bitrix1c_result_name(job->result);
+
+    where.len = prefix->len + sizeof("bitrix1c/calls/") - 1 + job->id.len;
+    where.data = ngx_pnalloc(r->pool, where.len);
+
+    text.len = sizeof("{\"result\":{\"id\":\"\",\"state\":\"\"}}\n") - 1
+               + job->id.len + result->len;
+    text.data = ngx_pnalloc(r->pool, text.len);
+
+    if (where.data == NULL || text.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    (void) ngx_sprintf(where.data, "%Vbitrix1c/calls/%V", prefix, &job->id);
+    (void) ngx_sprintf(text.data, "{\"result\":{\"id\":\"%V\",\"state\":"
+                       "\"%V\"}}\n", &job->id, result);
+
+    if (ngx_http_bitrix1c_error_header(r, "Location", &where) != NGX_OK
+        || ngx_http_bitrix1c_error_header(r, "Preference-Applied", &applied)
+           != NGX_OK
+        || ngx_http_bitrix1c_error_header(r, "Warning", &ctx->rest->warning)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_bitrix1c_answer_send(r, NGX_HTTP_ACCEPTED, &text);
+}
+
+
+static ngx_str_t *
+ngx_http_bitrix1c_calls_header(ngx_http_request_t *r, const char *name,
+    size_t len)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return NULL;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == len
+            && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0)
+        {
+            return &h[i].value;
+        }
+    }
+}

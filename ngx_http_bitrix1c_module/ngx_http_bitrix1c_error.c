@@ -1,0 +1,105 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "ngx_http_bitrix1c_error.h"
+#include "ngx_http_bitrix1c_answer.h"
+#include "bitrix_rest.h"
+
+
+ngx_int_t
+ngx_http_bitrix1c_error_text(ngx_pool_t *pool,
+    ngx_http_bitrix1c_error_t *error, ngx_str_t *text)
+{
+    char    *p;
+    size_t   len;
+
+    p = bitrix_rest_error(error->code, error->text, &len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    text->len = len + 1;
+    text->data = ngx_pnalloc(pool, text->len);
+
+    if (text->data) {
+        ngx_memcpy(text->data, p, len);
+        text->data[len] = LF;
+    }
+
+    free(p);
+
+    return text->data ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_error(ngx_http_request_t *r,
+    ngx_http_bitrix1c_error_t *error)
+{
+    ngx_str_t  text, allow;
+
+    ngx_str_null(&allow);
+
+    if (error->status == NGX_HTTP_NOT_ALLOWED) {
+        ngx_str_set(&allow, "GET, POST");
+    }
+
+    if (ngx_http_bitrix1c_error_text(r->pool, error, &text) != NGX_OK
+        || ngx_http_bitrix1c_error_header(r, "Allow", &allow) != NGX_OK
+        || ngx_http_bitrix1c_error_retry_after(r, error->retry_after)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_bitrix1c_answer_send(r, error->status, &text);
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_error_header(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    if (value->len == 0) {
+        return NGX_OK;
+    }
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+    h->hash = 1;
+    h->key.data = (u_char *) name;
+    h->key.len = ngx_strlen(name);
+    h->value = *value;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_error_retry_after(ngx_http_request_t *r, ngx_uint_t seconds)
+{
+    ngx_str_t  value;
+
+    if (seconds == 0) {
+        return NGX_OK;
+    }
+
+    value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.len = ngx_sprintf(value.data, "%ui", seconds) - value.data;
+
+    return ngx_http_bitrix1c_error_header(r, "Retry-After", &value);
+}

@@ -1,0 +1,788 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "ngx_http_bitrix1c_pace.h"
+#include "ngx_http_bitrix1c_queue.h"
+#include "ngx_http_bitrix1c_lua.h"
+
+
+/* turns, and methods that are told to the other nodes, in one script call */
+#define NGX_HTTP_BITRIX1C_TURNS    64
+#define NGX_HTTP_BITRIX1C_BLOCKS   8
+#define NGX_HTTP_BITRIX1C_WORDS    (7 + 2 * NGX_HTTP_BITRIX1C_BLOCKS)
+
+/* ms after which Redis hears of calls that went without asking */
+#define NGX_HTTP_BITRIX1C_REPORT   50
+
+/*
+ * s of "operating" from which it is worth remembering when it falls; a method
+ * is refused at 480 and none runs for more than 60
+ */
+#define NGX_HTTP_BITRIX1C_OPERATING  60
+
+/* ms for which a method is left alone if nobody said when its time falls */
+#define NGX_HTTP_BITRIX1C_BASKET   60000
+
+
+typedef struct {
+    u_char                         name[BITRIX_METHOD_MAX];
+    size_t                         len;
+    ngx_msec_t                     ms;
+} ngx_http_bitrix1c_block_t;
+
+
+/* what a worker knows of a portal */
+struct ngx_http_bitrix1c_pacer_s {
+    ngx_http_bitrix1c_portal_t    *portal;
+    ngx_log_t                     *log;
+
+    ngx_queue_t                    waiting;    /* to be asked for */
+    ngx_queue_t                    asked;      /* their script call runs */
+    ngx_queue_t                    given;      /* by the time they come */
+    ngx_uint_t                     nwaiting;
+
+    ngx_uint_t                     spent;      /* without asking */
+    ngx_msec_t                     stop;       /* to be told */
+    ngx_uint_t                     exhausted;
+    ngx_uint_t                     nblocks;
+    ngx_http_bitrix1c_block_t      blocks[NGX_HTTP_BITRIX1C_BLOCKS];
+
+    ngx_event_t                    flush;
+    ngx_event_t                    report;
+    ngx_event_t                    timer;      /* of the first one given */
+    ngx_connection_t               dummy;      /* ident of the timers */
+
+    unsigned                       asking:1;
+    unsigned                       stopped:1;
+};
+
+
+/* one script call; owns its words */
+typedef struct {
+    ngx_http_bitrix1c_pacer_t     *pacer;
+    ngx_uint_t                     turns;
+    ngx_uint_t                     argc;
+    ngx_str_t                      argv[NGX_HTTP_BITRIX1C_WORDS
+                                        + NGX_HTTP_BITRIX1C_TURNS];
+    ngx_http_bitrix1c_block_t      blocks[NGX_HTTP_BITRIX1C_BLOCKS];
+    u_char                        *last;
+    u_char                         text[(NGX_HTTP_BITRIX1C_WORDS
+                                         + NGX_HTTP_BITRIX1C_TURNS)
+                                        * NGX_INT64_LEN];
+} ngx_http_bitrix1c_asking_t;
+
+
+static void ngx_http_bitrix1c_pace_event(ngx_http_bitrix1c_pacer_t *p,
+    ngx_event_t *ev, ngx_event_handler_pt handler, ngx_uint_t cancelable);
+static void ngx_http_bitrix1c_pace_disarm(ngx_event_t *ev);
+static void ngx_http_bitrix1c_pace_flush_handler(ngx_event_t *ev);
+static ngx_int_t ngx_http_bitrix1c_pace_ask(ngx_http_bitrix1c_pacer_t *p);
+static void ngx_http_bitrix1c_pace_words(ngx_http_bitrix1c_asking_t *a);
+static void ngx_http_bitrix1c_pace_number(ngx_http_bitrix1c_asking_t *a,
+    uint64_t n);
+static void ngx_http_bitrix1c_pace_reply(void *data,
+    ngx_http_bitrix1c_reply_t *reply);
+static ngx_uint_t ngx_http_bitrix1c_pace_failed(ngx_http_bitrix1c_asking_t *a,
+    ngx_http_bitrix1c_reply_t *reply);
+static void ngx_http_bitrix1c_pace_learn(ngx_http_bitrix1c_asking_t *a,
+    ngx_http_bitrix1c_reply_t *reply);
+static void ngx_http_bitrix1c_pace_turns(ngx_http_bitrix1c_asking_t *a,
+    ngx_http_bitrix1c_reply_t *reply);
+static void ngx_http_bitrix1c_pace_alone(ngx_http_bitrix1c_pacer_t *p,
+    ngx_queue_t *list);
+static void ngx_http_bitrix1c_pace_give(ngx_http_bitrix1c_pacer_t *p,
+    ngx_http_bitrix1c_turn_t *turn, ngx_msec_t wait);
+static void ngx_http_bitrix1c_pace_refuse(ngx_http_bitrix1c_turn_t *turn,
+    ngx_msec_t wait);
+static void ngx_http_bitrix1c_pace_timer_handler(ngx_event_t *ev);
+static ngx_msec_t ngx_http_bitrix1c_pace_operation(
+    ngx_http_bitrix1c_portal_t *portal, ngx_str_t *method,
+    bitrix_answer_t *answer, ngx_log_t *log);
+
+
+static ngx_http_bitrix1c_script_t  ngx_http_bitrix1c_pace_script = {
+    ngx_string("pace"), ngx_string(NGX_HTTP_BITRIX1C_LUA_PACE), { 0 }, 0
+};
+
+
+ngx_int_t
+ngx_http_bitrix1c_pace_start(ngx_http_bitrix1c_portal_t *portal,
+    ngx_log_t *log)
+{
+    ngx_http_bitrix1c_pacer_t  *p;
+
+    ngx_http_bitrix1c_script_init(&ngx_http_bitrix1c_pace_script);
+
+    p = ngx_calloc(sizeof(ngx_http_bitrix1c_pacer_t), log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    p->portal = portal;
+    p->log = log;
+    p->dummy.fd = (ngx_socket_t) -1;
+    p->dummy.data = p;
+
+    ngx_queue_init(&p->waiting);
+    ngx_queue_init(&p->asked);
+    ngx_queue_init(&p->given);
+
+    ngx_http_bitrix1c_pace_event(p, &p->flush,
+                                 ngx_http_bitrix1c_pace_flush_handler, 1);
+    ngx_http_bitrix1c_pace_event(p, &p->report,
+                                 ngx_http_bitrix1c_pace_flush_handler, 1);
+
+    /* callers wait for this one, so the worker may not leave before */
+
+    ngx_http_bitrix1c_pace_event(p, &p->timer,
+                                 ngx_http_bitrix1c_pace_timer_handler, 0);
+
+    portal->pacer = p;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_bitrix1c_pace_event(ngx_http_bitrix1c_pacer_t *p, ngx_event_t *ev,
+    ngx_event_handler_pt handler, ngx_uint_t cancelable)
+{
+    ev->handler = handler;
+    ev->data = &p->dummy;
+    ev->log = p->log;
+    ev->cancelable = cancelable;
+}
+
+
+void
+ngx_http_bitrix1c_pace_stop(ngx_http_bitrix1c_portal_t *portal)
+{
+    ngx_http_bitrix1c_pacer_t  *p;
+
+    p = portal->pacer;
+
+    if (p == NULL) {
+        return;
+    }
+
+    portal->pacer = NULL;
+    p->stopped = 1;
+
+    ngx_http_bitrix1c_pace_disarm(&p->flush);
+    ngx_http_bitrix1c_pace_disarm(&p->report);
+    ngx_http_bitrix1c_pace_disarm(&p->timer);
+
+    /* the reply to a script call that runs still leads here, and frees it */
+
+    if (!p->asking) {
+        ngx_free(p);
+    }
+}
+
+
+static void
+ngx_http_bitrix1c_pace_disarm(ngx_event_t *ev)
+{
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+
+    if (ev->posted) {
+        ngx_delete_posted_event(ev);
+    }
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_pace_take(ngx_http_bitrix1c_turn_t *turn)
+{
+    ngx_http_bitrix1c_pacer_t  *p;
+
+    p = turn->portal->pacer;
+
+    turn->asked = ngx_current_msec;
+    turn->queued = 0;
+
+    /* nobody overtakes those who wait */
+
+    if (ngx_queue_empty(&p->waiting) && ngx_queue_empty(&p->asked)
+        && ngx_queue_empty(&p->given)
+        && ngx_http_bitrix1c_portal_spend(turn->portal))
+    {
+        p->spent++;
+
+        if (!p->report.timer_set) {
+            ngx_add_timer(&p->report, NGX_HTTP_BITRIX1C_REPORT);
+        }
+
+        return NGX_OK;
+    }
+
+    ngx_queue_insert_tail(&p->waiting, &turn->link);
+    p->nwaiting++;
+    turn->queued = 1;
+
+    ngx_post_event(&p->flush, &ngx_posted_events);
+
+    return NGX_AGAIN;
+}
+
+
+void
+ngx_http_bitrix1c_pace_leave(ngx_http_bitrix1c_turn_t *turn)
+{
+    ngx_msec_t                  at, next;
+    ngx_queue_t                *q;
+    ngx_http_bitrix1c_turn_t   *behind;
+    ngx_http_bitrix1c_pacer_t  *p;
+
+    p = turn->portal->pacer;
+
+    if (!turn->queued || p == NULL) {
+        return;
+    }
+
+    turn->queued = 0;
+
+    if (turn->at == 0) {
+
+        /* not given yet; whether it is asked for the reply finds out */
+
+        for (q = ngx_queue_head(&p->waiting);
+             q != ngx_queue_sentinel(&p->waiting);
+             q = ngx_queue_next(q))
+        {
+            if (q == &turn->link) {
+                p->nwaiting--;
+                break;
+            }
+        }
+
+        ngx_queue_remove(&turn->link);
+        return;
+    }
+
+    at = turn->at;
+
+    for (q = ngx_queue_next(&turn->link);
+         q != ngx_queue_sentinel(&p->given);
+         q = ngx_queue_next(q))
+    {
+        behind = ngx_queue_data(q, ngx_http_bitrix1c_turn_t, link);
+        next = behind->at;
+        behind->at = at;
+        at = next;
+    }
+
+    ngx_queue_remove(&turn->link);
+    turn->at = 0;
+}
+
+
+static void
+ngx_http_bitrix1c_pace_flush_handler(ngx_event_t *ev)
+{
+    ngx_connection_t           *c;
+    ngx_http_bitrix1c_pacer_t  *p;
+
+    c = ev->data;
+    p = c->data;
+
+    if (p->asking) {
+
+        /* the reply comes back to what has gathered meanwhile */
+
+        return;
+    }
+
+    while (p->nwaiting || p->spent || p->stop || p->exhausted || p->nblocks) {
+
+        if (ngx_http_bitrix1c_pace_ask(p) == NGX_OK) {
+            return;
+        }
+
+        p->nwaiting = 0;
+        ngx_http_bitrix1c_pace_alone(p, &p->waiting);
+
+        /* the other nodes could not be told; this one knows by itself */
+
+        p->spent = 0;
+        p->stop = 0;
+        p->exhausted = 0;
+        p->nblocks = 0;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_pace_ask(ngx_http_bitrix1c_pacer_t *p)
+{
+    ngx_uint_t                   i;
+    ngx_queue_t                 *q;
+    ngx_http_bitrix1c_worker_t  *w;
+    ngx_http_bitrix1c_asking_t  *a;
+
+    w = p->portal->queue->worker;
+
+    if (w == NULL || !ngx_http_bitrix1c_redis_ready(w->redis)) {
+        return NGX_DECLINED;
+    }
+
+    a = ngx_alloc(sizeof(ngx_http_bitrix1c_asking_t), p->log);
+    if (a == NULL) {
+        return NGX_DECLINED;
+    }
+
+    a->pacer = p;
+    a->turns = ngx_min(p->nwaiting, NGX_HTTP_BITRIX1C_TURNS);
+
+    ngx_http_bitrix1c_pace_words(a);
+
+    if (ngx_http_bitrix1c_redis_eval(w->redis, &ngx_http_bitrix1c_pace_script,
+                                     1, a->argc, a->argv,
+                                     ngx_http_bitrix1c_pace_reply, a)
+        != NGX_OK)
+    {
+        ngx_free(a);
+        return NGX_DECLINED;
+    }
+
+    p->asking = 1;
+    p->spent = 0;
+    p->stop = 0;
+    p->exhausted = 0;
+    p->nblocks = 0;
+
+    for (i = 0; i < a->turns; i++) {
+        q = ngx_queue_head(&p->waiting);
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&p->asked, q);
+    }
+
+    p->nwaiting -= a->turns;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_bitrix1c_pace_words(ngx_http_bitrix1c_asking_t *a)
+{
+    ngx_uint_t                   i;
+    ngx_msec_t                   gone;
+    ngx_queue_t                 *q;
+    ngx_http_bitrix1c_turn_t    *turn;
+    ngx_http_bitrix1c_pacer_t   *p;
+    ngx_http_bitrix1c_portal_t  *portal;
+
+    p = a->pacer;
+    portal = p->portal;
+
+    a->last = a->text;
+    a->argc = 1;
+    a->argv[0] = portal->key;
+
+    ngx_http_bitrix1c_pace_number(a, ngx_http_bitrix1c_portal_period(portal));
+    ngx_http_bitrix1c_pace_number(a, portal->burst);
+    ngx_http_bitrix1c_pace_number(a, p->spent);
+    ngx_http_bitrix1c_pace_number(a, p->exhausted);
+    ngx_http_bitrix1c_pace_number(a, p->stop);
+    ngx_http_bitrix1c_pace_number(a, p->nblocks);
+
+    ngx_memcpy(a->blocks, p->blocks, sizeof(a->blocks));
+
+    for (i = 0; i < p->nblocks; i++) {
+        a->argv[a->argc].data = a->blocks[i].name;
+        a->argv[a->argc].len = a->blocks[i].len;
+        a->argc++;
+
+        ngx_http_bitrix1c_pace_number(a, a->blocks[i].ms);
+    }
+
+    q = ngx_queue_head(&p->waiting);
+
+    for (i = 0; i < a->turns; i++) {
+        turn = ngx_queue_data(q, ngx_http_bitrix1c_turn_t, link);
+        gone = ngx_current_msec - turn->asked;
+
+        ngx_http_bitrix1c_pace_number(a, turn->max > gone ? turn->max - gone
+                                                          : 0);
+        q = ngx_queue_next(q);
+    }
+}
+
+
+static void
+ngx_http_bitrix1c_pace_number(ngx_http_bitrix1c_asking_t *a, uint64_t n)
+{
+    ngx_str_t  *word;
+
+    word = &a->argv[a->argc++];
+
+    word->data = a->last;
+    a->last = ngx_sprintf(a->last, "%uL", n);
+    word->len = a->last - word->data;
+}
+
+
+static void
+ngx_http_bitrix1c_pace_reply(void *data, ngx_http_bitrix1c_reply_t *reply)
+{
+    ngx_http_bitrix1c_asking_t *a = data;
+
+    ngx_http_bitrix1c_pacer_t  *p;
+
+    p = a->pacer;
+    p->asking = 0;
+
+    if (p->stopped) {
+        ngx_free(p);
+        ngx_free(a);
+        return;
+    }
+
+    if (ngx_http_bitrix1c_pace_failed(a, reply)) {
+        ngx_http_bitrix1c_pace_alone(p, &p->asked);
+
+    } else {
+        ngx_http_bitrix1c_pace_learn(a, reply);
+        ngx_http_bitrix1c_pace_turns(a, reply);
+    }
+
+    ngx_free(a);
+
+    if (p->nwaiting || p->stop || p->exhausted || p->nblocks) {
+        ngx_post_event(&p->flush, &ngx_posted_events);
+
+    } else if (p->spent && !p->report.timer_set) {
+        ngx_add_timer(&p->report, NGX_HTTP_BITRIX1C_REPORT);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_bitrix1c_pace_failed(ngx_http_bitrix1c_asking_t *a,
+    ngx_http_bitrix1c_reply_t *reply)
+{
+    ngx_str_t                   text;
+    ngx_http_bitrix1c_pacer_t  *p;
+
+    p = a->pacer;
+
+    if (reply == NULL) {
+        return 1;
+    }
+
+    if (ngx_http_bitrix1c_reply_error(reply, &text) == NGX_OK) {
+
+        if (ngx_http_bitrix1c_portal_alone(p->portal, 1)) {
+            ngx_log_error(NGX_LOG_ERR, p->log, 0,
+                          "bitrix1c_pace of \"%V\": Redis refused \"pace\", "
+                          "this nginx keeps the pace alone: %V",
+                          &p->portal->name, &text);
+        }
+
+        return 1;
+    }
+
+    return ngx_http_bitrix1c_reply_count(reply) < 2 + a->turns;
+}
+
+
+/* what all nodes together know */
+static void
+ngx_http_bitrix1c_pace_learn(ngx_http_bitrix1c_asking_t *a,
+    ngx_http_bitrix1c_reply_t *reply)
+{
+    int64_t                      left;
+    ngx_str_t                    method;
+    ngx_uint_t                   i;
+    ngx_http_bitrix1c_portal_t  *portal;
+
+    portal = a->pacer->portal;
+
+    if (ngx_http_bitrix1c_portal_alone(portal, 0)) {
+        ngx_log_error(NGX_LOG_NOTICE, a->pacer->log, 0,
+                      "bitrix1c_pace of \"%V\": it is kept by Redis again",
+                      &portal->name);
+    }
+
+    if (ngx_http_bitrix1c_reply_int(reply, 0, &left) == NGX_OK && left > 0) {
+        ngx_http_bitrix1c_portal_fill(portal, left);
+    }
+
+    if (ngx_http_bitrix1c_reply_int(reply, 1, &left) == NGX_OK && left > 0) {
+        (void) ngx_http_bitrix1c_portal_stop(portal, (ngx_msec_t) left);
+    }
+
+    for (i = 2 + a->turns;
+         ngx_http_bitrix1c_reply_str(reply, i, &method) == NGX_OK
+         && ngx_http_bitrix1c_reply_int(reply, i + 1, &left) == NGX_OK;
+         i += 2)
+    {
+        (void) ngx_http_bitrix1c_portal_block(portal, &method,
+                                              (ngx_msec_t) left);
+    }
+}
+
+
+/* of turns whose callers are gone meanwhile, the last ones stay unused */
+static void
+ngx_http_bitrix1c_pace_turns(ngx_http_bitrix1c_asking_t *a,
+    ngx_http_bitrix1c_reply_t *reply)
+{
+    int64_t                     wait;
+    ngx_uint_t                  i;
+    ngx_queue_t                *q;
+    ngx_http_bitrix1c_turn_t   *turn;
+    ngx_http_bitrix1c_pacer_t  *p;
+
+    p = a->pacer;
+
+    for (i = 0; i < a->turns && !ngx_queue_empty(&p->asked); i++) {
+        q = ngx_queue_head(&p->asked);
+        turn = ngx_queue_data(q, ngx_http_bitrix1c_turn_t, link);
+
+        ngx_queue_remove(q);
+
+        wait = 0;
+        (void) ngx_http_bitrix1c_reply_int(reply, 2 + i, &wait);
+
+        if (wait >= 0) {
+            ngx_http_bitrix1c_pace_give(p, turn, (ngx_msec_t) wait);
+
+        } else {
+            ngx_http_bitrix1c_pace_refuse(turn, (ngx_msec_t) (-1 - wait));
+        }
+    }
+}
+
+
+/* Redis is away: the bucket of this nginx has to do */
+static void
+ngx_http_bitrix1c_pace_alone(ngx_http_bitrix1c_pacer_t *p, ngx_queue_t *list)
+{
+    ngx_int_t                  rc;
+    ngx_msec_t                 gone, wait;
+    ngx_queue_t               *q;
+    ngx_http_bitrix1c_turn_t  *turn;
+
+    if (ngx_http_bitrix1c_portal_alone(p->portal, 1)) {
+        ngx_log_error(NGX_LOG_WARN, p->log, 0,
+                      "bitrix1c_pace of \"%V\": Redis is away, this nginx "
+                      "keeps the pace alone", &p->portal->name);
+    }
+
+    while (!ngx_queue_empty(list)) {
+        q = ngx_queue_head(list);
+        turn = ngx_queue_data(q, ngx_http_bitrix1c_turn_t, link);
+
+        ngx_queue_remove(q);
+
+        gone = ngx_current_msec - turn->asked;
+
+        rc = ngx_http_bitrix1c_portal_reserve(p->portal,
+                                  turn->max > gone ? turn->max - gone : 0,
+                                  &wait);
+        if (rc == NGX_OK) {
+            ngx_http_bitrix1c_pace_give(p, turn, wait);
+
+        } else {
+            ngx_http_bitrix1c_pace_refuse(turn, wait);
+        }
+    }
+}
+
+
+/* none comes before another that was given before it */
+static void
+ngx_http_bitrix1c_pace_give(ngx_http_bitrix1c_pacer_t *p,
+    ngx_http_bitrix1c_turn_t *turn, ngx_msec_t wait)
+{
+    ngx_queue_t               *q;
+    ngx_http_bitrix1c_turn_t  *before;
+
+    if (wait == 0 && ngx_queue_empty(&p->given)) {
+        turn->queued = 0;
+        turn->handler(turn, NGX_OK);
+        return;
+    }
+
+    /* 0 stands for a turn that is not given */
+
+    turn->at = ngx_current_msec + wait;
+    turn->at += turn->at == 0;
+
+    if (!ngx_queue_empty(&p->given)) {
+        q = ngx_queue_last(&p->given);
+        before = ngx_queue_data(q, ngx_http_bitrix1c_turn_t, link);
+
+        if ((ngx_msec_int_t) (turn->at - before->at) < 0) {
+            turn->at = before->at;
+        }
+    }
+
+    ngx_queue_insert_tail(&p->given, &turn->link);
+
+    if (!p->timer.timer_set) {
+        ngx_add_timer(&p->timer, wait);
+    }
+}
+
+
+static void
+ngx_http_bitrix1c_pace_refuse(ngx_http_bitrix1c_turn_t *turn, ngx_msec_t wait)
+{
+    turn->queued = 0;
+    turn->wait = wait;
+
+    turn->handler(turn, NGX_BUSY);
+}
+
+
+static void
+ngx_http_bitrix1c_pace_timer_handler(ngx_event_t *ev)
+{
+    ngx_queue_t                *q;
+    ngx_connection_t           *c;
+    ngx_msec_int_t              left;
+    ngx_http_bitrix1c_turn_t   *turn;
+    ngx_http_bitrix1c_pacer_t  *p;
+
+    c = ev->data;
+    p = c->data;
+
+    while (!ngx_queue_empty(&p->given)) {
+        q = ngx_queue_head(&p->given);
+        turn = ngx_queue_data(q, ngx_http_bitrix1c_turn_t, link);
+
+        left = (ngx_msec_int_t) (turn->at - ngx_current_msec);
+
+        if (left > 0) {
+
+            /* a handler may have set it for what it asked for itself */
+
+            if (!ev->timer_set) {
+                ngx_add_timer(ev, left);
+            }
+
+            return;
+        }
+
+        ngx_queue_remove(q);
+        turn->queued = 0;
+        turn->at = 0;
+
+        turn->handler(turn, NGX_OK);
+    }
+}
+
+
+ngx_msec_t
+ngx_http_bitrix1c_pace_answer(ngx_http_bitrix1c_portal_t *portal,
+    ngx_str_t *method, bitrix_answer_t *answer, ngx_log_t *log)
+{
+    ngx_http_bitrix1c_pacer_t  *p;
+
+    p = portal->pacer;
+
+    switch (answer->kind) {
+
+    case BITRIX_ANSWER_QUERY_LIMIT:
+
+        if (ngx_http_bitrix1c_portal_limited(portal)) {
+            ngx_log_error(NGX_LOG_WARN, log, 0,
+                          "bitrix1c_pace of \"%V\": the portal refuses calls "
+                          "with QUERY_LIMIT_EXCEEDED: somebody else calls it "
+                          "from this address, or its plan allows less than "
+                          "rate and burst say", &portal->name);
+        }
+
+        ngx_http_bitrix1c_portal_fill(portal,
+                 ngx_http_bitrix1c_portal_period(portal) * portal->burst);
+
+        p->exhausted = 1;
+        ngx_post_event(&p->flush, &ngx_posted_events);
+
+        return 1000;
+
+    case BITRIX_ANSWER_OVERLOAD:
+
+        if (ngx_http_bitrix1c_portal_stop(portal, portal->overload)) {
+            ngx_log_error(NGX_LOG_ERR, log, 0,
+                          "bitrix1c_pace of \"%V\": all calls stop for %M ms, "
+                          "the portal was blocked with OVERLOAD_LIMIT, and "
+                          "only Bitrix24's support can lift that",
+                          &portal->name, portal->overload);
+        }
+
+        p->stop = portal->overload;
+        ngx_post_event(&p->flush, &ngx_posted_events);
+
+        return portal->overload;
+
+    case BITRIX_ANSWER_OPERATION:
+        return ngx_http_bitrix1c_pace_operation(portal, method, answer, log);
+
+    default:
+
+        if (answer->operating >= NGX_HTTP_BITRIX1C_OPERATING
+            && answer->reset_at > 0)
+        {
+            ngx_http_bitrix1c_portal_reset(portal, method,
+                                           (time_t) answer->reset_at);
+        }
+
+        return 0;
+    }
+}
+
+
+/* a refusal seldom says itself when it ends: the last success did */
+static ngx_msec_t
+ngx_http_bitrix1c_pace_operation(ngx_http_bitrix1c_portal_t *portal,
+    ngx_str_t *method, bitrix_answer_t *answer, ngx_log_t *log)
+{
+    time_t                      reset_at;
+    ngx_msec_t                  ms;
+    ngx_http_bitrix1c_block_t  *block;
+    ngx_http_bitrix1c_pacer_t  *p;
+
+    p = portal->pacer;
+
+    reset_at = answer->reset_at
+               ? (time_t) answer->reset_at
+               : ngx_http_bitrix1c_portal_resets(portal, method);
+
+    ms = NGX_HTTP_BITRIX1C_BASKET;
+
+    /* the limit is counted over ten minutes, so that more is no such time */
+
+    if (reset_at > ngx_time() && reset_at <= ngx_time() + 600) {
+        ms = (ngx_msec_t) (reset_at - ngx_time()) * 1000;
+    }
+
+    if (ngx_http_bitrix1c_portal_block(portal, method, ms)) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "bitrix1c_pace of \"%V\": method %V has used up its "
+                      "time and is not called for %M ms",
+                      &portal->name, method, ms);
+    }
+
+    if (p->nblocks < NGX_HTTP_BITRIX1C_BLOCKS
+        && method->len <= BITRIX_METHOD_MAX)
+    {
+        block = &p->blocks[p->nblocks++];
+
+        ngx_strlow(block->name, method->data, method->len);
+        block->len = method->len;
+        block->ms = ms;
+
+        ngx_post_event(&p->flush, &ngx_posted_events);
+    }
+
+    return ms;
+}

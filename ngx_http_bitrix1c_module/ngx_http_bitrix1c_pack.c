@@ -1,0 +1,438 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "ngx_http_bitrix1c_pack.h"
+#include "ngx_http_bitrix1c_callback.h"
+#include "ngx_http_bitrix1c_delivery.h"
+#include "ngx_http_bitrix1c_echo.h"
+#include "ngx_http_bitrix1c_job.h"
+#include "ngx_http_bitrix1c_judge.h"
+#include "ngx_http_bitrix1c_result.h"
+#include "ngx_http_bitrix1c_verdict.h"
+#include "bitrix_call.h"
+
+
+/* ms that a request may wait for its turn before its calls go back */
+#define NGX_HTTP_BITRIX1C_TURN  60000
+
+
+static ngx_uint_t ngx_http_bitrix1c_pack_fit(ngx_http_bitrix1c_job_t *job,
+    ngx_http_bitrix1c_route_t **route);
+static void ngx_http_bitrix1c_pack_start(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t **jobs, ngx_uint_t n, ngx_uint_t slot,
+    ngx_uint_t probe);
+static void ngx_http_bitrix1c_pack_turn(ngx_http_bitrix1c_turn_t *turn,
+    ngx_int_t rc);
+static void ngx_http_bitrix1c_pack_send(ngx_http_bitrix1c_pack_t *pack);
+static ngx_http_bitrix1c_pack_t *ngx_http_bitrix1c_pack_create(
+    ngx_http_bitrix1c_worker_t *w, ngx_http_bitrix1c_job_t **jobs,
+    ngx_uint_t n);
+static ngx_int_t ngx_http_bitrix1c_pack_body(ngx_http_bitrix1c_pack_t *pack);
+static ngx_int_t ngx_http_bitrix1c_pack_uri(ngx_http_bitrix1c_pack_t *pack);
+static void ngx_http_bitrix1c_pack_done_handler(ngx_event_t *ev);
+static void ngx_http_bitrix1c_pack_free_text(void *data);
+static void ngx_http_bitrix1c_pack_slot(ngx_http_bitrix1c_pack_t *pack);
+
+
+void
+ngx_http_bitrix1c_pack_deliver(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t **jobs, ngx_uint_t n, ngx_uint_t probe)
+{
+    ngx_uint_t                  i, packed, slot;
+    ngx_http_bitrix1c_job_t    *job, *pack[BITRIX_BATCH_MAX];
+    ngx_http_bitrix1c_route_t  *route;
+
+    route = NULL;
+    packed = 0;
+    slot = 1;
+
+    for (i = 0; i < n; i++) {
+        job = jobs[i];
+
+        ngx_http_bitrix1c_queue_fly(w, job);
+
+        if (job->result != NGX_HTTP_BITRIX1C_DEAD) {
+            ngx_http_bitrix1c_judge_before(job);
+        }
+
+        if (job->result != NGX_HTTP_BITRIX1C_NONE) {
+
+            /* nothing to send, or nothing that may be sent now */
+
+            ngx_post_event(&job->done, &ngx_posted_events);
+
+        } else if (ngx_http_bitrix1c_pack_fit(job, &route)) {
+            pack[packed++] = job;
+
+        } else {
+            ngx_http_bitrix1c_pack_start(w, &job, 1, slot, probe);
+            slot = 0;
+        }
+    }
+
+    if (packed) {
+        ngx_http_bitrix1c_pack_start(w, pack, packed, slot, probe);
+        slot = 0;
+    }
+
+    if (slot) {
+        ngx_http_bitrix1c_slots_unused(w->queue->slots, &w->queue->pace, 1,
+                                       probe);
+    }
+}
+
+
+/* those of one location, whose parameters a query string can hold */
+static ngx_uint_t
+ngx_http_bitrix1c_pack_fit(ngx_http_bitrix1c_job_t *job,
+    ngx_http_bitrix1c_route_t **route)
+{
+    bitrix_event_t  *ev;
+
+    ev = ngx_http_bitrix1c_job_parsed(job);
+
+    if (job->route == NULL || ev == NULL
+        || ngx_strcmp(ev->event, "batch") == 0
+        || bitrix_batch_unfit(ev->data) != NULL
+        || (*route && *route != job->route))
+    {
+        return 0;
+    }
+
+    *route = job->route;
+
+    return 1;
+}
+
+
+static void
+ngx_http_bitrix1c_pack_start(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t **jobs, ngx_uint_t n, ngx_uint_t slot,
+    ngx_uint_t probe)
+{
+    ngx_uint_t                 i;
+    ngx_http_bitrix1c_job_t   *carrier;
+    ngx_http_bitrix1c_pack_t  *pack;
+
+    pack = ngx_http_bitrix1c_pack_create(w, jobs, n);
+
+    if (pack == NULL) {
+
+        /* nothing was sent, so they may go again */
+
+        for (i = 0; i < n; i++) {
+            ngx_http_bitrix1c_judge_unsent(jobs[i]);
+            ngx_post_event(&jobs[i]->done, &ngx_posted_events);
+        }
+
+        if (slot) {
+            ngx_http_bitrix1c_slots_unused(w->queue->slots, &w->queue->pace,
+                                           1, probe);
+        }
+
+        return;
+    }
+
+    carrier = pack->carrier;
+    carrier->slot = slot;
+    carrier->probe = slot && probe;
+
+    for (i = 0; i < n; i++) {
+        jobs[i]->pack = pack;
+        jobs[i]->started = ngx_current_msec;
+    }
+
+    /* their leases are extended while they wait, as they are in flight */
+
+    if (pack->turn.portal == NULL
+        || ngx_http_bitrix1c_pace_take(&pack->turn) == NGX_OK)
+    {
+        ngx_http_bitrix1c_pack_send(pack);
+    }
+}
+
+
+static void
+ngx_http_bitrix1c_pack_turn(ngx_http_bitrix1c_turn_t *turn, ngx_int_t rc)
+{
+    ngx_http_bitrix1c_pack_t *pack = turn->data;
+
+    if (rc == NGX_OK) {
+        ngx_http_bitrix1c_pack_send(pack);
+        return;
+    }
+
+    pack->carrier->delay = turn->wait;
+    ngx_http_bitrix1c_judge_busy(pack);
+
+    ngx_post_event(&pack->carrier->done, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_bitrix1c_pack_send(ngx_http_bitrix1c_pack_t *pack)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < pack->n; i++) {
+
+        /* the event of a write may overtake its answer */
+
+        if (pack->jobs[i]) {
+            ngx_http_bitrix1c_echo_mark(&pack->jobs[i]->event);
+        }
+    }
+
+    ngx_http_bitrix1c_deliver(pack->carrier);
+}
+
+
+static ngx_http_bitrix1c_pack_t *
+ngx_http_bitrix1c_pack_create(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t **jobs, ngx_uint_t n)
+{
+    ngx_http_bitrix1c_job_t   *carrier;
+    ngx_http_bitrix1c_pack_t  *pack;
+
+    carrier = ngx_http_bitrix1c_job_create(w->queue, w->log);
+    if (carrier == NULL) {
+        return NULL;
+    }
+
+    pack = ngx_palloc(carrier->pool, sizeof(ngx_http_bitrix1c_pack_t));
+    if (pack == NULL) {
+        ngx_http_bitrix1c_job_release(carrier);
+        return NULL;
+    }
+
+    pack->worker = w;
+    pack->carrier = carrier;
+    pack->n = n;
+
+    ngx_memzero(&pack->turn, sizeof(ngx_http_bitrix1c_turn_t));
+
+    pack->turn.portal = jobs[0]->route ? jobs[0]->route->portal : NULL;
+    pack->turn.max = NGX_HTTP_BITRIX1C_TURN;
+    pack->turn.handler = ngx_http_bitrix1c_pack_turn;
+    pack->turn.data = pack;
+
+    ngx_memcpy(pack->jobs, jobs, n * sizeof(ngx_http_bitrix1c_job_t *));
+
+    carrier->pack = pack;
+    carrier->route = jobs[0]->route;
+    carrier->judge = ngx_http_bitrix1c_judge;
+    carrier->outcome.max = NGX_HTTP_BITRIX1C_RESULTS;
+
+    carrier->done.handler = ngx_http_bitrix1c_pack_done_handler;
+    carrier->done.data = pack;
+    carrier->done.log = w->log;
+
+    if (ngx_http_bitrix1c_pack_uri(pack) != NGX_OK
+        || ngx_http_bitrix1c_pack_body(pack) != NGX_OK)
+    {
+        ngx_http_bitrix1c_job_release(carrier);
+        return NULL;
+    }
+
+    return pack;
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_pack_uri(ngx_http_bitrix1c_pack_t *pack)
+{
+    u_char                   *p;
+    ngx_str_t                *name, *prefix;
+    ngx_http_bitrix1c_job_t  *carrier;
+
+    static ngx_str_t  batch = ngx_string("batch");
+
+    carrier = pack->carrier;
+    name = pack->n == 1 ? &pack->jobs[0]->event.name : &batch;
+    prefix = &pack->jobs[0]->uri;
+
+    p = ngx_pnalloc(carrier->pool, prefix->len + name->len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    carrier->uri.data = p;
+    carrier->uri.len = prefix->len + name->len;
+
+    p = ngx_cpymem(p, prefix->data, prefix->len);
+    carrier->event.name.data = p;
+    carrier->event.name.len = name->len;
+    ngx_memcpy(p, name->data, name->len);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_pack_body(ngx_http_bitrix1c_pack_t *pack)
+{
+    char                *text, (*names)[4];
+    size_t               len;
+    ngx_uint_t           i;
+    bitrix_event_t      *ev;
+    bitrix_packed_t      calls[BITRIX_BATCH_MAX];
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(pack->carrier->pool, 0);
+    names = ngx_palloc(pack->carrier->pool, pack->n * sizeof(*names));
+
+    if (cln == NULL || names == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < pack->n; i++) {
+        ev = ngx_http_bitrix1c_job_parsed(pack->jobs[i]);
+        if (ev == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_http_bitrix1c_judge_name(i, names[i]);
+
+        calls[i].name = names[i];
+        calls[i].method = ev->event;
+        calls[i].params = ev->data;
+    }
+
+    text = pack->n == 1 ? bitrix_call_params(calls[0].params, &len)
+                        : bitrix_batch_build(calls, pack->n, &len);
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_bitrix1c_pack_free_text;
+    cln->data = text;
+
+    pack->carrier->body.data = (u_char *) text;
+    pack->carrier->body.len = len;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_bitrix1c_pack_free_text(void *data)
+{
+    free(data);
+}
+
+
+static void
+ngx_http_bitrix1c_pack_done_handler(ngx_event_t *ev)
+{
+    ngx_http_bitrix1c_pack_t *pack = ev->data;
+
+    ngx_uint_t                   i;
+    ngx_http_bitrix1c_job_t     *job;
+    ngx_http_bitrix1c_worker_t  *w;
+
+    w = pack->carrier->queue->worker;
+
+    ngx_http_bitrix1c_delivery_free(pack->carrier);
+
+    if (w == NULL) {
+        return;
+    }
+
+    ngx_http_bitrix1c_pack_slot(pack);
+    ngx_http_bitrix1c_result_keep(pack);
+
+    for (i = 0; i < pack->n; i++) {
+        job = pack->jobs[i];
+
+        if (job) {
+            job->pack = NULL;
+
+            if (ngx_http_bitrix1c_callback(w, job) != NGX_OK) {
+                ngx_http_bitrix1c_queue_done(w, job);
+            }
+        }
+    }
+
+    ngx_http_bitrix1c_job_release(pack->carrier);
+}
+
+
+static void
+ngx_http_bitrix1c_pack_slot(ngx_http_bitrix1c_pack_t *pack)
+{
+    ngx_http_bitrix1c_job_t    *carrier;
+    ngx_http_bitrix1c_queue_t  *queue;
+
+    carrier = pack->carrier;
+    queue = carrier->queue;
+
+    if (carrier->slot) {
+        carrier->slot = 0;
+        ngx_http_bitrix1c_slots_give(queue->slots, 1);
+    }
+
+    if (carrier->probe) {
+
+        /* broken off without a word of Bitrix */
+
+        carrier->probe = 0;
+        (void) ngx_http_bitrix1c_slots_health(queue->slots, &queue->pace,
+                                              NGX_HTTP_BITRIX1C_UNKNOWN, 0);
+    }
+}
+
+
+void
+ngx_http_bitrix1c_pack_lost(ngx_http_bitrix1c_job_t *job)
+{
+    ngx_uint_t                 i;
+    ngx_http_bitrix1c_pack_t  *pack;
+
+    pack = job->pack;
+    job->pack = NULL;
+
+    for (i = 0; i < pack->n; i++) {
+        if (pack->jobs[i] == job) {
+            pack->jobs[i] = NULL;
+        }
+    }
+}
+
+
+void
+ngx_http_bitrix1c_pack_abort(ngx_http_bitrix1c_pack_t *pack)
+{
+    ngx_uint_t                    i;
+    ngx_http_bitrix1c_outcome_t  *o;
+
+    o = &pack->carrier->outcome;
+
+    if (!o->done) {
+
+        /* the portal may have read it by now */
+
+        o->done = 1;
+        o->sent = pack->carrier->connection != NULL;
+        ngx_http_bitrix1c_judge(pack->carrier);
+    }
+
+    if (pack->turn.portal) {
+        ngx_http_bitrix1c_pace_leave(&pack->turn);
+    }
+
+    ngx_http_bitrix1c_delivery_abort(pack->carrier);
+    ngx_http_bitrix1c_pack_slot(pack);
+    ngx_http_bitrix1c_result_keep(pack);
+
+    for (i = 0; i < pack->n; i++) {
+        if (pack->jobs[i]) {
+            pack->jobs[i]->pack = NULL;
+            pack->jobs[i]->outcome.done = 1;
+        }
+    }
+
+    ngx_http_bitrix1c_job_release(pack->carrier);
+}
