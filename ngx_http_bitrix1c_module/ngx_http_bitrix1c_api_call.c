@@ -30,6 +30,8 @@ static void ngx_http_bitrix1c_api_gone(void *data);
 
 
 static ngx_http_bitrix1c_script_t  ngx_http_bitrix1c_api_scripts[] = {
+    { .name = ngx_string("call"),
+      .text = ngx_string(NGX_HTTP_BITRIX1C_LUA_CALL) },
     { .name = ngx_string("delete"),
       .text = ngx_string(NGX_HTTP_BITRIX1C_LUA_DELETE) },
     { .name = ngx_string("hold"),

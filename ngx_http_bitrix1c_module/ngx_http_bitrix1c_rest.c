@@ -87,7 +87,7 @@ ngx_int_t
 ngx_http_bitrix1c_rest_handler(ngx_http_request_t *r)
 {
     ngx_int_t                      rc;
-    ngx_str_t                      method;
+    ngx_str_t                      method, path, *prefix;
     ngx_http_bitrix1c_ctx_t       *ctx;
     ngx_http_bitrix1c_error_t      error;
     ngx_http_bitrix1c_loc_conf_t  *lcf;
@@ -100,6 +100,19 @@ ngx_http_bitrix1c_rest_handler(ngx_http_request_t *r)
 
     if (r != r->main) {
         return ngx_http_bitrix1c_rest_subrequest(r);
+    }
+
+    prefix = &lcf->rest->clcf->name;
+
+    if (r->uri.len > prefix->len) {
+        path.data = r->uri.data + prefix->len;
+        path.len = r->uri.len - prefix->len;
+
+        rc = ngx_http_bitrix1c_calls_show(r, &path);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
     }
 
     ngx_memzero(&error, sizeof(ngx_http_bitrix1c_error_t));

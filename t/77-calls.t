@@ -76,9 +76,9 @@ my $id = $json->decode($r->{body})->{result}{id};
 like $id, qr/^[0-9a-f]{32}$/, 'its id';
 like $r->{headers}{location}, qr{/bitrix/bitrix1c/calls/$id$}, 'where to ask';
 
-sleep 2; note `cat $gw->{dir}/*.log | tail -30`; my $got = {state => "done"};
+my $got = done($id, 'done');
 is $got->{state}, 'done', 'it is done' or diag explain asked($id);
-diag explain $got;
+note explain $got;
 
 $gw->finish;
 done_testing;
