@@ -217,8 +217,7 @@ sub answer {
 
 sub command_error {
     my ($r, $method, $query) = @_;
-    my $rule = $control->extra_rule_for({ %$r, inside => 1, rest => $method,
-                                          body => $query });
+    my $rule = $control->inside_rule_for($r, rest => $method, body => $query);
 
     return $rule ? $rule->{mode} : undef;
 }
@@ -243,7 +242,7 @@ sub show_writes {
 
     return $control->when_there($c, $arg, 'writes', sub {
         my ($status) = @_;
-        my $text = join '', map { "$_\n" } @{ $rest->{store}{writes} };
+        my $text = join '', map { "$_\n" } @{ $rest->{store}->history };
         $control->reply_text($c, $text, $status);
     });
 }
