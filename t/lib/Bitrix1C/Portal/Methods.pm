@@ -34,8 +34,8 @@ my %CODE = (
 
 my %METHOD = (
     'catalog.storeproduct.update' => \&set_stock,
-    'user.current' => sub { { json => '{"ID":"1","ACTIVE":true,"NAME":"1C"}' } },
-    'department.get' => sub { { json => '[]', total => 0 } },
+    'user.current' => sub { return { json => '{"ID":"1","NAME":"1C"}' } },
+    'department.get' => sub { return { json => '[]', total => 0 } },
 );
 
 my %known;

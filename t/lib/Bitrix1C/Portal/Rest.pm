@@ -17,7 +17,6 @@ use Bitrix1C::Portal::Limits ();
 use Bitrix1C::Portal::Methods qw(method_code);
 use Bitrix1C::Portal::Params qw(keys_of from_form from_json each_value);
 use Bitrix1C::Portal::Store ();
-use Bitrix1C::Standin::Http qw(unescape);
 use Bitrix1C::Standin::Request qw(quote);
 
 use constant BATCH => 50;
@@ -71,16 +70,19 @@ sub change {
     for my $name (keys %new) {
         return "unknown setting \"$name\"" if !exists $DEFAULT{$name};
         return "invalid value of \"$name\""
-            if ref $new{$name} ne ref $DEFAULT{$name};
+            if ref $new{$name} ne ref $DEFAULT{$name}
+               || $name =~ /^(?:rate|burst|scale|operating)$/
+                  && $new{$name} !~ /^(?=.*[1-9])\d*\.?\d+$/;
     }
 
     @$self{keys %new} = values %new;
+    $self->{cost} = { map { lc, $self->{cost}{$_} } keys %{ $self->{cost} } };
     $self->{no} = { map { lc, 1 } @{ $self->{without} } };
     $self->{may} = { map { $_ => 1 } @{ $self->{scope} } };
 
     $limits->change_scale($new{scale}) if $new{scale};
     $limits->{$_} = $self->{$_} for qw(rate burst operating);
-    $limits->spend($_, $spend->{$_}) for keys %{ $spend // {} };
+    $limits->spend(lc, $spend->{$_}) for keys %{ $spend // {} };
 
     return;
 }
