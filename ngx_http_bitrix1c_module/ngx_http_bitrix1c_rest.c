@@ -321,6 +321,9 @@ ngx_http_bitrix1c_rest_body(ngx_http_request_t *r)
     if (store) {
         rc = ngx_http_bitrix1c_calls_store(in.rest, &in.args, &in.form,
                                            in.json);
+
+    } else if (rc == NGX_OK) {
+        ngx_http_bitrix1c_rest_echo(in.rest, &in.args, &in.form, in.json);
     }
 
     bitrix_form_free(&in.args);

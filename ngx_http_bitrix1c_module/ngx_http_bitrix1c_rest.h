@@ -44,6 +44,7 @@ struct ngx_http_bitrix1c_rest_s {
     ngx_str_t                        args;
     bitrix_batch_t                  *batch;      /* NULL: it is none */
     ngx_str_t                        warning;
+    ngx_array_t                     *writes;     /* of ..._event_t */
 
     ngx_msec_t                       arrived;
     ngx_msec_t                       max_wait;
@@ -85,6 +86,15 @@ ngx_int_t ngx_http_bitrix1c_rest_send_header(ngx_http_bitrix1c_rest_t *rest,
 /* for the answer, and for the log if nobody has told it yet */
 ngx_int_t ngx_http_bitrix1c_rest_warn(ngx_http_bitrix1c_rest_t *rest,
     const char *text);
+
+/*
+ * For bitrix1c_echo: what the call writes is marked, the parameters as they
+ * were read; and when it has ended, once more or no longer.
+ */
+void ngx_http_bitrix1c_rest_echo(ngx_http_bitrix1c_rest_t *rest,
+    bitrix_form_t *args, bitrix_form_t *form, cJSON *json);
+void ngx_http_bitrix1c_rest_echo_end(ngx_http_bitrix1c_rest_t *rest,
+    ngx_uint_t good);
 
 ngx_int_t ngx_http_bitrix1c_rest_filter_init(ngx_conf_t *cf);
 

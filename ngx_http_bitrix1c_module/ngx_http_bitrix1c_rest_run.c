@@ -337,6 +337,7 @@ ngx_http_bitrix1c_rest_end_passed(ngx_http_bitrix1c_rest_t *rest)
     r = rest->request;
 
     ngx_http_bitrix1c_rest_learn(rest);
+    ngx_http_bitrix1c_rest_echo_end(rest, 1);
 
     /* one that was cut off must not look whole, as with bare proxy_pass */
 
@@ -413,6 +414,8 @@ ngx_http_bitrix1c_rest_end_held(ngx_http_bitrix1c_rest_t *rest)
     {
         return NGX_DONE;
     }
+
+    ngx_http_bitrix1c_rest_echo_end(rest, 0);
 
     if (bitrix_trap_answer((char *) rest->method.data, rest->method.len,
                            &answer, text)
