@@ -14,6 +14,12 @@ local n = #KEYS - 3
 local got = redis.call('HMGET', h, unpack(ARGV, 2, 3 * n + 1))
 local reply, gone, fields = {}, {}, {}
 
+-- A Redis whose memory is full refuses a script at its first write that could
+-- need more of it, and lets one go on that has written already.  So whatever
+-- makes room, and what leads to that, begins with a removal, of nothing if need
+-- be; only accept is refused then.
+redis.call('ZREM', q, '')
+
 local function next_of_lane(lane, lf)
     local t = redis.call('TIME')
     local two = redis.call('ZRANGEBYLEX', f, '[' .. lane .. ':',

@@ -34,6 +34,10 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local ids = redis.call('ZRANGEBYSCORE', q, '-inf', now, 'LIMIT', 0, max)
 
 if #ids > 0 then
+    -- a full Redis lets a script go on that has begun with a removal, see
+    -- ack.lua
+    redis.call('ZREM', q, '')
+
     local ask, set, add, drop = {}, {}, {}, {}
 
     for i, id in ipairs(ids) do

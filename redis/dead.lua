@@ -29,8 +29,9 @@ end
 local result = 1
 once = rest:match('^%d+ %d+ (%d) ')
 
-redis.call('ZADD', d, now, id)
+-- removed first, for a Redis that is full: see ack.lua
 redis.call('ZREM', q, id)
+redis.call('ZADD', d, now, id)
 redis.call('HSET', h, id .. ':r', ARGV[6], id .. ':m',
            string.format('%d %d 0 %s', epoch + 1, attempts + ARGV[5], rest))
 

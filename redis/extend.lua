@@ -29,6 +29,8 @@ for i = 1, n do
 end
 
 if #add > 0 then
+    -- for a Redis that is full, see ack.lua
+    redis.call('ZREM', q, '')
     redis.call('ZADD', q, unpack(add))
 end
 

@@ -44,6 +44,8 @@ for i = 1, n do
 end
 
 if #add > 0 then
+    -- for a Redis that is full, see ack.lua
+    redis.call('ZREM', q, '')
     redis.call('ZADD', q, unpack(add))
     redis.call('HSET', h, unpack(set))
 end

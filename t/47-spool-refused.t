@@ -23,7 +23,7 @@ my $gw = Bitrix1C::Gateway->new(
     workers   => 2,
     events    => 'accept_mutex off;',
     redis     => 'timeout=' . TIMEOUT . 's',
-    location  => 'bitrix1c_wait 2s;',
+    location  => 'bitrix1c_wait 1s;',
     onec_args => ['--keep', 100_000],
 );
 my $spool = "$gw->{dir}/spool";

@@ -136,7 +136,9 @@ sleep 0.3;
 syswrite $_->[0], $_->[1] for @senders;
 
 for my $sender (@senders) {
-    my $answer = do { local $/; my $sock = $sender->[0]; <$sock> };
+    my $sock = $sender->[0];
+    my $answer = do { local $/; <$sock> };
+    close $sock;
     like $answer, qr/ 200 .*"result":"spooled"/s, 'a sender is answered';
     $taken{$1} = 1 if $answer =~ /"id":"(\w+)"/;
 }
