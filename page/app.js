@@ -217,7 +217,7 @@ function showAnswer(node, last, none) {
         return;
     }
 
-    const { what, status: code, said } = lang.reason(last.reason);
+    const { what, said } = lang.reason(last.reason);
     const took = t('l_in', { time: lang.duration(last.seconds) });
     const lines = [el('p', { class: 'result' },
         el('b', { class: `verdict ${last.verdict}` }, t(`w_${last.verdict}`)),
@@ -237,9 +237,8 @@ function showAnswer(node, last, none) {
                               title: lang.moment(last.time) },
                     lang.ago(status.time - last.time));
 
-    lines.push(el('p', { class: 'muted' }, time, ` · ${last.event} · `,
-                  el('code', {}, last.id), code && code !== String(last.status)
-                  ? ` · ${code}` : ''));
+    lines.push(el('p', { class: 'muted' }, time, ` · ${last.event}`,
+                  el('code', {}, last.id)));
     node.replaceChildren(...lines);
 }
 

@@ -64,7 +64,8 @@ export class Chart {
         this.legend = el('ul', { class: 'legend' });
         this.plot = el('div', { class: 'plot', tabindex: '0', role: 'group' });
         this.drawing = el('div', { 'aria-hidden': 'true' });
-        this.tip = el('div', { class: 'tip', hidden: '', 'aria-hidden': 'true' });
+        this.tip = el('div', { class: 'tip', hidden: '',
+                               'aria-hidden': 'true' });
         this.spoken = el('p', { class: 'unseen', 'aria-live': 'polite' });
         this.none = el('p', { class: 'none muted', hidden: '' });
         this.plot.append(this.drawing, this.tip, this.none);

@@ -268,6 +268,7 @@ const TEXTS = {
     k_dead: ['Became dead letters', 'Стало недоставленными'],
     k_lost: ['Leases lost', 'Потеряно аренд'],
     k_replayed: ['Replayed', 'Возвращено в очередь'],
+    k_deleted: ['Deleted', 'Удалено'],
     k_dropped_dead: ['Dead letters dropped', 'Вытеснено недоставленных'],
     k_spool_replayed: ['Back from disk', 'Вернулось с диска'],
     k_spool_torn: ['Torn on disk', 'Оборвано на диске'],

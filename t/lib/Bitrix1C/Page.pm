@@ -52,7 +52,8 @@ pid $dir/nginx.pid;
 error_log $dir/error.log;
 events { }
 http {
-    access_log off;
+    log_format uri '\$uri';
+    access_log $dir/access.log uri;
     $temp
     types {
         text/html        html;
