@@ -34,7 +34,8 @@ NGINX_SRC = /usr/share/nginx/src
 DEPS_BUILD = gcc libc6-dev libcjson-dev libhiredis-dev libssl-dev nginx \
              nginx-dev
 DEPS_RUN   = curl perl redis-server
-DEPS_TEST  = clang libclang-rt-dev libtest-base-perl openssl
+DEPS_TEST  = chromium chromium-driver clang fonts-dejavu-core libclang-rt-dev \
+             libtest-base-perl openssl prometheus
 DEPS_BENCH = libnginx-mod-http-lua lua-cjson wrk
 
 NAME = ngx_http_bitrix1c_module
@@ -202,6 +203,10 @@ test: test-deps build	## run all tests, or those of TESTS="t/one.t ..."
 .PHONY: test-deps
 test-deps:
 	@sh tools/deps.sh $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST)
+
+.PHONY: picture
+picture: test-deps	## take README's picture of the dashboard anew
+	@BITRIX1C_TEST_PICTURE=docs/dashboard.png prove -It/lib t/67-page.t
 
 .PHONY: unit
 unit:	## run the unit tests alone

@@ -186,8 +186,8 @@ const TEXTS = {
                     + ' ids.', 'Они снова пойдут в 1С, со всеми попытками и с'
                     + ' теми же id.'],
     q_delete: ['Delete {what}?', 'Удалить {what}?'],
-    q_delete_text: ['1C will never get them. This cannot be undone.',
-                    '1С их никогда не получит. Отменить это нельзя.'],
+    q_delete_text: ['1C will never get what is deleted. This cannot be undone.',
+                    '1С никогда не получит удалённого. Отменить это нельзя.'],
     what: [{ one: '{n} dead letter', other: '{n} dead letters' },
            { one: '{n} недоставленное', few: '{n} недоставленных',
              many: '{n} недоставленных', other: '{n} недоставленных' }],

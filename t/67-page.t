@@ -111,9 +111,10 @@ $page->answer(
               cursor => undef });
 
 if (my $file = $ENV{BITRIX1C_TEST_PICTURE}) {
-    $browser->size(1120, 960);
+    $browser->size(1080, 1040);
     $browser->open($url);
     $browser->shows('#dead tbody', qr/ONCRMDEAL/, 'the page is there');
+    $browser->click('#filters summary');
     $browser->screenshot($file);
     $browser->quit;
     done_testing;

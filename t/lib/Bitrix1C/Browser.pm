@@ -62,7 +62,7 @@ sub open_session {
         "window-size=$self->{width},$self->{height}", "lang=$self->{lang}",
         qw(no-first-run disable-gpu disable-dev-shm-usage hide-scrollbars
            disable-background-networking disable-component-update
-           force-color-profile=srgb));
+           disable-lcd-text force-color-profile=srgb));
 
     # Chromium's own sandbox does not work for root
     push @args, 'no-sandbox' if $> == 0;

@@ -134,7 +134,7 @@ sub queue {
         redis => { state => 'up', seconds => 1_036_800, error => '',
                    address => 'unix:/run/redis-bitrix1c/redis-server.sock' },
         spool => { state => 'empty', bytes => 0, max => 268_435_456 },
-        last => { time => $now - 2, id => '6b0464969154c77bc608dac800000c31',
+        last => { time => $now - 2, id => '6b0464969154c77bc608dac800000d07',
                   event => 'ONSALEORDERSAVED', status => 200,
                   verdict => 'delivered', seconds => 0.034, reason => '' },
         last_failure => undef,
