@@ -42,6 +42,10 @@ function why(queue) {
             text.push(t('y_down', { time: lang.duration(redis.seconds) }));
         }
 
+        if (redis.error) {
+            text.push(t('y_error', redis));
+        }
+
         if (spool.state !== 'off' && spool.bytes > 0) {
             text.push(t('y_spool', { bytes: lang.bytes(spool.bytes),
                                      max: lang.bytes(spool.max) }));

@@ -75,6 +75,7 @@ const TEXTS = {
     y_probing: ['One event is trying now whether 1C is back.',
                 'Одно событие сейчас проверяет, ожила ли 1С.'],
     y_down: ['No Redis for {time}.', 'Redis недоступен {time}.'],
+    y_error: ['Redis: {error}.', 'Redis: {error}.'],
     y_spool: ['{bytes} of {max} on disk.', 'На диске {bytes} из {max}.'],
     y_dead: [{ one: '{n} dead letter needs a look.',
                other: '{n} dead letters need a look.' },

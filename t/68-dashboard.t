@@ -85,6 +85,7 @@ $browser->click('#hold');
 confirm(qr/Hold/, 'yes', 'and again');
 $browser->shows('#queues .pill', qr/^On hold$/, 'yes: on hold');
 $gw->post(id => 4712);
+$browser->look;
 $browser->shows('#queues [data-f=waiting]', qr/^1$/, 'an event waits');
 is scalar(received(3, 0.5)), 2, '1C does not get it';
 $browser->click('#resume');
@@ -97,6 +98,8 @@ $browser->shows('#queues .pill', qr/^OK$/, 'and all is well');
 $gw->onec_mode({ mode => '422' });
 $gw->post(id => $_, event => $_ % 2 ? 'ONCRMDEALUPDATE' : 'ONSALEORDERSAVED')
     for 1 .. 30;
+wait_until(20, sub { @{ $gw->dead_letters } == 30 });
+$browser->look;
 $browser->shows('#dead .count', qr/^30$/, 'thirty of them');
 $browser->shows('#shown', qr/^1–25$/, 'a page of them');
 $browser->click('#older');

@@ -177,12 +177,21 @@ sub shows {
     my $found = wait_until(PATIENCE, sub {
         $text = $self->text($css);
         return $text =~ $re;
-    }, 0.1);
+    }, 0.05);
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     Test::More::ok($found, $name) or Test::More::diag("$css: $text");
 
     return $found;
+}
+
+
+# the dashboard looks at once, as it does when its tab is shown again
+
+sub look {
+    my ($self) = @_;
+    $self->run('document.dispatchEvent(new Event("visibilitychange"))');
+    return;
 }
 
 
