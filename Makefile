@@ -44,6 +44,7 @@ OUT  = build/$(BUILD)
 OBJS = $(OUT)/objs
 SRCS = $(sort $(wildcard $(NAME)/*.c))
 LUA  = $(sort $(wildcard redis/*.lua))
+PAGE = page/index.html page/app.css page/app.js
 
 # what nginx's own headers allow beyond its -W -Wall -Wpointer-arith -Werror
 
@@ -137,7 +138,12 @@ $(OBJS)/ngx_http_bitrix1c_lua.h: $(LUA) redis/embed.sh $(OBJS)/Makefile
 	@sh redis/embed.sh redis > $@.new
 	@mv $@.new $@
 
-$(OBJS)/$(NAME).so: $(OBJS)/Makefile $(OBJS)/ngx_http_bitrix1c_lua.h FORCE
+$(OBJS)/ngx_http_bitrix1c_page.h: $(PAGE) page/embed.sh $(OBJS)/Makefile
+	@sh page/embed.sh page > $@.new
+	@mv $@.new $@
+
+$(OBJS)/$(NAME).so: $(OBJS)/Makefile $(OBJS)/ngx_http_bitrix1c_lua.h \
+		$(OBJS)/ngx_http_bitrix1c_page.h FORCE
 	@$(MAKE) -s -j`nproc` -C $(OUT) -f objs/Makefile modules \
 		CC='$(or $(CC_$(BUILD)),$(CC))'
 

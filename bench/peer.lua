@@ -244,7 +244,7 @@ local function claim()
     waiting = math.max(0, waiting - 1)
 
     return { id = got[3], epoch = got[4], key = got[6], lane = got[7],
-             record = got[10], event = got[10]:match('"event":"([^"]*)"') }
+             record = got[11], event = got[11]:match('"event":"([^"]*)"') }
 end
 
 

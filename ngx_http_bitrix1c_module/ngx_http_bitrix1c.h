@@ -14,6 +14,7 @@
 
 #include "ngx_http_bitrix1c_redis.h"
 #include "ngx_http_bitrix1c_slots.h"
+#include "ngx_http_bitrix1c_stats.h"
 
 
 /* hex digits of an id, an identity or a lane: 128 bits */
@@ -69,6 +70,7 @@ struct ngx_http_bitrix1c_queue_s {
     ngx_str_t                        prefix;     /* {b1c:name}:k: */
     ngx_shm_zone_t                  *shm_zone;
     ngx_http_bitrix1c_slots_t       *slots;
+    ngx_http_bitrix1c_stats_t       *stats;
     ngx_http_bitrix1c_worker_t      *worker;
 
     ngx_str_t                        file;       /* where it was configured */
@@ -94,8 +96,16 @@ typedef struct {
 } ngx_http_bitrix1c_main_conf_t;
 
 
+/* bitrix1c_api */
+typedef struct {
+    ngx_str_t                        prefix;     /* the location's name */
+    ngx_uint_t                       open;
+} ngx_http_bitrix1c_api_loc_t;
+
+
 typedef struct {
     ngx_http_bitrix1c_route_t       *route;      /* bitrix1c_webhook */
+    ngx_http_bitrix1c_api_loc_t     *api;
     ngx_array_t                     *tokens;
     ngx_array_t                     *events;     /* of ngx_str_t, masks */
     ngx_array_t                     *once;
@@ -175,7 +185,7 @@ struct ngx_http_bitrix1c_job_s {
     ngx_str_t                        epoch;      /* of our lease, a number */
     ngx_uint_t                       attempts;   /* that have failed */
     ngx_uint_t                       lost;       /* leases, with a worker */
-    ngx_msec_t                       arrived;
+    ngx_msec_t                       arrived;    /* was received */
     ngx_msec_t                       leased;     /* when, or last extended */
     ngx_msec_t                       started;
     ngx_msec_t                       delay;      /* until the next attempt */

@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_bitrix1c_answer.h"
+#include "ngx_http_bitrix1c_report.h"
 
 
 static ngx_int_t ngx_http_bitrix1c_answer_allow(ngx_http_request_t *r);
@@ -132,6 +133,7 @@ ngx_http_bitrix1c_answer(ngx_http_request_t *r, ngx_http_bitrix1c_ctx_t *ctx,
     ngx_chain_t   out;
 
     ctx->answered = 1;
+    ngx_http_bitrix1c_report_answer(r, ctx->result);
 
     r->headers_out.status = ngx_http_bitrix1c_answers[ctx->result].status;
 

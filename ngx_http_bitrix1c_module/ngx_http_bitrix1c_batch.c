@@ -101,14 +101,19 @@ ngx_uint_t
 ngx_http_bitrix1c_batch_failed(ngx_http_bitrix1c_batch_t *b,
     ngx_http_bitrix1c_reply_t *reply, const char *script)
 {
-    ngx_str_t  text;
+    ngx_str_t   text;
+    ngx_uint_t  level;
 
     if (reply == NULL) {
         return 1;
     }
 
     if (ngx_http_bitrix1c_reply_error(reply, &text) == NGX_OK) {
-        ngx_log_error(NGX_LOG_ERR, b->worker->log, 0,
+        level = ngx_http_bitrix1c_stats_level(b->worker->queue->stats,
+                                              NGX_HTTP_BITRIX1C_SAY_REFUSED,
+                                              NGX_LOG_ERR);
+
+        ngx_log_error(level, b->worker->log, 0,
                       "bitrix1c_queue \"%V\": Redis refused \"%s\": %V",
                       &b->worker->queue->name, script, &text);
         return 1;
@@ -148,7 +153,10 @@ ngx_http_bitrix1c_batch_accept(ngx_http_bitrix1c_worker_t *w)
     grant.n = 0;
     grant.probe = 0;
 
-    if (!ngx_exiting && !ngx_http_bitrix1c_slots_marked(w->queue->slots)) {
+    if (!ngx_exiting
+        && !ngx_http_bitrix1c_slots_marked(w->queue->slots)
+        && !ngx_http_bitrix1c_slots_on_hold(w->queue->slots))
+    {
         ngx_http_bitrix1c_slots_take(w->queue->slots, &w->queue->pace, n,
                                      &grant);
     }
@@ -344,7 +352,9 @@ ngx_http_bitrix1c_batch_accepted_job(ngx_http_bitrix1c_worker_t *w,
         ngx_http_bitrix1c_batch_unused(w, job);
     }
 
-    if (leased == 0 && job->result == NGX_HTTP_BITRIX1C_ACCEPTED) {
+    if (leased == 0 && job->result == NGX_HTTP_BITRIX1C_ACCEPTED
+        && !ngx_http_bitrix1c_slots_on_hold(w->queue->slots))
+    {
 
         /* it waits in Redis, for a slot that may be free by now */
 

@@ -6,6 +6,7 @@
 
 #include "ngx_http_bitrix1c_call.h"
 #include "ngx_http_bitrix1c_job.h"
+#include "ngx_http_bitrix1c_report.h"
 #include "ngx_http_bitrix1c_verdict.h"
 
 
@@ -13,6 +14,9 @@
 
 /* leases of an event that may end with their worker, before it is to blame */
 #define NGX_HTTP_BITRIX1C_MAX_LOST   5
+
+/* words of an event in the reply */
+#define NGX_HTTP_BITRIX1C_CLAIMED    9
 
 
 static void ngx_http_bitrix1c_batch_claimed(void *data,
@@ -105,14 +109,32 @@ ngx_http_bitrix1c_batch_claimed(void *data, ngx_http_bitrix1c_reply_t *reply)
         return;
     }
 
+    /* an empty queue does not say whether it is held */
+
+    if (due >= 0
+        && ngx_http_bitrix1c_report_held(w->queue, dropped < 0, w->log)
+        && dropped >= 0)
+    {
+        ngx_http_bitrix1c_slots_mark(w->queue->slots);
+        w->claim = 1;
+    }
+
+    if (dropped < 0) {
+        dropped = 0;
+        due = NGX_HTTP_BITRIX1C_POLL;
+    }
+
     if (dropped) {
+        ngx_http_bitrix1c_stats_count(w->queue->stats,
+                                      NGX_HTTP_BITRIX1C_N_DEAD, dropped);
+
         ngx_log_error(NGX_LOG_ERR, w->log, 0,
                       "bitrix1c_queue \"%V\": %L events could not be read "
                       "from Redis: dead letters now, or dropped where nothing "
                       "was left of them", &w->queue->name, dropped);
     }
 
-    n = (ngx_http_bitrix1c_reply_count(reply) - 2) / 8;
+    n = (ngx_http_bitrix1c_reply_count(reply) - 2) / NGX_HTTP_BITRIX1C_CLAIMED;
 
     if (n + dropped < b->asked) {
         ngx_http_bitrix1c_slots_clear(w->queue->slots, b->snap);
@@ -133,7 +155,9 @@ ngx_http_bitrix1c_batch_claimed(void *data, ngx_http_bitrix1c_reply_t *reply)
     }
 
     for (i = 0; i < n; i++) {
-        if (!ngx_http_bitrix1c_batch_claimed_job(b, reply, 2 + i * 8)) {
+        if (!ngx_http_bitrix1c_batch_claimed_job(b, reply,
+                                         2 + i * NGX_HTTP_BITRIX1C_CLAIMED))
+        {
 
             /* no memory: the lease ends and somebody takes it then */
 
@@ -157,14 +181,14 @@ ngx_http_bitrix1c_batch_claimed_job(ngx_http_bitrix1c_batch_t *b,
     ngx_http_bitrix1c_reply_t *reply, ngx_uint_t i)
 {
     ngx_int_t                    n;
-    ngx_str_t                    word[8];
+    ngx_str_t                    word[NGX_HTTP_BITRIX1C_CLAIMED];
     ngx_uint_t                   k;
     ngx_http_bitrix1c_job_t     *job;
     ngx_http_bitrix1c_worker_t  *w;
 
     w = b->worker;
 
-    for (k = 0; k < 8; k++) {
+    for (k = 0; k < NGX_HTTP_BITRIX1C_CLAIMED; k++) {
         if (ngx_http_bitrix1c_reply_str(reply, i + k, &word[k]) != NGX_OK) {
             return 0;
         }
@@ -196,6 +220,10 @@ ngx_http_bitrix1c_batch_claimed_job(ngx_http_bitrix1c_batch_t *b,
 
     job->lost = (n == NGX_ERROR) ? 0 : (ngx_uint_t) n;
 
+    n = ngx_atoi(word[7].data, word[7].len);
+
+    job->arrived = ngx_current_msec - (n == NGX_ERROR ? 0 : (ngx_msec_t) n);
+
     if (ngx_http_bitrix1c_job_claimed(job, &word[1], &word[3], &word[4])
         != NGX_OK)
     {
@@ -203,7 +231,7 @@ ngx_http_bitrix1c_batch_claimed_job(ngx_http_bitrix1c_batch_t *b,
         return 0;
     }
 
-    switch (ngx_http_bitrix1c_job_load(job, &word[7])) {
+    switch (ngx_http_bitrix1c_job_load(job, &word[8])) {
 
     case NGX_ERROR:
         ngx_http_bitrix1c_job_release(job);

@@ -6,6 +6,7 @@
 
 #include "ngx_http_bitrix1c_filter.h"
 #include "ngx_http_bitrix1c_answer.h"
+#include "ngx_http_bitrix1c_report.h"
 
 
 static ngx_int_t ngx_http_bitrix1c_header_filter(ngx_http_request_t *r);
@@ -65,6 +66,7 @@ ngx_http_bitrix1c_too_large(ngx_http_request_t *r)
 
     ctx->result = NGX_HTTP_BITRIX1C_TOO_LARGE;
     ctx->replaced = 1;
+    ngx_http_bitrix1c_report_answer(r, ctx->result);
 
     if (ngx_http_bitrix1c_answer_text(r->pool, ctx->result, NULL, &text)
         != NGX_OK)

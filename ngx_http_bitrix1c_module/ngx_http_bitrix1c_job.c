@@ -250,8 +250,6 @@ ngx_http_bitrix1c_job_record(ngx_http_bitrix1c_job_t *job, ngx_str_t *server,
 ngx_int_t
 ngx_http_bitrix1c_job_load(ngx_http_bitrix1c_job_t *job, ngx_str_t *record)
 {
-    u_char          *p, *last, *space, *lf;
-    ngx_int_t        server, uri;
     bitrix_event_t  *ev;
 
     /* another event may have been merged into the one that was stored */
@@ -265,7 +263,34 @@ ngx_http_bitrix1c_job_load(ngx_http_bitrix1c_job_t *job, ngx_str_t *record)
 
     job->record.len = record->len;
 
-    p = job->record.data;
+    if (ngx_http_bitrix1c_job_split(&job->record, &job->server, &job->uri,
+                                    &job->event.tail)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    ev = ngx_http_bitrix1c_job_parsed(job);
+    if (ev == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_bitrix1c_job_event(job, ev) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_job_split(ngx_str_t *record, ngx_str_t *server,
+    ngx_str_t *uri, ngx_str_t *tail)
+{
+    u_char     *p, *last, *space, *lf;
+    ngx_int_t   n, k;
+
+    p = record->data;
     last = p + record->len;
 
     if (record->len < 3 || ngx_strncmp(p, "b1 ", 3) != 0) {
@@ -281,31 +306,20 @@ ngx_http_bitrix1c_job_load(ngx_http_bitrix1c_job_t *job, ngx_str_t *record)
         return NGX_DECLINED;
     }
 
-    server = ngx_atoi(p, space - p);
-    uri = ngx_atoi(space + 1, lf - space - 1);
+    n = ngx_atoi(p, space - p);
+    k = ngx_atoi(space + 1, lf - space - 1);
     p = lf + 1;
 
-    if (server < 0 || uri < 1 || last - p < server
-        || last - p - server < uri)
-    {
+    if (n < 0 || k < 1 || last - p < n || last - p - n < k) {
         return NGX_DECLINED;
     }
 
-    job->server.data = p;
-    job->server.len = server;
-    job->uri.data = p + server;
-    job->uri.len = uri;
-    job->event.tail.data = p + server + uri;
-    job->event.tail.len = last - job->event.tail.data;
-
-    ev = ngx_http_bitrix1c_job_parsed(job);
-    if (ev == NULL) {
-        return NGX_DECLINED;
-    }
-
-    if (ngx_http_bitrix1c_job_event(job, ev) != NGX_OK) {
-        return NGX_ERROR;
-    }
+    server->data = p;
+    server->len = n;
+    uri->data = p + n;
+    uri->len = k;
+    tail->data = p + n + k;
+    tail->len = last - tail->data;
 
     return NGX_OK;
 }

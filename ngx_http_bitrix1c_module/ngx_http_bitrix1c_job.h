@@ -39,6 +39,10 @@ ngx_int_t ngx_http_bitrix1c_job_record(ngx_http_bitrix1c_job_t *job,
 ngx_int_t ngx_http_bitrix1c_job_load(ngx_http_bitrix1c_job_t *job,
     ngx_str_t *record);
 
+/* the parts of a record, inside it; NGX_DECLINED: not in this form */
+ngx_int_t ngx_http_bitrix1c_job_split(ngx_str_t *record, ngx_str_t *server,
+    ngx_str_t *uri, ngx_str_t *tail);
+
 /* identity and lane as of DESIGN's section 6, where no directive names them */
 ngx_int_t ngx_http_bitrix1c_job_identity(ngx_http_bitrix1c_job_t *job,
     ngx_str_t *key, ngx_str_t *lane);

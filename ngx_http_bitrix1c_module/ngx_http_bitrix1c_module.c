@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_bitrix1c.h"
+#include "ngx_http_bitrix1c_api.h"
 #include "ngx_http_bitrix1c_batch.h"
 #include "ngx_http_bitrix1c_conf.h"
 #include "ngx_http_bitrix1c_filter.h"
@@ -136,6 +137,13 @@ static ngx_command_t  ngx_http_bitrix1c_commands[] = {
       offsetof(ngx_http_bitrix1c_loc_conf_t, wait),
       NULL },
 
+    { ngx_string("bitrix1c_api"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_bitrix1c_api,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -246,6 +254,7 @@ ngx_http_bitrix1c_create_loc_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     lcf->route = NULL;
+     *     lcf->api = NULL;
      *     lcf->key = NULL;
      *     lcf->lane = NULL;
      *     lcf->charset = { 0, NULL };
@@ -286,6 +295,8 @@ ngx_http_bitrix1c_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     if (clcf->noname && conf->route == NULL) {
         conf->route = prev->route;
     }
+
+    ngx_http_bitrix1c_api_merge(cf, prev, conf);
 
     ngx_conf_merge_ptr_value(conf->tokens, prev->tokens, NULL);
     ngx_conf_merge_ptr_value(conf->events, prev->events, NULL);
@@ -386,6 +397,14 @@ ngx_http_bitrix1c_check_route(ngx_conf_t *cf,
 
     lcf = route->clcf->loc_conf[ngx_http_bitrix1c_module.ctx_index];
 
+    if (lcf->api) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"bitrix1c_webhook\" and \"bitrix1c_api\" in one "
+                      "location in %V:%ui: the API needs one of its own",
+                      &route->file, route->line);
+        return NGX_ERROR;
+    }
+
     if (route->clcf->named) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"bitrix1c_webhook\" in the named location in %V:%ui: "
@@ -443,6 +462,7 @@ ngx_http_bitrix1c_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_bitrix1c_batch_init();
+    ngx_http_bitrix1c_api_init();
 
     queue = mcf->queues.elts;
 

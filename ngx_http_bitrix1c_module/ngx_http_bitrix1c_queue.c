@@ -7,7 +7,9 @@
 #include "ngx_http_bitrix1c_queue.h"
 #include "ngx_http_bitrix1c_batch.h"
 #include "ngx_http_bitrix1c_delivery.h"
+#include "ngx_http_bitrix1c_depth.h"
 #include "ngx_http_bitrix1c_job.h"
+#include "ngx_http_bitrix1c_report.h"
 
 
 static void ngx_http_bitrix1c_queue_timer(ngx_http_bitrix1c_worker_t *w,
@@ -398,6 +400,8 @@ ngx_http_bitrix1c_queue_poll_handler(ngx_event_t *ev)
 
     ngx_add_timer(ev, wait);
 
+    ngx_http_bitrix1c_depth_sample(w);
+
     if (w->claim) {
         ngx_post_event(&w->flush, &ngx_posted_events);
     }
@@ -452,19 +456,7 @@ ngx_http_bitrix1c_queue_done_handler(ngx_event_t *ev)
 
     ngx_http_bitrix1c_queue_land(w, job);
 
-    if (job->result == NGX_HTTP_BITRIX1C_DEAD) {
-        ngx_log_error(NGX_LOG_ERR, w->log, 0,
-                      "bitrix1c_queue \"%V\": event %V (%V) is a dead letter "
-                      "after %ui attempts: %V", &w->queue->name, &job->id,
-                      &job->event.name, job->attempts + 1, &job->reason);
-
-    } else if (job->result == NGX_HTTP_BITRIX1C_RETRY) {
-        ngx_log_error(NGX_LOG_INFO, w->log, 0,
-                      "bitrix1c_queue \"%V\": event %V (%V) goes again in "
-                      "%M ms, attempt %ui: %V", &w->queue->name, &job->id,
-                      &job->event.name, job->delay, job->attempts + 1,
-                      &job->reason);
-    }
+    ngx_http_bitrix1c_report_delivery(job);
 
     if (job->request) {
         job->answer(job);
@@ -528,13 +520,12 @@ void
 ngx_http_bitrix1c_queue_lost(ngx_http_bitrix1c_worker_t *w,
     ngx_http_bitrix1c_job_t *job)
 {
-    ngx_log_error(NGX_LOG_WARN, w->log, 0,
-                  "bitrix1c_queue \"%V\": the lease of event %V was lost, "
-                  "its delivery is broken off", &w->queue->name, &job->id);
-
     ngx_http_bitrix1c_delivery_abort(job);
 
     job->result = NGX_HTTP_BITRIX1C_LOST;
+    ngx_str_set(&job->reason, "its lease was lost, another delivers it");
+
+    ngx_http_bitrix1c_report_delivery(job);
 
     ngx_http_bitrix1c_queue_land(w, job);
 

@@ -229,7 +229,18 @@ ngx_http_bitrix1c_queue_done(ngx_conf_t *cf, ngx_http_bitrix1c_queue_t *queue)
     queue->shm_zone = ngx_http_bitrix1c_slots_zone(cf, &name, &queue->slots,
                                                    &ngx_http_bitrix1c_module);
 
+    name.len = sizeof("bitrix1c_stats_") - 1 + queue->name.len;
+    name.data = ngx_pnalloc(cf->pool, name.len);
+    if (name.data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    (void) ngx_sprintf(name.data, "bitrix1c_stats_%V", &queue->name);
+
     if (queue->shm_zone == NULL
+        || ngx_http_bitrix1c_stats_zone(cf, &name, &queue->stats,
+                                        &ngx_http_bitrix1c_module)
+           == NULL
         || ngx_http_bitrix1c_queue_keys(cf, queue) != NGX_OK)
     {
         return NGX_CONF_ERROR;

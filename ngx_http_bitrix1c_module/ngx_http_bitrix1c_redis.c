@@ -64,6 +64,7 @@ ngx_http_bitrix1c_redis_create(ngx_http_bitrix1c_redis_conf_t *conf,
 
     redis->conf = conf;
     redis->ident = -1;
+    redis->since = ngx_current_msec;
     redis->state = state;
     redis->data = data;
 
@@ -129,6 +130,16 @@ ngx_uint_t
 ngx_http_bitrix1c_redis_ready(ngx_http_bitrix1c_redis_t *redis)
 {
     return redis->phase == NGX_HTTP_BITRIX1C_REDIS_READY;
+}
+
+
+void
+ngx_http_bitrix1c_redis_info(ngx_http_bitrix1c_redis_t *redis,
+    ngx_http_bitrix1c_redis_info_t *info)
+{
+    info->up = ngx_http_bitrix1c_redis_ready(redis);
+    info->since = redis->since;
+    info->reason = info->up ? (u_char *) "" : redis->told;
 }
 
 

@@ -40,6 +40,13 @@ typedef struct {
 } ngx_http_bitrix1c_script_t;
 
 
+typedef struct {
+    ngx_uint_t                   up;
+    ngx_msec_t                   since;     /* when it came up or was lost */
+    u_char                      *reason;    /* of the last loss, "" while up */
+} ngx_http_bitrix1c_redis_info_t;
+
+
 /*
  * A reply of NULL means that the outcome is unknown: the command may or may
  * not have been carried out.  The reply is gone when the handler returns.
@@ -65,6 +72,10 @@ ngx_http_bitrix1c_redis_t *ngx_http_bitrix1c_redis_create(
 void ngx_http_bitrix1c_redis_destroy(ngx_http_bitrix1c_redis_t *redis);
 
 ngx_uint_t ngx_http_bitrix1c_redis_ready(ngx_http_bitrix1c_redis_t *redis);
+
+/* of this worker's connection, for those who show it; the text is the connection's */
+void ngx_http_bitrix1c_redis_info(ngx_http_bitrix1c_redis_t *redis,
+    ngx_http_bitrix1c_redis_info_t *info);
 
 /*
  * Queues EVALSHA for the end of this iteration of the event loop; all commands

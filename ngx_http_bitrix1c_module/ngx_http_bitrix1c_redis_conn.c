@@ -471,6 +471,14 @@ ngx_http_bitrix1c_redis_down(ngx_http_bitrix1c_redis_t *redis)
         redis->attempts = 0;
     }
 
+    if (!redis->told_down) {
+        redis->since = ngx_current_msec;
+    }
+
+    /* the next attempt clears it */
+
+    ngx_memcpy(redis->told, redis->reason, NGX_HTTP_BITRIX1C_REDIS_REASON);
+
     redis->up = 0;
 
     if (!redis->stopped) {

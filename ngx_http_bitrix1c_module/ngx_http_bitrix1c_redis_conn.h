@@ -93,8 +93,9 @@ struct ngx_http_bitrix1c_redis_s {
     ngx_msec_t                        progress;    /* last reply came */
 
     ngx_uint_t                        attempts;
-    ngx_msec_t                        since;       /* up */
+    ngx_msec_t                        since;       /* up, or down */
     u_char                            reason[NGX_HTTP_BITRIX1C_REDIS_REASON];
+    u_char                            told[NGX_HTTP_BITRIX1C_REDIS_REASON];
 
     ngx_http_bitrix1c_command_t      *free;
     ngx_uint_t                        nfree;

@@ -6,6 +6,7 @@
 
 #include "ngx_http_bitrix1c_call.h"
 #include "ngx_http_bitrix1c_job.h"
+#include "ngx_http_bitrix1c_report.h"
 
 
 static ngx_uint_t ngx_http_bitrix1c_batch_collect(
@@ -254,6 +255,10 @@ ngx_http_bitrix1c_batch_settled(void *data, ngx_http_bitrix1c_reply_t *reply)
         && ngx_http_bitrix1c_reply_int(reply, 1, &result) == NGX_OK
         && result)
     {
+        ngx_http_bitrix1c_stats_count(w->queue->stats,
+                                      NGX_HTTP_BITRIX1C_N_DROPPED_DEAD,
+                                      result);
+
         ngx_log_error(NGX_LOG_ERR, w->log, 0,
                       "bitrix1c_queue \"%V\": the %L oldest dead letters are "
                       "dropped, see \"dead_letters\"", &w->queue->name,
@@ -266,10 +271,7 @@ ngx_http_bitrix1c_batch_settled(void *data, ngx_http_bitrix1c_reply_t *reply)
         if (ngx_http_bitrix1c_reply_int(reply, i, &result) == NGX_OK) {
 
             if (result == 0) {
-                ngx_log_error(NGX_LOG_WARN, w->log, 0,
-                              "bitrix1c_queue \"%V\": the lease of event %V "
-                              "had ended before its delivery did",
-                              &w->queue->name, &job->id);
+                ngx_http_bitrix1c_report_late(job);
 
             } else if (result == 2) {
 

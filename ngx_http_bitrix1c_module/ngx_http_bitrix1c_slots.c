@@ -33,6 +33,7 @@ typedef struct {
     ngx_uint_t                   failed;     /* in a row */
     ngx_msec_t                   until;      /* open, if not 0 */
     ngx_pid_t                    probe;      /* who tries whether 1C is back */
+    ngx_atomic_t                 held;       /* by the operator */
 
     ngx_http_bitrix1c_entry_t    workers[NGX_HTTP_BITRIX1C_WORKERS];
 } ngx_http_bitrix1c_slots_sh_t;
@@ -481,6 +482,47 @@ ngx_http_bitrix1c_slots_clear(ngx_http_bitrix1c_slots_t *slots,
     ngx_atomic_uint_t snap)
 {
     slots->sh->cleared = snap;
+}
+
+
+ngx_uint_t
+ngx_http_bitrix1c_slots_hold(ngx_http_bitrix1c_slots_t *slots,
+    ngx_uint_t held)
+{
+    return ngx_atomic_cmp_set(&slots->sh->held, !held, !!held);
+}
+
+
+ngx_uint_t
+ngx_http_bitrix1c_slots_on_hold(ngx_http_bitrix1c_slots_t *slots)
+{
+    return slots->sh->held;
+}
+
+
+void
+ngx_http_bitrix1c_slots_info(ngx_http_bitrix1c_slots_t *slots,
+    ngx_http_bitrix1c_pace_t *pace, ngx_http_bitrix1c_slots_info_t *info)
+{
+    ngx_msec_int_t                 left;
+    ngx_http_bitrix1c_slots_sh_t  *sh;
+
+    sh = slots->sh;
+
+    ngx_shmtx_lock(&slots->shpool->mutex);
+
+    left = (ngx_msec_int_t) (sh->until - ngx_current_msec);
+
+    info->taken = ngx_http_bitrix1c_slots_sum(sh);
+    info->open = (sh->until != 0);
+    info->probing = info->open && sh->probe;
+    info->left = info->open && left > 0 ? left : 0;
+    info->failed = sh->failed;
+
+    ngx_shmtx_unlock(&slots->shpool->mutex);
+
+    info->operator = sh->held;
+    info->held = sh->held || ngx_http_bitrix1c_slots_held(pace);
 }
 
 

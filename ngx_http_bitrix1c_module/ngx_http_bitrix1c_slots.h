@@ -63,6 +63,17 @@ typedef enum {
 } ngx_http_bitrix1c_breaker_e;
 
 
+typedef struct {
+    ngx_uint_t                   taken;      /* slots, of all workers */
+    ngx_uint_t                   open;       /* the breaker is */
+    ngx_uint_t                   probing;    /* and one delivery tries */
+    ngx_msec_t                   left;       /* until the next probe */
+    ngx_uint_t                   failed;     /* in a row */
+    ngx_uint_t                   operator;   /* holds it */
+    ngx_uint_t                   held;       /* by whomever */
+} ngx_http_bitrix1c_slots_info_t;
+
+
 typedef struct ngx_http_bitrix1c_slots_s  ngx_http_bitrix1c_slots_t;
 
 
@@ -105,6 +116,18 @@ ngx_atomic_uint_t ngx_http_bitrix1c_slots_snap(
     ngx_http_bitrix1c_slots_t *slots);
 void ngx_http_bitrix1c_slots_clear(ngx_http_bitrix1c_slots_t *slots,
     ngx_atomic_uint_t snap);
+
+/*
+ * Whether the operator holds the queue, as Redis says; 1: that is new here.
+ * It stops no claim: those find out when it is resumed.
+ */
+ngx_uint_t ngx_http_bitrix1c_slots_hold(ngx_http_bitrix1c_slots_t *slots,
+    ngx_uint_t held);
+ngx_uint_t ngx_http_bitrix1c_slots_on_hold(ngx_http_bitrix1c_slots_t *slots);
+
+/* how it is at this moment, for those who show it */
+void ngx_http_bitrix1c_slots_info(ngx_http_bitrix1c_slots_t *slots,
+    ngx_http_bitrix1c_pace_t *pace, ngx_http_bitrix1c_slots_info_t *info);
 
 /*
  * One worker at a time looks into an idle queue: 1 if nobody has done so for

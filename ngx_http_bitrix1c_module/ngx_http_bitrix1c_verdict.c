@@ -214,6 +214,11 @@ ngx_http_bitrix1c_verdict_weigh(ngx_http_bitrix1c_job_t *job)
                       ? job->delay : queue->pace.pause, &job->reason);
 
     } else if (breaker == NGX_HTTP_BITRIX1C_RECOVERED) {
+
+        /* that is told once */
+
+        (void) ngx_http_bitrix1c_stats_worked(queue->stats);
+
         ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
                       "bitrix1c_queue \"%V\": 1C is back, deliveries go on",
                       &queue->name);

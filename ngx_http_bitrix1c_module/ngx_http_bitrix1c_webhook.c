@@ -9,6 +9,7 @@
 #include "ngx_http_bitrix1c_body.h"
 #include "ngx_http_bitrix1c_job.h"
 #include "ngx_http_bitrix1c_queue.h"
+#include "ngx_http_bitrix1c_report.h"
 #include "ngx_http_bitrix1c_token.h"
 
 
@@ -611,6 +612,10 @@ ngx_http_bitrix1c_webhook_answer(ngx_http_bitrix1c_job_t *job)
     ngx_http_bitrix1c_ctx_t       *ctx;
     ngx_http_bitrix1c_loc_conf_t  *lcf;
 
+    /* nobody may be left to be answered */
+
+    ngx_http_bitrix1c_report_taken(job->queue, job->result);
+
     r = job->request;
 
     if (r == NULL) {
@@ -690,11 +695,7 @@ ngx_http_bitrix1c_webhook_finish(ngx_http_request_t *r,
     ngx_http_set_log_request(c->log, r);
 
     if (ctx->result == NGX_HTTP_BITRIX1C_UNAVAILABLE) {
-        ngx_log_error(NGX_LOG_ERR, c->log, 0,
-                      "bitrix1c could not store event %V of %V %V: Redis of "
-                      "queue \"%V\" is away or refuses to write",
-                      &job->event.name, &job->event.type, &job->event.id,
-                      &job->queue->name);
+        ngx_http_bitrix1c_report_unavailable(job, c->log);
     }
 
     rc = ngx_http_bitrix1c_answer(r, ctx, &detail);

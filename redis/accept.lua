@@ -8,14 +8,15 @@
 --                      lane", where lost counts the leases that just ended
 --                      k:KEY -> id of the newest living event of an identity
 --                      l:LANE -> id of the lane's head, "+" if others follow
+--                      hold -> ms since when the operator holds the queue
 --       3 followers    ZSET of "LANE:number:id", all scores 0
 --       4...           one a event: done marker STRING "started id", PX window
 -- ARGV  1 lease, ms; then 3 an event: its k:, l: and id:m field; then 6 an
 --       event: id, once (1 or 0), lease wanted (1 or 0), ms before which a delivery may
 --       have missed the change, "once key lane", record
 -- Returns for each event 1: accepted and leased with epoch 1; 0: accepted and
---       waiting; or "c<id>": coalesced with that one; "d<id>": a duplicate of
---       that one.
+--       waiting, as all are while the queue is held; or "c<id>": coalesced with
+--       that one; "d<id>": a duplicate of that one.
 -- No two events of a call may share an identity or a lane.  Safe to repeat: an
 -- id that is stored is answered 0, its first lease counts.
 
@@ -27,7 +28,8 @@ local created = string.format('%.0f', now)
 local ends = string.format('%.0f', now + ARGV[1])
 local leased_meta = '1 0 ' .. created .. ' 0 ' .. created .. ' '
 local waiting_meta = '0 0 0 0 ' .. created .. ' '
-local live = redis.call('HMGET', h, unpack(ARGV, 2, 3 * n + 1))
+local live = redis.call('HMGET', h, 'hold', unpack(ARGV, 2, 3 * n + 1))
+local held = live[1]
 local done = redis.call('MGET', unpack(KEYS, 4))
 local reply, set, add, renamed = {}, {}, {}, {}
 
@@ -83,7 +85,7 @@ end
 -- all but a fresh event: something of its identity or its lane is known
 local function known(i, a, kf, lf)
     local id, once, record = ARGV[a], ARGV[a + 1], ARGV[a + 5]
-    local other, head = live[i * 3 - 2], live[i * 3 - 1]
+    local other, head = live[i * 3 - 1], live[i * 3]
     local meta = other and redis.call('HGET', h, other .. ':m')
 
     -- k: without a record is left by a broken write, it is as if not there
@@ -113,7 +115,7 @@ local function known(i, a, kf, lf)
         started, whose = done[i]:match('^(%d+) (.*)$')
     end
 
-    if live[i * 3] or other == id or whose == id then
+    if live[i * 3 + 1] or other == id or whose == id then
         return 0
     end
     if other and once == '1' then
@@ -130,7 +132,7 @@ local function known(i, a, kf, lf)
         return 'd' .. whose
     end
 
-    local leased = not head and not other and ARGV[a + 2] == '1'
+    local leased = not head and not other and not held and ARGV[a + 2] == '1'
     store(id, record, ARGV[3 * i + 1], (leased and leased_meta or waiting_meta)
           .. ARGV[a + 4], kf, not head and lf, id .. plus)
     if head then
@@ -148,10 +150,10 @@ for i = 1, n do
     local a = 3 * n + 6 * i - 4
     local kf, lf = ARGV[3 * i - 1], ARGV[3 * i]
 
-    if live[i * 3 - 2] or live[i * 3 - 1] or live[i * 3] or done[i] then
+    if live[i * 3 - 1] or live[i * 3] or live[i * 3 + 1] or done[i] then
         reply[i] = known(i, a, kf, lf)
     else
-        local id, leased, s = ARGV[a], ARGV[a + 2] == '1', #add
+        local id, leased, s = ARGV[a], not held and ARGV[a + 2] == '1', #add
         store(id, ARGV[a + 5], ARGV[3 * i + 1],
               (leased and leased_meta or waiting_meta) .. ARGV[a + 4], kf, lf,
               id)

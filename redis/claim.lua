@@ -5,9 +5,10 @@
 -- ARGV  1 how many at most (1..100), 2 lease, ms
 -- Returns { ms until the next one is due, -1 if the queue is empty; how many were
 --       taken out because their record is gone, or, and these are dead letters
---       now, because their fields are not those of this version; then 8 an
+--       now, because their fields are not those of this version; then 9 an
 --       event: id, epoch, attempts that failed, key, lane, once, leases that
---       ended without a word, record }.
+--       ended without a word, ms since it was accepted, record }, or { 0, -1 }
+--       while the operator holds the queue and events are in it.
 -- The epoch is raised by every claim: it is the fencing token without which
 -- ack, nack, extend and dead change nothing.
 
@@ -22,6 +23,10 @@ end
 -- an idle queue is asked every now and then and should cost next to nothing
 if not first() then
     return out
+end
+
+if redis.call('HEXISTS', h, 'hold') == 1 then
+    return { 0, -1 }
 end
 
 local t = redis.call('TIME')
@@ -57,7 +62,9 @@ if #ids > 0 then
             local o = #out
             out[o + 1], out[o + 2], out[o + 3] = id, epoch, attempts
             out[o + 4], out[o + 5], out[o + 6] = key, lane, once
-            out[o + 7], out[o + 8] = lost, record
+            out[o + 7] = lost
+            out[o + 8] = string.format('%.0f', math.max(0, now - created))
+            out[o + 9] = record
         else
             drop[#drop + 1] = id
             -- without id:m the lane's next event sees that its head is gone

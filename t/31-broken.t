@@ -60,8 +60,8 @@ sub drain {
 
         while (@out) {
             my %job;
-            @job{qw(id epoch attempts key lane once lost record)}
-                = splice @out, 0, 8;
+            @job{qw(id epoch attempts key lane once lost age record)}
+                = splice @out, 0, 9;
             push @jobs, \%job;
         }
 

@@ -285,7 +285,7 @@ sub step_claim {
     my $reply = call('claim', (1, 3, 100)[rand 3], lease());
     my @out = @$reply[2 .. $#$reply];
 
-    while (my ($id, $epoch, undef, $key, $lane) = splice @out, 0, 8) {
+    while (my ($id, $epoch, undef, $key, $lane) = splice @out, 0, 9) {
         take_job($id, $epoch, $key, $lane);
     }
 
@@ -415,6 +415,22 @@ sub step_replay {
 }
 
 
+sub step_delete {
+    my ($event) = shuffle($model->dead_letters);
+    return if !$event;
+    my ($other) = sort keys %{ $model->{live} };
+
+    call('delete', $event->{id}, $other // ());
+    return;
+}
+
+
+sub step_hold {
+    call('hold', rand() < 0.3 ? 1 : 0);
+    return;
+}
+
+
 # the window of a done marker ends
 
 sub step_forget {
@@ -444,9 +460,10 @@ sub step_clock {
 my @kinds = (
     [24, \&step_accept], [18, \&step_claim],
     [34, sub { step_settle(\@jobs) }], [4, sub { step_settle(\@gone) }],
-    [9.8, \&step_time], [3, \&step_extend], [4, \&step_late_repeat],
+    [8.5, \&step_time], [3, \&step_extend], [4, \&step_late_repeat],
     [1, \&step_crash], [0.5, \&step_replay], [1, \&step_forget],
-    [0.5, \&step_clock], [0.2, \&drain],
+    [0.5, \&step_clock], [0.2, \&drain], [1, \&step_hold],
+    [0.3, \&step_delete],
 );
 
 
@@ -466,6 +483,7 @@ sub random_step {
 
 sub drain {
     (@jobs, @gone) = ();
+    call('hold', 0);
 
     for (1 .. 500) {
         $true += 100_000;
@@ -474,7 +492,7 @@ sub drain {
 
         return if $reply->[0] == -1;
 
-        while (my ($id, $epoch, undef, $key, $lane) = splice @out, 0, 8) {
+        while (my ($id, $epoch, undef, $key, $lane) = splice @out, 0, 9) {
             take_job($id, $epoch, $key, $lane);
         }
 
@@ -505,7 +523,8 @@ STEP: {
                keys %{ $state->{h} }], [], 'only dead letters have records');
 
     for my $what ('accept 0', 'accept 1', 'accept c', 'accept d', 'delivered',
-                  'trimmed', 'repeats', 'replay', 'replay_ids', 'extend')
+                  'trimmed', 'repeats', 'replay', 'replay_ids', 'extend',
+                  'delete', 'hold')
     {
         ok($count{$what}, "$what: " . ($count{$what} // 0));
     }

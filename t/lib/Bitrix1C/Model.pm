@@ -14,7 +14,7 @@ package Bitrix1C::Model;
 use strict;
 use warnings;
 
-use List::Util qw(min);
+use List::Util qw(max min);
 
 
 # now is the clock in ms, to be set before every call
@@ -52,7 +52,7 @@ sub accept_one {
         return "d$done->{id}";
     }
 
-    my $leased = !$other && $event->{lease}
+    my $leased = !$other && $event->{lease} && !$self->{held}
                  && !@{ $self->{lanes}{ $event->{lane} } // [] };
 
     $self->add({
@@ -166,8 +166,11 @@ sub heads {
 
 sub claim {
     my ($self, $max, $lease) = @_;
-    my @due = grep { $_->{due} <= $self->{now} } $self->heads;
+    my @heads = $self->heads;
+    my @due = grep { $_->{due} <= $self->{now} } @heads;
     my @out;
+
+    return [0, -1] if @heads && $self->{held};
 
     splice @due, $max if @due > $max;
 
@@ -176,7 +179,8 @@ sub claim {
         $event->{epoch}++;
         $event->{at} = $self->{now};
         $event->{due} = $self->{now} + $lease;
-        push @out, @$event{qw(id epoch attempts key lane once lost record)};
+        push @out, @$event{qw(id epoch attempts key lane once lost)},
+                   max(0, $self->{now} - $event->{created}), $event->{record};
     }
 
     my ($next) = $self->heads;
@@ -313,6 +317,24 @@ sub replay_ids {
 }
 
 
+sub delete {
+    my ($self, @ids) = @_;
+    return [scalar grep { delete $self->{dead}{$_} } @ids];
+}
+
+
+# while it is held nothing is leased; what is leased already stays so
+
+sub hold {
+    my ($self, $on) = @_;
+    my $was = $self->{held};
+
+    $self->{held} = $on ? $was // $self->{now} : undef;
+
+    return [defined $was == !!$on ? 0 : 1];
+}
+
+
 sub replay_these {
     my ($self, $pause, @events) = @_;
     my $n = 0;
@@ -351,6 +373,7 @@ sub state {
         $h->{"$event->{id}:r"} = $event->{reason} if defined $event->{reason};
     }
 
+    $h->{hold} = $self->{held} if defined $self->{held};
     $h->{"k:$_"} = $self->{newest}{$_}{id} for keys %{ $self->{newest} };
 
     for my $lane (keys %{ $self->{lanes} }) {

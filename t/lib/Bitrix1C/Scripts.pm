@@ -37,7 +37,8 @@ sub new {
     }) or die "redis-server does not start:\n"
               . $self->{process}->slurp('redis.out');
 
-    $self->load($_) for qw(accept ack claim dead extend nack replay);
+    $self->load($_) for qw(accept ack claim dead delete extend hold
+                             nack replay);
 
     return $self;
 }
@@ -51,7 +52,7 @@ sub load {
     my $text = do { local $/; <$fh> };
     close $fh;
 
-    if ($self->{clock}) {
+    if ($self->{clock} && $name ne 'delete') {
         $text =~ s/redis\.call\('TIME'\)/redis.call('MGET', '{m}:s', '{m}:us')/g
             or die "$name.lua does not ask for the time\n";
     }
@@ -149,6 +150,20 @@ sub replay {
 sub replay_ids {
     my ($self, $pause, @ids) = @_;
     return $self->replay($pause, @ids);
+}
+
+
+sub delete {
+    my ($self, @ids) = @_;
+    return $self->eval('delete', [$D, $H], @ids);
+}
+
+
+# the number of ms is a part of the state
+
+sub hold {
+    my ($self, $on) = @_;
+    return $self->eval('hold', [$H], $on);
 }
 
 

@@ -1,0 +1,461 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "ngx_http_bitrix1c_api.h"
+#include "ngx_http_bitrix1c_api_args.h"
+#include "ngx_http_bitrix1c_depth.h"
+
+
+typedef struct {
+    ngx_str_t                    name;       /* behind the location's own */
+    ngx_uint_t                   post;       /* it changes something */
+    ngx_uint_t                   args;
+    ngx_uint_t                   needs;      /* of these */
+    ngx_http_bitrix1c_api_pt     handler;
+} ngx_http_bitrix1c_api_endpoint_t;
+
+
+static ngx_int_t ngx_http_bitrix1c_api_handler(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_bitrix1c_api_near(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_bitrix1c_api_loopback(struct sockaddr *sa);
+static ngx_int_t ngx_http_bitrix1c_api_route(ngx_http_request_t *r,
+    ngx_str_t *name);
+static ngx_http_bitrix1c_api_endpoint_t *ngx_http_bitrix1c_api_find(
+    ngx_str_t *name, ngx_str_t *id);
+static ngx_int_t ngx_http_bitrix1c_api_method(ngx_http_request_t *r,
+    ngx_uint_t post);
+static ngx_int_t ngx_http_bitrix1c_api_intended(ngx_http_request_t *r);
+static ngx_str_t *ngx_http_bitrix1c_api_request_header(ngx_http_request_t *r,
+    const char *name);
+static ngx_int_t ngx_http_bitrix1c_api_serve(ngx_http_request_t *r,
+    ngx_http_bitrix1c_api_endpoint_t *ep, ngx_str_t *id);
+
+
+static ngx_http_bitrix1c_api_endpoint_t  ngx_http_bitrix1c_api_endpoints[] = {
+
+    { ngx_string("status"), 0, 0, 0,
+      ngx_http_bitrix1c_api_status },
+
+    { ngx_string("history"), 0,
+      NGX_HTTP_BITRIX1C_ARG_QUEUE, 0,
+      ngx_http_bitrix1c_api_history },
+
+    { ngx_string("metrics"), 0, 0, 0,
+      ngx_http_bitrix1c_api_metrics },
+
+    { ngx_string("dead"), 0,
+      NGX_HTTP_BITRIX1C_ARG_QUEUE|NGX_HTTP_BITRIX1C_ARG_FILTERS
+      |NGX_HTTP_BITRIX1C_ARG_LIMIT|NGX_HTTP_BITRIX1C_ARG_CURSOR,
+      NGX_HTTP_BITRIX1C_ARG_QUEUE,
+      ngx_http_bitrix1c_api_list },
+
+    { ngx_string("dead/replay"), 1,
+      NGX_HTTP_BITRIX1C_ARG_QUEUE|NGX_HTTP_BITRIX1C_ARG_ID
+      |NGX_HTTP_BITRIX1C_ARG_FILTERS|NGX_HTTP_BITRIX1C_ARG_ALL
+      |NGX_HTTP_BITRIX1C_ARG_CURSOR,
+      NGX_HTTP_BITRIX1C_ARG_QUEUE,
+      ngx_http_bitrix1c_api_replay },
+
+    { ngx_string("dead/delete"), 1,
+      NGX_HTTP_BITRIX1C_ARG_QUEUE|NGX_HTTP_BITRIX1C_ARG_ID
+      |NGX_HTTP_BITRIX1C_ARG_FILTERS|NGX_HTTP_BITRIX1C_ARG_ALL
+      |NGX_HTTP_BITRIX1C_ARG_CURSOR,
+      NGX_HTTP_BITRIX1C_ARG_QUEUE,
+      ngx_http_bitrix1c_api_delete },
+
+    { ngx_string("dead/"), 0,
+      NGX_HTTP_BITRIX1C_ARG_QUEUE, NGX_HTTP_BITRIX1C_ARG_QUEUE,
+      ngx_http_bitrix1c_api_show },
+
+    { ngx_string("queue/hold"), 1,
+      NGX_HTTP_BITRIX1C_ARG_QUEUE, NGX_HTTP_BITRIX1C_ARG_QUEUE,
+      ngx_http_bitrix1c_api_hold },
+
+    { ngx_string("queue/resume"), 1,
+      NGX_HTTP_BITRIX1C_ARG_QUEUE, NGX_HTTP_BITRIX1C_ARG_QUEUE,
+      ngx_http_bitrix1c_api_resume },
+
+    { ngx_string("export"), 0,
+      NGX_HTTP_BITRIX1C_ARG_QUEUE|NGX_HTTP_BITRIX1C_ARG_WHAT
+      |NGX_HTTP_BITRIX1C_ARG_LIMIT|NGX_HTTP_BITRIX1C_ARG_CURSOR,
+      NGX_HTTP_BITRIX1C_ARG_QUEUE,
+      ngx_http_bitrix1c_api_export },
+
+    { ngx_null_string, 0, 0, 0, NULL }
+};
+
+
+char *
+ngx_http_bitrix1c_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_bitrix1c_loc_conf_t *lcf = conf;
+
+    ngx_str_t                    *value;
+    ngx_http_core_loc_conf_t     *clcf;
+    ngx_http_bitrix1c_api_loc_t  *api;
+
+    if (lcf->api) {
+        return "is duplicate";
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* links of the page are relative to it */
+
+    if (clcf->named || clcf->exact_match || clcf->name.len == 0
+#if (NGX_PCRE)
+        || clcf->regex
+#endif
+        || clcf->name.data[clcf->name.len - 1] != '/')
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"bitrix1c_api\" in location \"%V\": a prefix "
+                           "that ends with \"/\", such as /bitrix1c/, is due",
+                           &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    api = ngx_palloc(cf->pool, sizeof(ngx_http_bitrix1c_api_loc_t));
+    if (api == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    api->prefix = clcf->name;
+    api->open = (cf->args->nelts == 2);
+
+    if (api->open && ngx_strcmp(value[1].data, "open") != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" in \"bitrix1c_api\" "
+                           "directive: open, or nothing, is due", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    lcf->api = api;
+
+    clcf->handler = ngx_http_bitrix1c_api_handler;
+    clcf->auto_redirect = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+void
+ngx_http_bitrix1c_api_merge(ngx_conf_t *cf,
+    ngx_http_bitrix1c_loc_conf_t *prev, ngx_http_bitrix1c_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname && conf->api == NULL && prev->api
+        && clcf->handler == NULL)
+    {
+        conf->api = prev->api;
+        clcf->handler = ngx_http_bitrix1c_api_handler;
+    }
+}
+
+
+void
+ngx_http_bitrix1c_api_init(void)
+{
+    ngx_http_bitrix1c_depth_init();
+    ngx_http_bitrix1c_api_call_init();
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_api_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                      rc;
+    ngx_str_t                      name;
+    ngx_http_bitrix1c_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (r != r->main
+        || (!lcf->api->open && !ngx_http_bitrix1c_api_near(r)))
+    {
+        return ngx_http_bitrix1c_api_error(r, NGX_HTTP_FORBIDDEN,
+                              "only this machine is served here: bitrix1c_api "
+                              "has no parameter \"open\"");
+    }
+
+    name.len = lcf->api->prefix.len;
+
+    if (r->uri.len < name.len) {
+        return NGX_HTTP_NOT_FOUND;
+    }
+
+    name.data = r->uri.data + name.len;
+    name.len = r->uri.len - name.len;
+
+    return ngx_http_bitrix1c_api_route(r, &name);
+}
+
+
+/*
+ * By the socket's own peer, and by what realip made of it: each of them can be
+ * anybody's where a proxy runs on this machine or a header is believed.
+ */
+static ngx_uint_t
+ngx_http_bitrix1c_api_near(ngx_http_request_t *r)
+{
+    socklen_t       len;
+    ngx_sockaddr_t  sa;
+
+    len = sizeof(ngx_sockaddr_t);
+    ngx_memzero(&sa, len);
+
+    if (getpeername(r->connection->fd, &sa.sockaddr, &len) == -1) {
+        return 0;
+    }
+
+    return ngx_http_bitrix1c_api_loopback(&sa.sockaddr)
+           && ngx_http_bitrix1c_api_loopback(r->connection->sockaddr);
+}
+
+
+static ngx_uint_t
+ngx_http_bitrix1c_api_loopback(struct sockaddr *sa)
+{
+    in_addr_t             addr;
+    struct sockaddr_in   *sin;
+#if (NGX_HAVE_INET6)
+    struct sockaddr_in6  *sin6;
+#endif
+
+    switch (sa->sa_family) {
+
+#if (NGX_HAVE_UNIX_DOMAIN)
+    case AF_UNIX:
+        return 1;
+#endif
+
+#if (NGX_HAVE_INET6)
+    case AF_INET6:
+        sin6 = (struct sockaddr_in6 *) sa;
+
+        if (!IN6_IS_ADDR_V4MAPPED(&sin6->sin6_addr)) {
+            return IN6_IS_ADDR_LOOPBACK(&sin6->sin6_addr);
+        }
+
+        ngx_memcpy(&addr, &sin6->sin6_addr.s6_addr[12], 4);
+        break;
+#endif
+
+    case AF_INET:
+        sin = (struct sockaddr_in *) sa;
+        addr = sin->sin_addr.s_addr;
+        break;
+
+    default:
+        return 0;
+    }
+
+    return (ntohl(addr) >> 24) == 127;
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_api_route(ngx_http_request_t *r, ngx_str_t *name)
+{
+    ngx_int_t                          rc;
+    ngx_str_t                          id;
+    ngx_http_bitrix1c_api_endpoint_t  *ep;
+
+    ep = ngx_http_bitrix1c_api_find(name, &id);
+
+    if (ep == NULL && !ngx_http_bitrix1c_api_is_page(name)) {
+        name->len = ngx_min(name->len, 256);
+
+        return ngx_http_bitrix1c_api_error(r, NGX_HTTP_NOT_FOUND,
+                              "there is no \"%V\" here: status, history, "
+                              "metrics, dead, dead/ID, dead/replay, "
+                              "dead/delete, queue/hold, queue/resume and "
+                              "export are", name);
+    }
+
+    rc = ngx_http_bitrix1c_api_method(r, ep && ep->post);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return ep ? ngx_http_bitrix1c_api_serve(r, ep, &id)
+              : ngx_http_bitrix1c_api_page(r, name);
+}
+
+
+static ngx_http_bitrix1c_api_endpoint_t *
+ngx_http_bitrix1c_api_find(ngx_str_t *name, ngx_str_t *id)
+{
+    ngx_str_t                         *s;
+    ngx_http_bitrix1c_api_endpoint_t  *ep;
+
+    ngx_str_null(id);
+
+    for (ep = ngx_http_bitrix1c_api_endpoints; ep->name.len; ep++) {
+        s = &ep->name;
+
+        if (name->len < s->len
+            || ngx_strncmp(name->data, s->data, s->len) != 0)
+        {
+            continue;
+        }
+
+        if (name->len == s->len && s->data[s->len - 1] != '/') {
+            return ep;
+        }
+
+        if (s->data[s->len - 1] == '/' && name->len > s->len
+            && ngx_strlchr(name->data + s->len, name->data + name->len, '/')
+               == NULL)
+        {
+            id->data = name->data + s->len;
+            id->len = name->len - s->len;
+            return ep;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_api_method(ngx_http_request_t *r, ngx_uint_t post)
+{
+    ngx_uint_t         allowed;
+    static ngx_str_t   get_head = ngx_string("GET, HEAD");
+    static ngx_str_t   only_post = ngx_string("POST");
+
+    allowed = post ? NGX_HTTP_POST : NGX_HTTP_GET|NGX_HTTP_HEAD;
+
+    if (r->method & allowed) {
+        return post ? ngx_http_bitrix1c_api_intended(r) : NGX_OK;
+    }
+
+    if (ngx_http_bitrix1c_api_header(r, "Allow",
+                                     post ? &only_post : &get_head)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_bitrix1c_api_error(r, NGX_HTTP_NOT_ALLOWED,
+                          "%V is due here", post ? &only_post : &get_head);
+}
+
+
+/*
+ * A page of another site can make an operator's browser send a form here, but
+ * neither with a header of its own nor without saying whence it comes.
+ */
+static ngx_int_t
+ngx_http_bitrix1c_api_intended(ngx_http_request_t *r)
+{
+    ngx_str_t  *site;
+
+    if (ngx_http_bitrix1c_api_request_header(r, "X-Bitrix1c") == NULL) {
+        return ngx_http_bitrix1c_api_error(r, NGX_HTTP_FORBIDDEN,
+                              "the header \"X-Bitrix1c: 1\" is due with every "
+                              "change: a form of another site cannot send it");
+    }
+
+    site = ngx_http_bitrix1c_api_request_header(r, "Sec-Fetch-Site");
+
+    if (site
+        && !(site->len == 11
+             && ngx_strncmp(site->data, "same-origin", 11) == 0)
+        && !(site->len == 4 && ngx_strncmp(site->data, "none", 4) == 0))
+    {
+        return ngx_http_bitrix1c_api_error(r, NGX_HTTP_FORBIDDEN,
+                              "changes are taken from the page of this "
+                              "location only, not from another site");
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_str_t *
+ngx_http_bitrix1c_api_request_header(ngx_http_request_t *r, const char *name)
+{
+    size_t            len;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    len = ngx_strlen(name);
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (h[i].key.len == len
+                && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0)
+            {
+                return &h[i].value;
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_api_serve(ngx_http_request_t *r,
+    ngx_http_bitrix1c_api_endpoint_t *ep, ngx_str_t *id)
+{
+    ngx_int_t                      rc;
+    ngx_http_bitrix1c_api_call_t  *call;
+
+    call = ngx_http_bitrix1c_api_call_create(r);
+    if (call == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_bitrix1c_api_args(call, ep->args);
+
+    if (rc == NGX_OK && (ep->needs & ~call->args.given)) {
+        rc = ngx_http_bitrix1c_api_error(r, NGX_HTTP_BAD_REQUEST,
+                            "an argument is missing: queue=name is due");
+
+    } else if (rc == NGX_OK && id->data
+               && !ngx_http_bitrix1c_api_is_id(id))
+    {
+        id->len = ngx_min(id->len, 256);
+
+        rc = ngx_http_bitrix1c_api_error(r, NGX_HTTP_BAD_REQUEST,
+                            "\"%V\" is no id: 32 hexadecimal digits are due",
+                            id);
+
+    } else if (rc == NGX_OK) {
+
+        if (id->data) {
+            call->args.id.len = id->len;
+            call->args.id.data = ngx_pstrdup(call->pool, id);
+        }
+
+        rc = (id->data && call->args.id.data == NULL)
+             ? NGX_HTTP_INTERNAL_SERVER_ERROR : ep->handler(call);
+    }
+
+    if (call->pending == 0) {
+        ngx_http_bitrix1c_api_call_destroy(call);
+    }
+
+    return rc;
+}

@@ -1,0 +1,88 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "ngx_http_bitrix1c_api_call.h"
+#include "ngx_http_bitrix1c_page.h"
+
+
+/* nothing but the page's own files, and nobody may frame it or be sent to */
+#define NGX_HTTP_BITRIX1C_CSP                                                \
+    "default-src 'none'; script-src 'self'; style-src 'self'; "              \
+    "connect-src 'self'; img-src 'self' data:; base-uri 'none'; "            \
+    "form-action 'none'; frame-ancestors 'none'"
+
+
+typedef struct {
+    ngx_str_t                    name;
+    const char                  *type;
+    u_char                      *text;
+    size_t                       len;
+} ngx_http_bitrix1c_api_file_t;
+
+
+static ngx_http_bitrix1c_api_file_t *ngx_http_bitrix1c_api_file(
+    ngx_str_t *name);
+
+
+static ngx_http_bitrix1c_api_file_t  ngx_http_bitrix1c_api_files[] = {
+    { ngx_string(""), "text/html; charset=utf-8",
+      ngx_http_bitrix1c_index_html, sizeof(ngx_http_bitrix1c_index_html) },
+    { ngx_string("app.js"), "text/javascript; charset=utf-8",
+      ngx_http_bitrix1c_app_js, sizeof(ngx_http_bitrix1c_app_js) },
+    { ngx_string("app.css"), "text/css; charset=utf-8",
+      ngx_http_bitrix1c_app_css, sizeof(ngx_http_bitrix1c_app_css) },
+    { ngx_null_string, NULL, NULL, 0 }
+};
+
+
+static ngx_http_bitrix1c_api_file_t *
+ngx_http_bitrix1c_api_file(ngx_str_t *name)
+{
+    ngx_http_bitrix1c_api_file_t  *file;
+
+    for (file = ngx_http_bitrix1c_api_files; file->type; file++) {
+        if (file->name.len == name->len
+            && ngx_strncmp(file->name.data, name->data, name->len) == 0)
+        {
+            return file;
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_uint_t
+ngx_http_bitrix1c_api_is_page(ngx_str_t *name)
+{
+    return ngx_http_bitrix1c_api_file(name) != NULL;
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_api_page(ngx_http_request_t *r, ngx_str_t *name)
+{
+    bitrix_buf_t                   buf;
+    ngx_http_bitrix1c_api_file_t  *file;
+
+    static ngx_str_t  csp = ngx_string(NGX_HTTP_BITRIX1C_CSP);
+    static ngx_str_t  referrer = ngx_string("no-referrer");
+
+    file = ngx_http_bitrix1c_api_file(name);
+
+    if (ngx_http_bitrix1c_api_header(r, "Content-Security-Policy", &csp)
+        != NGX_OK
+        || ngx_http_bitrix1c_api_header(r, "Referrer-Policy", &referrer)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_memzero(&buf, sizeof(bitrix_buf_t));
+    bitrix_json_put(&buf, (char *) file->text, file->len);
+
+    return ngx_http_bitrix1c_api_send(r, NGX_HTTP_OK, file->type, &buf);
+}

@@ -1,0 +1,103 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "ngx_http_bitrix1c_depth.h"
+#include "ngx_http_bitrix1c_lua.h"
+#include "ngx_http_bitrix1c_report.h"
+
+
+static void ngx_http_bitrix1c_depth_sampled(void *data,
+    ngx_http_bitrix1c_reply_t *reply);
+
+
+static ngx_http_bitrix1c_script_t  ngx_http_bitrix1c_depth_script = {
+    .name = ngx_string("status"),
+    .text = ngx_string(NGX_HTTP_BITRIX1C_LUA_STATUS)
+};
+
+
+void
+ngx_http_bitrix1c_depth_init(void)
+{
+    ngx_http_bitrix1c_script_init(&ngx_http_bitrix1c_depth_script);
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_depth_ask(ngx_http_bitrix1c_queue_t *queue,
+    ngx_http_bitrix1c_reply_pt handler, void *data)
+{
+    if (queue->worker == NULL) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_bitrix1c_redis_eval(queue->worker->redis,
+                                        &ngx_http_bitrix1c_depth_script, 4, 4,
+                                        queue->keys, handler, data);
+}
+
+
+void
+ngx_http_bitrix1c_depth_read(ngx_http_bitrix1c_queue_t *queue,
+    ngx_http_bitrix1c_reply_t *reply, ngx_http_bitrix1c_depth_t *depth)
+{
+    ngx_http_bitrix1c_slots_info_t  info;
+
+    depth->known = reply
+        && ngx_http_bitrix1c_reply_int(reply, 0, &depth->living) == NGX_OK
+        && ngx_http_bitrix1c_reply_int(reply, 1, &depth->due) == NGX_OK
+        && ngx_http_bitrix1c_reply_int(reply, 2, &depth->followers) == NGX_OK
+        && ngx_http_bitrix1c_reply_int(reply, 3, &depth->dead) == NGX_OK
+        && ngx_http_bitrix1c_reply_int(reply, 4, &depth->age) == NGX_OK
+        && ngx_http_bitrix1c_reply_int(reply, 5, &depth->held) == NGX_OK;
+
+    if (!depth->known || queue->worker == NULL) {
+        return;
+    }
+
+    (void) ngx_http_bitrix1c_report_held(queue, depth->held,
+                                         queue->worker->log);
+
+    ngx_http_bitrix1c_slots_info(queue->slots, &queue->pace, &info);
+    ngx_http_bitrix1c_stats_waiting(queue->stats,
+                         ngx_http_bitrix1c_depth_waiting(depth, info.taken));
+}
+
+
+ngx_uint_t
+ngx_http_bitrix1c_depth_waiting(ngx_http_bitrix1c_depth_t *depth,
+    ngx_uint_t taken)
+{
+    int64_t  n;
+
+    n = depth->living - (int64_t) taken;
+
+    /* a slot that was taken may find nothing, or be given back late */
+
+    n = ngx_max(n, depth->due);
+
+    return n + depth->followers;
+}
+
+
+void
+ngx_http_bitrix1c_depth_sample(ngx_http_bitrix1c_worker_t *w)
+{
+    if (ngx_http_bitrix1c_stats_tick(w->queue->stats)) {
+        (void) ngx_http_bitrix1c_depth_ask(w->queue,
+                                           ngx_http_bitrix1c_depth_sampled,
+                                           w->queue);
+    }
+}
+
+
+static void
+ngx_http_bitrix1c_depth_sampled(void *data, ngx_http_bitrix1c_reply_t *reply)
+{
+    ngx_http_bitrix1c_depth_t  depth;
+
+    ngx_http_bitrix1c_depth_read(data, reply, &depth);
+}
