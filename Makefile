@@ -44,7 +44,7 @@ OUT  = build/$(BUILD)
 OBJS = $(OUT)/objs
 SRCS = $(sort $(wildcard $(NAME)/*.c))
 LUA  = $(sort $(wildcard redis/*.lua))
-PAGE = page/index.html page/app.css page/app.js
+PAGE = $(sort $(wildcard page/*.html page/*.css page/*.js))
 
 # what nginx's own headers allow beyond its -W -Wall -Wpointer-arith -Werror
 
