@@ -3,7 +3,7 @@
 // The dead letters of a queue: pages, filters, one with its body, and what may
 // be done to them.
 
-import { $, ApiError, api, el, say } from './dom.js';
+import { $, ApiError, api, el, request, say } from './dom.js';
 import * as lang from './lang.js';
 import { ask, perform, toast } from './dialog.js';
 
@@ -11,6 +11,9 @@ import { ask, perform, toast } from './dialog.js';
 const { t } = lang;
 
 const LIMIT = 25;
+
+// in one answer, as many as the server allows
+const EXPORTED = 200;
 
 // a server that finds nothing for long gives a page with nothing but a cursor
 const LOOKS = 20;
@@ -65,6 +68,7 @@ export class DeadLetters {
         $('#all').addEventListener('change', (e) => this.pickAll(e.target));
         $('#replay').addEventListener('click', () => this.act('replay'));
         $('#delete').addEventListener('click', () => this.act('delete'));
+        $('#export').addEventListener('click', () => this.save());
         this.rows.addEventListener('click', (e) => this.click(e));
     }
 
@@ -92,9 +96,6 @@ export class DeadLetters {
             this.reset(queue.name);
             this.form.reset();
         }
-
-        $('#export').href = 'export?' + new URLSearchParams({
-            queue: queue.name, what: 'dead' });
 
         if (queue.dead === null) {
             this.seen = null;
@@ -408,6 +409,33 @@ export class DeadLetters {
         this.picked.clear();
         this.load();
         this.changed();
+    }
+
+
+    // all of them into a file, as lines of JSON
+
+    async save() {
+        const queue = this.queue;
+
+        await perform(async () => {
+            const texts = [];
+            let n = 0, cursor = null;
+
+            do {
+                const page = await request('export',
+                    { queue, what: 'dead', limit: EXPORTED, cursor });
+
+                texts.push(page.text);
+                n += page.text.split('\n').length - 1;
+                cursor = page.headers.get('X-Cursor');
+            } while (cursor);
+
+            const url = URL.createObjectURL(new Blob(texts));
+
+            el('a', { href: url, download: `${queue}-dead.ndjson` }).click();
+            URL.revokeObjectURL(url);
+            return t('r_export', { n });
+        });
     }
 
 

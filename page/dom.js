@@ -90,9 +90,10 @@ export class ApiError extends Error {
 const TIMEOUT = 10000;
 
 
-// the JSON that PATH answers; "arguments" without a value are left out
+// the good answer of PATH, with its text; "arguments" without a value are left
+// out
 
-export async function api(path, args = {}, method = 'GET') {
+export async function request(path, args = {}, method = 'GET') {
     const query = new URLSearchParams();
 
     for (const [name, value] of Object.entries(args)) {
@@ -117,18 +118,34 @@ export async function api(path, args = {}, method = 'GET') {
         throw new ApiError(0, e.message);
     }
 
-    let json = null;
-
-    try {
-        json = JSON.parse(text);
-
-    } catch {
-        // a proxy's or nginx's own error page
+    if (!answer.ok) {
+        throw new ApiError(answer.status, parsed(text)?.error?.text
+                           ?? `${answer.status} ${answer.statusText}`.trim());
     }
 
-    if (!answer.ok || json === null) {
-        throw new ApiError(answer.status, json?.error?.text
-                           ?? `${answer.status} ${answer.statusText}`.trim());
+    return { text, headers: answer.headers };
+}
+
+
+// undefined for what is no JSON: a proxy's or nginx's own error page
+
+function parsed(text) {
+    try {
+        return JSON.parse(text);
+
+    } catch {
+        return undefined;
+    }
+}
+
+
+// the same for JSON
+
+export async function api(path, args, method) {
+    const json = parsed((await request(path, args, method)).text);
+
+    if (json === undefined) {
+        throw new ApiError(502, `${path}: no JSON`);
     }
 
     return json;

@@ -115,7 +115,7 @@ const TEXTS = {
     w_lost: ['Lease lost', 'Аренда потеряна'],
 
     // dead letters
-    export: ['Export', 'Выгрузить'],
+    export: ['Export all', 'Выгрузить все'],
     filter: ['Filter', 'Фильтр'],
     f_event: ['Event', 'Событие'],
     f_portal: ['Portal', 'Портал'],
@@ -208,6 +208,12 @@ const TEXTS = {
                  few: '{n} недоставленных удалено.',
                  many: '{n} недоставленных удалено.',
                  other: '{n} недоставленных удалено.' }],
+    r_export: [{ one: '{n} dead letter is saved.',
+                 other: '{n} dead letters are saved.' },
+               { one: '{n} недоставленное сохранено.',
+                 few: '{n} недоставленных сохранено.',
+                 many: '{n} недоставленных сохранено.',
+                 other: '{n} недоставленных сохранено.' }],
     r_hold: ['Deliveries of “{queue}” are on hold.',
              'Доставка «{queue}» приостановлена.'],
     r_resume: ['Deliveries of “{queue}” go on.',

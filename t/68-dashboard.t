@@ -108,6 +108,16 @@ is $browser->count('#dead tbody tr'), 5, 'with the oldest';
 $browser->shows('#dead tbody', qr/SALEORDER 2 .*CRMDEAL 1 /s, 'in order');
 $browser->click('#newer');
 $browser->shows('#shown', qr/^1–25$/, 'and back');
+
+$browser->devtools('Browser.setDownloadBehavior', behavior => 'allow',
+                   downloadPath => $gw->{dir});
+$browser->click('#export');
+$browser->shows('#toasts', qr/^30 dead letters are saved/m, 'all are exported');
+ok wait_until(20, sub {
+    my @lines = split /\n/, $gw->slurp('orders-dead.ndjson');
+    return @lines == 30 && !grep { !/^\{"id":.*"body":\{.*\}$/ } @lines;
+}), 'to a file of JSON lines' or diag $gw->slurp('orders-dead.ndjson');
+
 $browser->type('#filter [name=event]', 'ONCRM*');
 $browser->click('#filter [type=submit]');
 $browser->shows('#replay', qr/that match/, 'the filter works');
