@@ -29,6 +29,7 @@ my $gw = Bitrix1C::Gateway->new(
     workers  => 1,
     http     => $format,
     server   => LOCATION,
+    redis    => 'timeout=1s',
     queue    => 'concurrency 4; retry 300ms 60s;',
     location => 'log_subrequest on; bitrix1c_permanent 422; access_log DIR/'
                 . 'deliveries.log bitrix1c_deliveries if=$bitrix1c_attempt;',
@@ -70,6 +71,14 @@ sub is_line {
 }
 
 
+# one that takes long, and loses its lease; that takes a while to be seen
+
+$gw->onec_mode({ delay => 30, times => 1 });
+my $lost = $gw->post(id => 3)->{id};
+ok $gw->onec_received(1, 5), 'a long delivery';
+my ($meta) = $gw->redis('HGET', '{b1c:orders}:h', "$lost:m") =~ /^\S+ (.*)/;
+$gw->redis('HSET', '{b1c:orders}:h', "$lost:m", "7 $meta");
+
 # one that is taken, one that is tried again, one that is refused
 
 my $id = $gw->post(id => 1)->{id};
@@ -99,20 +108,6 @@ is scalar(grep { !/^\d{4}-/ } split /\n/, $gw->slurp('deliveries.log')), 0,
     'no line begins with anything else';
 is index($gw->slurp('deliveries.log'), TOKEN), -1, 'nor is the token there';
 
-# a delivery that is broken off
-
-$gw->onec_mode({ delay => 30, times => 1 });
-$id = $gw->post(id => 3)->{id};
-$gw->onec_received(5, 5);
-$gw->redis('HSET', '{b1c:orders}:h', "$id:m",
-           '7 ' . ($gw->redis('HGET', '{b1c:orders}:h', "$id:m") =~ /^\S+ (.*)/)[0]);
-ok wait_until(12, sub { lines($id) == 1 }), 'a lost lease';
-is_line((lines($id))[0], 'lost', verdict => 'lost', status => '-');
-is logged(qr/\[warn\].*the lease of event $id was lost/), 1, 'and a warning';
-is status_of($gw)->{counters}{lost}, 1, 'it is counted';
-$gw->redis('ZADD', '{b1c:orders}:q', 'XX', 1, $id);
-ok $gw->drained(10), 'another delivers it';
-
 # outages
 
 is logged(qr/\[warn\].*goes again in .* what fails after it is told at/), 1,
@@ -134,11 +129,22 @@ is logged(qr/\[warn\].*goes again in/), 1,
 
 $gw->onec_mode({ mode => '422' });
 $gw->redis('ZADD', '{b1c:orders}:q', 'XX', 1, $_) for @ids;
-ok wait_until(15, sub { $gw->depth == 0 }), 'then all die';
+ok wait_until(15, sub { $gw->depth == 1 }), 'then all die';
 is logged(qr/\[error\].*is a dead letter/), 1, 'not a line for each of them';
 is logged(qr/is a dead letter/), 1 + EVENTS, 'but at level info';
-is scalar(split /\n/, $gw->slurp('deliveries.log')), 3 * EVENTS + 6,
-    'each delivery has its line';
+
+# the one whose lease was lost
+
+ok wait_until(12, sub { lines($lost) == 1 }), 'a lost lease';
+is_line((lines($lost))[0], 'lost', verdict => 'lost', status => '-');
+is logged(qr/\[warn\].*the lease of event $lost was lost/), 1, 'and a warning';
+is status_of($gw)->{counters}{lost}, 1, 'it is counted';
+$gw->onec_mode();
+$gw->redis('ZADD', '{b1c:orders}:q', 'XX', 1, $lost);
+ok $gw->drained(10), 'another delivers it';
+ok wait_until(5, sub {
+    split(/\n/, $gw->slurp('deliveries.log')) == 3 * EVENTS + 6
+}), 'each delivery has its line';
 
 # Redis
 

@@ -18,7 +18,7 @@ use Bitrix1C::Api qw(api metrics status_of LOCATION);
 use Bitrix1C::Gateway qw(wait_until);
 use Bitrix1C::Http qw(percentile);
 
-use constant { EVENTS => 100_000, SCRAPES => 200 };
+use constant { EVENTS => 50_000, SCRAPES => 60 };
 
 my $gw = Bitrix1C::Gateway->new(
     workers => 1,
