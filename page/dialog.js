@@ -7,6 +7,7 @@ import { t } from './lang.js';
 
 
 const SHOWN = 6000;
+const MOST = 3;
 
 
 // true if the person says yes; the answer that does nothing has the focus
@@ -35,6 +36,7 @@ export function toast(text, bad = false) {
     const node = el('p', bad ? { class: 'bad' } : {}, text);
 
     $('#toasts').append(node);
+    $('#toasts').children[$('#toasts').children.length - MOST - 1]?.remove();
     setTimeout(() => node.remove(), SHOWN);
 }
 

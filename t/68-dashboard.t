@@ -57,7 +57,8 @@ my $id = $gw->post(id => 4711, fields => { COMMENTS => EVIL_FORM })->{id};
 $browser->shows('#dead tbody', qr/ONSALEORDERNEW\s+SALEORDER\ 4711.*myshop\.ru
                                   .*refused.*\s422.*no\ such/sx,
                 'a dead letter appears by itself');
-$browser->shows('#failure', qr/Dead letter · status 422/, 'so does the failure');
+$browser->shows('#failure', qr/Dead letter · status 422/,
+                'so does the failure');
 $browser->click('#dead tbody .link');
 $browser->shows('#letter pre', qr/"COMMENTS": "\Q@{[ EVIL ]}\E"/,
                 'its body is shown, a script is text');
