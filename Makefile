@@ -42,7 +42,8 @@ DEPS_BUILD = gcc libc6-dev libcjson-dev libhiredis-dev libssl-dev nginx \
              nginx-dev zlib1g-dev
 DEPS_RUN   = curl perl redis-server
 DEPS_HARM  = iproute2
-DEPS_TEST  = clang libclang-rt-dev libtest-base-perl openssl
+DEPS_TEST  = chromium chromium-driver clang fonts-dejavu-core libclang-rt-dev \
+             libtest-base-perl openssl prometheus
 DEPS_BENCH = libnginx-mod-http-lua lua-cjson wrk
 
 NAME = ngx_http_bitrix1c_module
@@ -51,7 +52,7 @@ OUT  = build/$(BUILD)
 OBJS = $(OUT)/objs
 SRCS = $(sort $(wildcard $(NAME)/*.c))
 LUA  = $(sort $(wildcard redis/*.lua))
-PAGE = page/index.html page/app.css page/app.js
+PAGE = $(sort $(wildcard page/*.html page/*.css page/*.js))
 
 # what nginx's own headers allow beyond its -W -Wall -Wpointer-arith -Werror
 
@@ -216,6 +217,10 @@ test: test-deps build	## run all tests, or those of TESTS="t/one.t ..."
 .PHONY: test-deps
 test-deps:
 	@sh tools/deps.sh $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST)
+
+.PHONY: picture
+picture: test-deps	## take README's picture of the dashboard anew
+	@BITRIX1C_TEST_PICTURE=docs/dashboard.png prove -It/lib t/67-page.t
 
 .PHONY: unit
 unit:	## run the unit tests alone

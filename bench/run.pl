@@ -7,6 +7,7 @@
 #   bare      nginx's proxy_pass of a webhook to a server that does nothing
 #   gateway   this module: until that server has received every event
 #   lanes     the same with all events in 64 lanes, one at a time in each
+#   scraped   the gateway, and its metrics are read every 100 ms
 #   peer      the same work in Lua
 #
 # with one worker of nginx and Redis with appendfsync everysec.  A round fails
@@ -19,7 +20,10 @@
 use strict;
 use warnings;
 
+use Errno ();
 use FindBin;
+use IO::Socket::INET ();
+use POSIX ();
 use Time::HiRes qw(sleep time);
 
 use lib "$FindBin::Bin/lib";
@@ -29,10 +33,11 @@ use Bench qw($bench $body cpu machine prepare read_file redis redis_commands
 my $rounds = $ENV{ROUNDS} // 3;
 my $duration = $ENV{DURATION} // 6;
 my $connections = $ENV{CONNECTIONS} // 64;
-my @kinds = split ' ', $ENV{KINDS} // 'bare gateway lanes peer';
+my @kinds = split ' ', $ENV{KINDS} // 'bare gateway lanes scraped peer';
 
 my %title = (bare => 'bare proxy_pass', gateway => 'gateway',
-             lanes => '... in 64 lanes', peer => 'Lua peer');
+             lanes => '... in 64 lanes', scraped => '... scraped',
+             peer => 'Lua peer');
 
 main();
 
@@ -63,7 +68,7 @@ sub main {
 sub measure {
     my ($kind) = @_;
     my ($run, $at) = prepare($kind);
-    my $conf = $kind eq 'lanes' ? 'gateway' : $kind;
+    my $conf = $kind =~ /^(?:lanes|scraped)$/ ? 'gateway' : $kind;
 
     $at->{LANE} = 'bitrix1c_lane $last_two;' if $kind eq 'lanes';
 
@@ -77,7 +82,9 @@ sub measure {
     redis($redis, qw(CONFIG RESETSTAT)) if $redis;
 
     my %cpu = map { $_ => -cpu($worker{$_}) } keys %worker;
+    my $scraper = $kind eq 'scraped' ? start_scraper($at->{PORT}) : undef;
     my $load = load("http://127.0.0.1:$at->{PORT}/bitrix/orders");
+    my @scrapes = $scraper ? stop_scraper($scraper) : ();
     my $done = wait_until_received("$run/subject/access.log",
                                    "$run/sink/access.log");
     $cpu{$_} += cpu($worker{$_}) for keys %worker;
@@ -94,6 +101,7 @@ sub measure {
         rate => $done->{events} / $done->{seconds},
         p50 => $load->{p50} / 1000,
         p99 => $load->{p99} / 1000,
+        scrapes => \@scrapes,
         cpu => per_event($done->{events}, 1e6, %cpu),
         commands => per_event($done->{events}, 1, %commands),
     };
@@ -147,6 +155,52 @@ sub load {
 
     return { p50 => $p50, p99 => $p99, errors => $errors,
              cpu => $after[2] + $after[3] - $before[2] - $before[3] };
+}
+
+
+# reads the metrics, one after the other, in a process of its own
+
+sub start_scraper {
+    my ($port) = @_;
+
+    my $pid = open my $out, '-|' // die "fork: $!\n";
+    return { pid => $pid, out => $out } if $pid;
+
+    my ($stop, @ms) = (0);
+    local $SIG{TERM} = sub { $stop = 1 };
+    my $sock = IO::Socket::INET->new("127.0.0.1:$port") or POSIX::_exit(1);
+
+    while (!$stop) {
+        my ($start, $in) = (time, '');
+
+        syswrite $sock, "GET /bitrix1c/metrics HTTP/1.1\r\nHost: a\r\n\r\n";
+
+        until ($in =~ /\r\nContent-Length: (\d+)\r\n.*?\r\n\r\n/s
+               && length $in >= $+[0] + $1)
+        {
+            my $n = sysread $sock, $in, 65_536, length $in;
+            POSIX::_exit(1) if defined $n ? !$n : !$!{EINTR};
+        }
+
+        push @ms, 1000 * (time - $start);
+        sleep 0.1;
+    }
+
+    syswrite STDOUT, join ' ', map { sprintf '%.2f', $_ } @ms;
+    POSIX::_exit(0);
+}
+
+
+# the ms that each scrape took, sorted
+
+sub stop_scraper {
+    my ($scraper) = @_;
+
+    kill 'TERM', $scraper->{pid};
+    my @ms = sort { $a <=> $b } split ' ', readline($scraper->{out}) // '';
+    close $scraper->{out} or die "the scraper failed\n";
+
+    return @ms;
 }
 
 
@@ -233,6 +287,12 @@ sub report {
     ratio($done, qw(gateway peer), 1.2, 2.0);
     ratio($done, qw(peer bare));
     ratio($done, qw(lanes gateway));
+    ratio($done, qw(scraped gateway));
+
+    my @ms = sort { $a <=> $b } map { @{ $_->{scrapes} } }
+             @{ $done->{scraped} // [] };
+    printf "%-30s p50 %.2f, p99 %.2f ms of %d\n", 'a scrape under this load',
+        @ms[$#ms * 0.5, $#ms * 0.99], scalar @ms if @ms;
 
     return;
 }

@@ -289,7 +289,7 @@ ngx_http_bitrix1c_api_route(ngx_http_request_t *r, ngx_str_t *name)
 
     rc = ngx_http_bitrix1c_api_method(r, ep && ep->post);
 
-    if (rc != NGX_OK) {
+    if (rc != NGX_DECLINED) {
         return rc;
     }
 
@@ -343,7 +343,7 @@ ngx_http_bitrix1c_api_method(ngx_http_request_t *r, ngx_uint_t post)
     allowed = post ? NGX_HTTP_POST : NGX_HTTP_GET|NGX_HTTP_HEAD;
 
     if (r->method & allowed) {
-        return post ? ngx_http_bitrix1c_api_intended(r) : NGX_OK;
+        return post ? ngx_http_bitrix1c_api_intended(r) : NGX_DECLINED;
     }
 
     if (ngx_http_bitrix1c_api_header(r, "Allow",
@@ -385,7 +385,7 @@ ngx_http_bitrix1c_api_intended(ngx_http_request_t *r)
                               "location only, not from another site");
     }
 
-    return NGX_OK;
+    return NGX_DECLINED;
 }
 
 
@@ -429,11 +429,13 @@ ngx_http_bitrix1c_api_serve(ngx_http_request_t *r,
 
     rc = ngx_http_bitrix1c_api_args(call, ep->args);
 
-    if (rc == NGX_OK && (ep->needs & ~call->args.given)) {
+    /* NGX_DECLINED, here and above: no error was sent */
+
+    if (rc == NGX_DECLINED && (ep->needs & ~call->args.given)) {
         rc = ngx_http_bitrix1c_api_error(r, NGX_HTTP_BAD_REQUEST,
                             "an argument is missing: queue=name is due");
 
-    } else if (rc == NGX_OK && id->data
+    } else if (rc == NGX_DECLINED && id->data
                && !ngx_http_bitrix1c_api_is_id(id))
     {
         id->len = ngx_min(id->len, 256);
@@ -442,7 +444,7 @@ ngx_http_bitrix1c_api_serve(ngx_http_request_t *r,
                             "\"%V\" is no id: 32 hexadecimal digits are due",
                             id);
 
-    } else if (rc == NGX_OK) {
+    } else if (rc == NGX_DECLINED) {
 
         if (id->data) {
             call->args.id.len = id->len;

@@ -95,7 +95,7 @@ ngx_http_bitrix1c_api_args(ngx_http_bitrix1c_api_call_t *call,
 
         rc = ngx_http_bitrix1c_api_arg(call, known, &name, &value);
 
-        if (rc != NGX_OK) {
+        if (rc != NGX_DECLINED) {
             return rc;
         }
     }
@@ -104,7 +104,7 @@ ngx_http_bitrix1c_api_args(ngx_http_bitrix1c_api_call_t *call,
         call->args.limit = 50;
     }
 
-    return NGX_OK;
+    return NGX_DECLINED;
 }
 
 
@@ -123,7 +123,7 @@ ngx_http_bitrix1c_api_arg(ngx_http_bitrix1c_api_call_t *call,
     /* what a form leaves empty was not meant to filter */
 
     if (value->len == 0) {
-        return NGX_OK;
+        return NGX_DECLINED;
     }
 
     if (call->args.given & arg->mask) {
@@ -207,7 +207,7 @@ ngx_http_bitrix1c_api_arg_value(ngx_http_bitrix1c_api_call_t *call,
         if (n != NGX_ERROR) {
             *(arg->mask == NGX_HTTP_BITRIX1C_ARG_FROM ? &args->from
                                                       : &args->to) = n;
-            return NGX_OK;
+            return NGX_DECLINED;
         }
 
         break;
@@ -217,7 +217,7 @@ ngx_http_bitrix1c_api_arg_value(ngx_http_bitrix1c_api_call_t *call,
 
         if (n > 0 && n <= NGX_HTTP_BITRIX1C_API_LIMIT) {
             args->limit = n;
-            return NGX_OK;
+            return NGX_DECLINED;
         }
 
         break;
@@ -226,7 +226,7 @@ ngx_http_bitrix1c_api_arg_value(ngx_http_bitrix1c_api_call_t *call,
         due = "all=1 is due";
 
         if (n == 1) {
-            return NGX_OK;
+            return NGX_DECLINED;
         }
 
         break;
@@ -236,7 +236,7 @@ ngx_http_bitrix1c_api_arg_value(ngx_http_bitrix1c_api_call_t *call,
 
         if (ngx_http_bitrix1c_api_is_id(value)) {
             args->id = *value;
-            return NGX_OK;
+            return NGX_DECLINED;
         }
 
         break;
@@ -246,7 +246,7 @@ ngx_http_bitrix1c_api_arg_value(ngx_http_bitrix1c_api_call_t *call,
 
         if (value->len <= NGX_HTTP_BITRIX1C_API_TEXT) {
             *(ngx_str_t *) ((u_char *) args + arg->offset) = *value;
-            return NGX_OK;
+            return NGX_DECLINED;
         }
 
         break;
@@ -297,7 +297,7 @@ ngx_http_bitrix1c_api_arg_queue(ngx_http_bitrix1c_api_call_t *call,
     call->args.queue = ngx_http_bitrix1c_queue_find(mcf, value);
 
     if (call->args.queue) {
-        return NGX_OK;
+        return NGX_DECLINED;
     }
 
     p = names;

@@ -14,8 +14,8 @@
 /*
  * Reads the query string into call->args; "known" is the mask of arguments
  * that the endpoint has.  Another one is an error, or a filter with a slip of
- * the pen would select everything.  NGX_OK, or what the request is to be
- * finalized with, since an error was sent.
+ * the pen would select everything.  NGX_DECLINED: there is nothing to object
+ * to; else an error was sent, and the request is to be finalized with it.
  */
 ngx_int_t ngx_http_bitrix1c_api_args(ngx_http_bitrix1c_api_call_t *call,
     ngx_uint_t known);

@@ -28,12 +28,7 @@ static ngx_http_bitrix1c_api_file_t *ngx_http_bitrix1c_api_file(
 
 
 static ngx_http_bitrix1c_api_file_t  ngx_http_bitrix1c_api_files[] = {
-    { ngx_string(""), "text/html; charset=utf-8",
-      ngx_http_bitrix1c_index_html, sizeof(ngx_http_bitrix1c_index_html) },
-    { ngx_string("app.js"), "text/javascript; charset=utf-8",
-      ngx_http_bitrix1c_app_js, sizeof(ngx_http_bitrix1c_app_js) },
-    { ngx_string("app.css"), "text/css; charset=utf-8",
-      ngx_http_bitrix1c_app_css, sizeof(ngx_http_bitrix1c_app_css) },
+    NGX_HTTP_BITRIX1C_PAGE
     { ngx_null_string, NULL, NULL, 0 }
 };
 

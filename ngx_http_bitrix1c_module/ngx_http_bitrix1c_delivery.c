@@ -60,6 +60,7 @@ static void ngx_http_bitrix1c_delivery_woken(ngx_http_request_t *r);
 static void ngx_http_bitrix1c_delivery_terminated(void *data);
 static void ngx_http_bitrix1c_delivery_pool_gone(void *data);
 static void ngx_http_bitrix1c_delivery_event(ngx_event_t *ev);
+static void ngx_http_bitrix1c_delivery_logged(ngx_http_request_t *r);
 static u_char *ngx_http_bitrix1c_delivery_log(ngx_log_t *log, u_char *buf,
     size_t len);
 
@@ -615,7 +616,42 @@ ngx_http_bitrix1c_delivery_abort(ngx_http_bitrix1c_job_t *job)
         ngx_delete_posted_event(&job->done);
     }
 
+    if (job->detached && job->detached->postponed) {
+        ngx_http_bitrix1c_delivery_logged(job->detached->postponed->request);
+    }
+
     ngx_http_bitrix1c_delivery_free(job);
+}
+
+
+/* core logs a subrequest when it ends, and this one never will */
+static void
+ngx_http_bitrix1c_delivery_logged(ngx_http_request_t *r)
+{
+    ngx_uint_t                  i;
+    ngx_http_handler_pt        *h;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    if (r == NULL || r->logged) {
+        return;
+    }
+
+    r->logged = 1;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (!clcf->log_subrequest) {
+        return;
+    }
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    h = cmcf->phases[NGX_HTTP_LOG_PHASE].handlers.elts;
+
+    for (i = 0; i < cmcf->phases[NGX_HTTP_LOG_PHASE].handlers.nelts; i++) {
+        (void) h[i](r);
+    }
 }
 
 

@@ -570,10 +570,10 @@ ngx_http_bitrix1c_queue_lost(ngx_http_bitrix1c_worker_t *w,
         ngx_http_bitrix1c_pack_lost(job);
     }
 
-    ngx_http_bitrix1c_delivery_abort(job);
-
     job->result = NGX_HTTP_BITRIX1C_LOST;
     ngx_str_set(&job->reason, "its lease was lost, another delivers it");
+
+    ngx_http_bitrix1c_delivery_abort(job);
 
     ngx_http_bitrix1c_report_delivery(job);
 

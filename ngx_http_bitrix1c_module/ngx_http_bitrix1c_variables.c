@@ -19,6 +19,8 @@ static ngx_int_t ngx_http_bitrix1c_variable_attempt(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_bitrix1c_variable_result(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_bitrix1c_variable_reason(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_bitrix1c_variable_data(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static void ngx_http_bitrix1c_variable_set(ngx_http_variable_value_t *v,
@@ -63,6 +65,9 @@ static ngx_http_variable_t  ngx_http_bitrix1c_variables[] = {
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("bitrix1c_result"), NULL, ngx_http_bitrix1c_variable_result,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("bitrix1c_reason"), NULL, ngx_http_bitrix1c_variable_reason,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("bitrix1c_data_"), NULL, ngx_http_bitrix1c_variable_data,
@@ -187,6 +192,29 @@ ngx_http_bitrix1c_variable_result(ngx_http_request_t *r,
     }
 
     ngx_http_bitrix1c_variable_set(v, name->data, name->len);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_variable_reason(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_bitrix1c_job_t  *job;
+    ngx_http_bitrix1c_ctx_t  *ctx;
+
+    ctx = ngx_http_bitrix1c_variable_ctx(r);
+    job = ctx ? ctx->job : NULL;
+
+    if (job == NULL || !ctx->delivery || !job->outcome.done
+        || job->result == NGX_HTTP_BITRIX1C_DELIVERED)
+    {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    ngx_http_bitrix1c_variable_set(v, job->reason.data, job->reason.len);
 
     return NGX_OK;
 }

@@ -4,11 +4,14 @@
 #
 # usage: embed.sh directory > header
 #
-# Turns the files of the dashboard into arrays of bytes.
+# Turns the files of the dashboard into arrays of bytes, and their names and
+# types into NGX_HTTP_BITRIX1C_PAGE, the elements of a table.  index.html is
+# what stands at the location itself, under no name.
 
 set -eu
 
 dir=${1:?usage: embed.sh directory}
+table=
 
 cat << END
 
@@ -19,20 +22,34 @@ cat << END
 #define _NGX_HTTP_BITRIX1C_PAGE_H_INCLUDED_
 END
 
-for file in index.html app.js app.css; do
+for file in index.html "$dir"/*.css "$dir"/*.js; do
+    file=$(basename "$file")
+
     test -s "$dir/$file" || {
         echo "$dir/$file is missing or empty" >&2
         exit 1
     }
 
-    name=$(echo "$file" | tr . _)
+    case $file in
+        *.html) type=text/html name= ;;
+        *.css)  type=text/css name=$file ;;
+        *.js)   type=text/javascript name=$file ;;
+    esac
 
-    printf '\n\nstatic u_char  ngx_http_bitrix1c_%s[] = {\n' "$name"
+    array=ngx_http_bitrix1c_$(echo "$file" | tr .- __)
+    table="$table \\
+    { ngx_string(\"$name\"), \"$type; charset=utf-8\", \\
+      $array, sizeof($array) },"
+
+    printf '\n\nstatic u_char  %s[] = {\n' "$array"
     od -An -v -tx1 "$dir/$file" | sed 's/ \(..\)/0x\1,/g'
     printf '};\n'
 done
 
 cat << END
+
+
+#define NGX_HTTP_BITRIX1C_PAGE$table
 
 
 #endif /* _NGX_HTTP_BITRIX1C_PAGE_H_INCLUDED_ */

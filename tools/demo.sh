@@ -193,6 +193,7 @@ show_deliveries() {
 
     cat << END
 The gateway runs until Ctrl-C; its files are in $DIR.
+The dashboard is http://127.0.0.1:$PORT/bitrix1c/
 Try, with any number for the order:
 
     curl -d 'event=ONSALEORDERNEW&data[FIELDS][ID]=124&ts=$ts&$auth' $url

@@ -1,0 +1,107 @@
+#!/usr/bin/perl
+
+# Copyright (C) the ngx_http_bitrix1c_module authors
+
+# A scrape costs Redis one script call a queue, and the same with many events
+# as with none; nothing in it depends on what senders send.
+
+use strict;
+use warnings;
+
+use FindBin ();
+use Test::More;
+use Time::HiRes qw(time);
+
+use lib "$FindBin::Bin/lib";
+
+use Bitrix1C::Api qw(api metrics status_of LOCATION);
+use Bitrix1C::Gateway qw(wait_until);
+use Bitrix1C::Http qw(percentile);
+
+use constant { EVENTS => 50_000, SCRAPES => 60 };
+
+my $gw = Bitrix1C::Gateway->new(
+    workers => 1,
+    server  => LOCATION,
+    queue   => 'concurrency 4; hold on;',
+)->start;
+
+ok wait_until(5, sub { (status_of($gw)->{redis}{state} // '') eq 'up' }),
+    'works';
+
+
+# median ms, and commands that Redis got by name
+
+sub scrape {
+    my ($what) = @_;
+    my $before = $gw->commandstats;
+    my @times = map {
+        my $start = time;
+        api($gw, $what)->{status} == 200 or die "$what failed";
+        1000 * (time - $start);
+    } 1 .. SCRAPES;
+    my $after = $gw->commandstats;
+    my %calls = map { $_ => $after->{$_} - ($before->{$_} // 0) }
+                grep { $after->{$_} != ($before->{$_} // 0) } keys %$after;
+
+    delete @calls{qw(info ping)};
+    return (percentile(50, @times), \%calls);
+}
+
+
+my %empty;
+
+for my $what ('status', 'metrics') {
+    my ($ms, $calls) = scrape($what);
+    note sprintf '%s, empty: %.2f ms', $what, $ms;
+    $empty{$what} = $ms;
+    cmp_ok $calls->{evalsha}, '<=', SCRAPES + 2, "$what: one call a scrape";
+}
+
+my $fill = <<'EOT';
+for i = ARGV[1], ARGV[1] + 4999 do
+    local id = string.format('%032x', i)
+    redis.call('ZADD', KEYS[1], i, id)
+    redis.call('ZADD', KEYS[3], 0, 'lane:' .. id)
+    redis.call('ZADD', KEYS[4], i, id)
+end
+redis.call('HSET', KEYS[2], string.format('%032x', 1) .. ':m',
+           '0 0 0 0 1000 0 a b')
+EOT
+
+$gw->redis('EVAL', $fill, 4, map({ "{b1c:orders}:$_" } qw(q h f d)),
+           1 + 5000 * $_) for 0 .. EVENTS / 5000 - 1;
+
+is status_of($gw)->{due}, EVENTS, 'many are due';
+
+for my $what ('status', 'metrics') {
+    my ($ms, $calls) = scrape($what);
+    note sprintf '%s, with %d events: %.2f ms', $what, EVENTS, $ms;
+    cmp_ok $ms, '<', 3 * $empty{$what} + 1, "$what: takes no longer";
+    cmp_ok $calls->{evalsha}, '<=', SCRAPES + 2, "$what: one call a scrape";
+
+    # of each kind one a queue, however many events there are
+    my %nested = map { $_ => $calls->{$_} } grep { !/^evalsha$/ } keys %$calls;
+    cmp_ok $nested{$_}, '<=', 3 * (SCRAPES + 2), "$what: $_"
+        for sort keys %nested;
+    is join(' ', grep { !/^(?:time|zcard|zcount|zrange|hget|hexists)$/ }
+                 sort keys %nested), '', "$what: nothing else";
+}
+
+my $m = metrics($gw);
+is $m->{"bitrix1c_$_->[0]\{queue=\"orders\"}"}, $_->[1], $_->[0]
+    for ['waiting', 2 * EVENTS], ['due', EVENTS], ['followers', EVENTS],
+        ['dead_letters', EVENTS];
+cmp_ok $m->{'bitrix1c_oldest_seconds{queue="orders"}'}, '>', 1e9,
+    'the age of the oldest';
+
+# series that a sender could multiply
+
+my $series = keys %$m;
+$gw->redis('FLUSHALL');
+$gw->post(event => "ONX$_", id => $_, domain => "p$_.ru", member => "m$_")
+    for 1 .. 10;
+is scalar(keys %{ metrics($gw) }), $series, 'no new series by ten portals';
+
+$gw->finish;
+done_testing;

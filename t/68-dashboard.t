@@ -1,0 +1,157 @@
+#!/usr/bin/perl
+
+# Copyright (C) the ngx_http_bitrix1c_module authors
+
+# An operator at the dashboard: 1C refuses an order, it appears among the dead
+# letters with what the customer typed as text, is replayed by a click and
+# arrives.  Deliveries are held and go on, dead letters are found and deleted.
+
+use strict;
+use utf8;
+use warnings;
+
+use FindBin ();
+use Test::More;
+use Time::HiRes qw(sleep);
+
+use lib "$FindBin::Bin/lib";
+
+use Bitrix1C::Browser ();
+use Bitrix1C::Gateway qw(wait_until);
+
+use constant EVIL => '<script>window.evil=1;alert(1)</script>';
+use constant EVIL_FORM => '%3Cscript%3Ewindow.evil%3D1%3Balert%281%29%3C'
+    . '%2Fscript%3E';
+
+my $gw = Bitrix1C::Gateway->new(
+    workers => 2,
+    queue   => 'concurrency 2; retry 1s;',
+    server  => 'location /bitrix1c/ { bitrix1c_api; }',
+)->start;
+my $browser = Bitrix1C::Browser->new(process => $gw);
+
+
+sub received {
+    my ($n, $seconds) = @_;
+    return $gw->onec_received($n, $seconds // 20, 1);
+}
+
+
+sub confirm {
+    my ($re, $answer, $name) = @_;
+
+    $browser->shows('#confirm', $re, $name);
+    $browser->click("#confirm [value=$answer]");
+    return;
+}
+
+
+$browser->open("http://127.0.0.1:$gw->{port}/bitrix1c/");
+$browser->shows('#verdict h2', qr/^Events reach 1C$/, 'the page is there');
+$browser->shows('#dead .empty', qr/^None/, 'no dead letter');
+
+# one appears, with all that a customer may type
+
+$gw->onec_mode({ mode => '422', body => 'no such ' . EVIL });
+my $id = $gw->post(id => 4711, fields => { COMMENTS => EVIL_FORM })->{id};
+$browser->shows('#dead tbody', qr/ONSALEORDERNEW\s+SALEORDER\ 4711.*myshop\.ru
+                                  .*refused.*\s422.*no\ such/sx,
+                'a dead letter appears by itself');
+$browser->shows('#failure', qr/Dead letter · status 422/,
+                'so does the failure');
+$browser->click('#dead tbody .link');
+$browser->shows('#letter pre', qr/"COMMENTS": "\Q@{[ EVIL ]}\E"/,
+                'its body is shown, a script is text');
+$browser->shows('#letter', qr/$id/, 'with its id');
+is $browser->run('return typeof window.evil'), 'undefined', 'and did not run';
+ok !eval { $browser->ask(GET => '/alert/text') }, 'nor did it open a dialog';
+
+# it is replayed and arrives
+
+$gw->onec_mode();
+$browser->click('#letter [value=replay]');
+$browser->shows('#toasts', qr/^1 event goes to 1C again/, 'it is replayed');
+my @r = received(2);
+is join(' ', map { "$_->{id} $_->{status}" } @r), "$id 422 $id 200",
+    '1C has taken it, under its id';
+$browser->shows('#dead .empty', qr/^None/, 'it is no dead letter any more');
+is_deeply $gw->dead_letters, [], 'nor in Redis';
+$browser->shows('#last', qr/Delivered · status 200/, 'the last answer is good');
+
+# deliveries are held
+
+$browser->click('#hold');
+confirm(qr/Hold deliveries of .orders/, 'no', 'to hold asks first');
+$browser->click('#hold');
+confirm(qr/Hold/, 'yes', 'and again');
+$browser->shows('#queues .pill', qr/^On hold$/, 'yes: on hold');
+$gw->post(id => 4712);
+$browser->look;
+$browser->shows('#queues [data-f=waiting]', qr/^1$/, 'an event waits');
+is scalar(received(3, 0.5)), 2, '1C does not get it';
+$browser->click('#resume');
+confirm(qr/Resume deliveries/, 'yes', 'to resume asks first, too');
+is scalar(received(3)), 3, 'then it goes';
+$browser->shows('#queues .pill', qr/^OK$/, 'and all is well');
+
+# several are filtered, picked, deleted, replayed
+
+$gw->onec_mode({ mode => '422' });
+$gw->post(id => $_, event => $_ % 2 ? 'ONCRMDEALUPDATE' : 'ONSALEORDERSAVED')
+    for 1 .. 30;
+wait_until(20, sub { @{ $gw->dead_letters } == 30 });
+$browser->look;
+$browser->shows('#dead .count', qr/^30$/, 'thirty of them');
+$browser->shows('#shown', qr/^1–25$/, 'a page of them');
+$browser->click('#older');
+$browser->shows('#shown', qr/^26–30$/, 'and another');
+is $browser->count('#dead tbody tr'), 5, 'with the oldest';
+$browser->shows('#dead tbody', qr/SALEORDER 2 .*CRMDEAL 1 /s, 'in order');
+$browser->click('#newer');
+$browser->shows('#shown', qr/^1–25$/, 'and back');
+
+$browser->devtools('Browser.setDownloadBehavior', behavior => 'allow',
+                   downloadPath => $gw->{dir});
+$browser->click('#export');
+$browser->shows('#toasts', qr/^30 dead letters are saved/m, 'all are exported');
+ok wait_until(20, sub {
+    my @lines = split /\n/, $gw->slurp('orders-dead.ndjson');
+    return @lines == 30 && !grep { !/^\{"id":.*"body":\{.*\}$/ } @lines;
+}), 'to a file of JSON lines' or diag $gw->slurp('orders-dead.ndjson');
+
+$browser->type('#filter [name=event]', 'ONCRM*');
+$browser->click('#filter [type=submit]');
+$browser->shows('#replay', qr/that match/, 'the filter works');
+is $browser->count('#dead tbody tr'), 15, 'and finds half of them';
+$browser->click('#dead tbody tr:nth-child(2) input');
+$browser->click('#delete');
+confirm(qr/Delete 1 dead letter\?/, 'yes', 'to delete asks first');
+$browser->shows('#dead .count', qr/^29$/, 'it is gone');
+$browser->click('#delete');
+confirm(qr/Delete all .* that match/, 'no', 'all that match: no');
+$browser->click('#delete');
+confirm(qr/cannot be undone/, 'yes', 'all that match: yes');
+$browser->shows('#dead .empty', qr/matches the filter/, 'they are gone');
+$browser->click('#filter [type=reset]');
+$browser->shows('#dead .count', qr/^15$/, 'the others are still there');
+
+$gw->onec_mode();
+$browser->click('#all');
+$browser->shows('#picked', qr/^15 selected/, 'all of a page are picked');
+$browser->click('#replay');
+$browser->shows('#toasts', qr/15 events go to 1C again/, 'and replayed');
+$browser->shows('#dead .empty', qr/^None/, 'they are gone');
+ok $gw->drained(20), '1C has them';
+
+$browser->click('[data-lang=ru]');
+$browser->shows('#verdict h2', qr/^События доходят до 1С$/,
+                'it speaks Russian');
+is $browser->run('return document.documentElement.lang'), 'ru', 'and says so';
+
+is_deeply [$browser->complaints], [],
+    'no error, no violation of the content security policy';
+
+$browser->screenshot("$FindBin::Bin/../build/dashboard.png", 1);
+$browser->quit;
+$gw->finish;
+done_testing;
