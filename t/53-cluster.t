@@ -16,7 +16,7 @@ use lib "$FindBin::Bin/lib";
 
 use Bitrix1C::Gateway qw(wait_until);
 use Bitrix1C::Http qw(start_load finish_load);
-use Bitrix1C::Nodes qw(start_node);
+use Bitrix1C::Nodes qw(start_node takes_and_delivers);
 use Bitrix1C::Port qw(free_port);
 
 my $gw = Bitrix1C::Gateway->new(
@@ -64,15 +64,7 @@ $gw->start_nginx;
 
 sub works {
     my ($what) = @_;
-
-    ok wait_until(20, sub {
-        my $good = 0;
-        $good += $gw->post(id => ++$n)->{status} == 200 for 1 .. 8;
-        return $good == 8;
-    }, 0.1), $what;
-    ok $gw->drained(25), "$what: delivered";
-
-    return;
+    return takes_and_delivers($gw, $what);
 }
 
 
@@ -112,9 +104,9 @@ sub move {
 }
 
 my $load = start_load(port => $gw->{port}, path => '/bitrix/orders',
-                      connections => 8, rate => 200, seconds => 3,
+                      connections => 8, rate => 200, seconds => 2,
                       next => $gw->events(10_000));
-sleep 0.7;
+sleep 0.5;
 move($nodes[$owner], $nodes[$last]);
 $nodes[$last]->be_seen;
 my $result = finish_load($load);
@@ -123,18 +115,20 @@ my %statuses = %{ $result->{statuses} };
 is join(' ', grep { !/^(?:200|503)$/ } keys %statuses), '',
     'answers are 200 and 503';
 note join ', ', map { "$statuses{$_} of $_" } sort keys %statuses;
-cmp_ok $statuses{200}, '>', 300, 'it works before and after';
+cmp_ok $statuses{200}, '>', 200, 'it works before and after';
 works('the slot has moved');
 
-my $ids = $gw->onec_ids;
-is scalar(grep { !$ids->{$_} } values %{ $result->{ok} }), 0,
+ok wait_until(20, sub {
+    my $ids = $gw->onec_ids;
+    return !grep { !$ids->{$_} } values %{ $result->{ok} };
+}, 0.1),
     'all that was answered 200 is at 1C';
 
 # its owner dies, and nobody takes over
 
 $nodes[$last]->stop;
 is $gw->post(id => ++$n)->{status}, 503, 'without the owner nothing is taken';
-sleep 1.5;
+sleep 1;
 
 
 sub accepted {
@@ -146,10 +140,10 @@ sub accepted {
 
 
 my ($connects, $lines) = (accepted(), lines(qr/\[(?:error|notice)\].*redis/i));
-sleep 3;
+sleep 2;
 $connects = accepted() - $connects;
-note "$connects connections in 3 s of 2 workers";
-cmp_ok $connects, '<', 3 * 2 * 3, 'no busy loop';
+note "$connects connections in 2 s of 2 workers";
+cmp_ok $connects, '<', 2 * 2 * 4, 'no busy loop';
 cmp_ok lines(qr/\[(?:error|notice)\].*redis/i) - $lines, '<=', 8,
     'nor in the log';
 

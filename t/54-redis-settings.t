@@ -91,7 +91,7 @@ for my $wrong (@wrong) {
 
 for (1 .. 3) {
     $gw->redis('CLIENT', 'KILL', 'USER', 'b1c');
-    sleep 0.5;
+    sleep 0.3;
 }
 
 ok wait_until(10, sub { $gw->post(id => ++$n)->{status} == 200 }),
@@ -154,7 +154,6 @@ ok wait_until(10, sub {
 
 ok wait_until(10, sub { $gw->post(id => ++$n)->{status} == 200 }),
     'it works in the end';
-ok $gw->drained(20), 'and delivers';
 
 $gw->finish;
 done_testing;

@@ -10,12 +10,13 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
+use Test::More ();
 
 use Bitrix1C::Port qw(free_port);
 use Bitrix1C::Process qw(wait_until);
 use Bitrix1C::Redis ();
 
-our @EXPORT_OK = qw(start_node start_sentinel);
+our @EXPORT_OK = qw(start_node start_sentinel takes_and_delivers);
 
 
 # the gateway, a name for its files, arguments of redis-server
@@ -38,7 +39,8 @@ sub start {
     $self->{pid} = $self->{gw}->spawn_redis($self->{name},
         '--port', $self->{port}, '--bind', '127.0.0.1',
         '--unixsocket', $self->{socket}, '--unixsocketperm', 777,
-        '--dir', $self->{dir}, @{ $self->{args} });
+        '--dir', $self->{dir}, '--repl-diskless-sync-delay', 0,
+        @{ $self->{args} });
 
     return $self->wait_for;
 }
@@ -81,6 +83,30 @@ sub start_sentinel {
 }
 
 
+# Waits until every worker takes events, and what was answered is at 1C.  What
+# was not answered may wait for its lease to end, and is not waited for.
+
+my $serial = 500_000;
+
+sub takes_and_delivers {
+    my ($gw, $what, $seconds) = @_;
+    my @ids;
+
+    Test::More::ok(wait_until($seconds // 20, sub {
+        @ids = map { $_->{id} } grep { $_->{status} == 200 }
+               map { $gw->post(id => ++$serial) } 1 .. 8;
+        return @ids == 8;
+    }, 0.1), "$what: events are taken");
+
+    Test::More::ok(wait_until(10, sub {
+        my $came = $gw->onec_ids;
+        return !grep { !$came->{$_} } @ids;
+    }, 0.1), "$what: and delivered");
+
+    return;
+}
+
+
 sub cmd {
     my ($self, @command) = @_;
 
@@ -113,8 +139,13 @@ sub replica_of {
                                     : ('NO', 'ONE'));
     return 1 if !$master;
 
-    return wait_until(10, sub {
-        $self->cmd('INFO', 'replication') =~ /^master_link_status:up/m;
+    # the master counts it from its first acknowledgement on
+
+    return wait_until(20, sub {
+        $master->cmd(@$_) for ['SET', 'probe', 1], ['DEL', 'probe'];
+        return $master->cmd('WAIT', 1, 100) >= 1
+               && $self->cmd('INFO', 'replication')
+                  =~ /^master_link_status:up/m;
     });
 }
 
