@@ -353,7 +353,7 @@ ngx_http_bitrix1c_redis_reply(redisAsyncContext *ac, void *r, void *data)
                 return;
             }
 
-        } else if (redis->moved) {
+        } else if (redis->doubted && ngx_http_bitrix1c_redis_lasts(redis)) {
             ngx_http_bitrix1c_redis_relieve(redis);
         }
     }

@@ -214,9 +214,7 @@ ngx_http_bitrix1c_redis_up(ngx_http_bitrix1c_redis_t *redis)
 
     redis->timer.cancelable = 0;
 
-    /* another node of a Cluster may still send us on */
-
-    if (!redis->moved) {
+    if (!redis->doubted) {
         ngx_http_bitrix1c_redis_relieve(redis);
     }
 
@@ -305,13 +303,19 @@ ngx_http_bitrix1c_redis_down(ngx_http_bitrix1c_redis_t *redis)
 
     redis->phase = NGX_HTTP_BITRIX1C_REDIS_DOWN;
 
-    /* a Redis that never stays for long is not hurried */
+    if (redis->up) {
 
-    if (redis->up
-        && ngx_current_msec - redis->since
-           >= NGX_HTTP_BITRIX1C_REDIS_MAX_DELAY)
-    {
-        redis->attempts = 0;
+        /*
+         * One that never stays for long is not hurried, and neither lost nor
+         * back each time.
+         */
+
+        if (ngx_http_bitrix1c_redis_lasts(redis)) {
+            redis->attempts = 0;
+
+        } else {
+            redis->doubted = 1;
+        }
     }
 
     if (redis->step) {
@@ -335,6 +339,14 @@ ngx_http_bitrix1c_redis_down(ngx_http_bitrix1c_redis_t *redis)
         redis->told_down = 1;
         redis->state(redis->data, 0);
     }
+}
+
+
+ngx_uint_t
+ngx_http_bitrix1c_redis_lasts(ngx_http_bitrix1c_redis_t *redis)
+{
+    return ngx_current_msec - redis->since
+           >= NGX_HTTP_BITRIX1C_REDIS_MAX_DELAY;
 }
 
 

@@ -127,7 +127,7 @@ struct ngx_http_bitrix1c_redis_s {
     unsigned                          found:1;     /* target is to be tried */
     unsigned                          step:1;      /* this end is no failure */
     unsigned                          away:1;      /* leave this address */
-    unsigned                          moved:1;     /* by a Redis Cluster */
+    unsigned                          doubted:1;   /* that it will stay */
     unsigned                          up:1;
     unsigned                          told_down:1;
     unsigned                          refused:1;
@@ -147,6 +147,9 @@ ngx_int_t ngx_http_bitrix1c_redis_connect(ngx_http_bitrix1c_redis_t *redis);
 
 /* the login is through: tells the owner */
 void ngx_http_bitrix1c_redis_up(ngx_http_bitrix1c_redis_t *redis);
+
+/* 1 if the connection has been up for a while */
+ngx_uint_t ngx_http_bitrix1c_redis_lasts(ngx_http_bitrix1c_redis_t *redis);
 
 /* ends the connection; a reason of NULL is set already */
 void ngx_http_bitrix1c_redis_drop(ngx_http_bitrix1c_redis_t *redis,

@@ -14,6 +14,10 @@ typedef struct {
 } ngx_http_bitrix1c_advice_t;
 
 
+static ngx_http_bitrix1c_advice_t *ngx_http_bitrix1c_redis_advise(
+    ngx_http_bitrix1c_advice_t *a, u_char *reason);
+
+
 /* the first text that the reason contains */
 static ngx_http_bitrix1c_advice_t  ngx_http_bitrix1c_redis_advice[] = {
 
@@ -90,9 +94,20 @@ static ngx_http_bitrix1c_advice_t  ngx_http_bitrix1c_redis_advice[] = {
     { "no connection in time",
       "is the host up, and does a firewall let nginx through?", NULL },
 
+    { NULL, NULL, NULL }
+};
+
+
+/* how something else than Redis ends a connection, and Redis when it dies */
+static ngx_http_bitrix1c_advice_t  ngx_http_bitrix1c_redis_login_advice[] = {
+
+    { "Connection reset",
+      "is it Redis that listens there, and without TLS?",
+      "is it Sentinel that listens there, and without TLS?" },
+
     { "Server closed the connection",
-      "is it Redis that listens there, and does its log tell why?",
-      "is it Sentinel that listens there, and does its log tell why?" },
+      "is it Redis that listens there, and without TLS?",
+      "is it Sentinel that listens there, and without TLS?" },
 
     { NULL, NULL, NULL }
 };
@@ -133,10 +148,12 @@ ngx_http_bitrix1c_redis_complain(ngx_http_bitrix1c_redis_t *redis)
     const char                  *advice;
     ngx_http_bitrix1c_advice_t  *a;
 
-    for (a = ngx_http_bitrix1c_redis_advice; a->text; a++) {
-        if (ngx_strstr(redis->reason, a->text)) {
-            break;
-        }
+    a = ngx_http_bitrix1c_redis_advise(ngx_http_bitrix1c_redis_advice,
+                                       redis->reason);
+
+    if (a->text == NULL && !redis->up) {
+        a = ngx_http_bitrix1c_redis_advise(
+                ngx_http_bitrix1c_redis_login_advice, redis->reason);
     }
 
     if (ngx_strstr(redis->reason, "Permission denied")) {
@@ -172,6 +189,19 @@ ngx_http_bitrix1c_redis_complain(ngx_http_bitrix1c_redis_t *redis)
 }
 
 
+/* the last one, which is empty, if none fits */
+
+static ngx_http_bitrix1c_advice_t *
+ngx_http_bitrix1c_redis_advise(ngx_http_bitrix1c_advice_t *a, u_char *reason)
+{
+    while (a->text && ngx_strstr(reason, a->text) == NULL) {
+        a++;
+    }
+
+    return a;
+}
+
+
 void
 ngx_http_bitrix1c_redis_relieve(ngx_http_bitrix1c_redis_t *redis)
 {
@@ -189,7 +219,7 @@ ngx_http_bitrix1c_redis_relieve(ngx_http_bitrix1c_redis_t *redis)
     redis->log.action = (char *) action;
     redis->logged = 0;
     redis->logged_refused = 0;
-    redis->moved = 0;
+    redis->doubted = 0;
 }
 
 

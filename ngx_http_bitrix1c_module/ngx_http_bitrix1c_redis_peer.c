@@ -174,13 +174,12 @@ ngx_http_bitrix1c_redis_follow(ngx_http_bitrix1c_redis_t *redis,
 
     if (ngx_http_bitrix1c_redis_moved(redis, reply) == NGX_OK) {
 
-        level = redis->moved ? NGX_LOG_INFO : NGX_LOG_NOTICE;
+        level = redis->doubted ? NGX_LOG_INFO : NGX_LOG_NOTICE;
 
         ngx_log_error(level, &redis->log, 0, "Redis Cluster has the queue at "
                       "\"%V\"", &redis->target.name);
 
         redis->found = 1;
-        redis->moved = 1;
 
         /* nobody need hear of it, unless it goes on and on */
 

@@ -46,6 +46,8 @@ use constant MEMBER => 'a223c6b3710f85df22e9377d6c4f7553';
 #   upstream           replaces the body of upstream onec; ONEC is its address
 #   store              replaces "redis unix:SOCKET"
 #   redis              parameters after the socket in "redis", e.g. "db=1"
+#   login              how nginx logs in (as b1c, unless "redis" or "store" has
+#                      a password_file)
 #   redis_args         [arguments of redis-server]
 #   redis_run          [command that runs it, with its arguments before]
 #   redis_auth         [arguments of AUTH for the test's own connection]
@@ -131,9 +133,15 @@ sub start_redis {
 sub spawn_redis {
     my ($self, $name, @args) = @_;
     my $acl = grep({ $_ eq '--requirepass' } @args) ? '' : 'users.acl';
+    my $conf = "$self->{dir}/$name.conf";
 
-    return $self->spawn($name, @{ $self->{redis_run} // [] }, 'redis-server',
-        "$Bitrix1C::Nginx::TOP/redis/redis.conf", '--logfile', '',
+    # a copy, since Sentinel and CONFIG REWRITE write to it
+
+    spew_file($conf, slurp_file("$Bitrix1C::Nginx::TOP/redis/redis.conf"))
+        if !-e $conf;
+
+    return $self->spawn($name, @{ $self->{redis_run} // [] },
+        'redis-server', $conf, '--logfile', '',
         '--pidfile', "$self->{dir}/$name.pid",
         '--aclfile', $acl && "$self->{dir}/$acl", @args);
 }
@@ -144,6 +152,7 @@ sub spawn_redis {
 sub redis_login {
     my ($self) = @_;
 
+    return $self->{login} if defined $self->{login};
     return '' if join(' ', $self->{redis} // '', $self->{store} // '')
                  =~ /password_file=/;
     return "user=b1c password_file=$self->{dir}/b1c.password";

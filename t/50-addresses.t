@@ -1,0 +1,127 @@
+#!/usr/bin/perl
+
+# Copyright (C) the ngx_http_bitrix1c_module authors
+
+# Several addresses of one Redis: the master is found wherever it is named,
+# replicas are left alone, and a failover made by hand loses no event that was
+# answered.
+
+use strict;
+use warnings;
+
+use FindBin ();
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use lib "$FindBin::Bin/lib";
+
+use Bitrix1C::Gateway qw(wait_until);
+use Bitrix1C::Nodes qw(start_node takes_and_delivers);
+
+my $gw = Bitrix1C::Gateway->new(
+    workers => 2,
+    redis   => 'timeout=700ms connect_timeout=400ms',
+    queue   => 'concurrency 4; retry 500ms 500ms 1s 1s;',
+);
+my ($one, $two) = map { start_node($gw, $_) } qw(one two);
+my $n = 0;
+
+ok $two->replica_of($one), 'two follows one';
+$one->be_seen;
+$gw->{store} = "redis unix:$gw->{dir}/nobody.sock " . $two->address . ' '
+               . $one->address;
+
+$gw->start_onec;
+$gw->start_nginx;
+
+
+sub works {
+    my ($what) = @_;
+    return takes_and_delivers($gw, $what);
+}
+
+
+sub lines {
+    my ($re) = @_;
+    my $count = () = $gw->slurp('error.log') =~ /$re/g;
+    return $count;
+}
+
+
+sub clients {
+    my ($node) = @_;
+    return scalar grep { /user=b1c/ } split /\n/, $node->cmd('CLIENT', 'LIST');
+}
+
+
+works('no socket, a replica, the master');
+is clients($one), 2, 'both workers are at the master';
+is clients($two), 0, 'nobody stays at the replica';
+is lines(qr/\[error\].*it is a replica/), 0, 'a replica is no error';
+is lines(qr/\[error\].*No such file.*nobody\.sock/), 2,
+    'a dead address is, once a worker';
+
+# promotion while the old master hangs
+
+ok wait_until(5, sub { $two->cmd('DBSIZE') == $one->cmd('DBSIZE') }),
+    'the replica has all';
+kill 'STOP', $one->{pid};
+my $answer = $gw->post(id => ++$n);
+is $answer->{status}, 503, 'a master that hangs stores nothing';
+cmp_ok $answer->{seconds}, '<', 3, 'and the sender is told in time';
+
+my $start = time;
+$two->replica_of(undef);
+$two->be_seen;
+works('the replica was promoted');
+note sprintf 'after %.1f s', time - $start;
+is clients($two), 2, 'both workers are at the new master';
+
+# the old one is still a master, unless somebody tells it
+kill 'CONT', $one->{pid};
+ok $one->replica_of($two), 'one follows two';
+
+# demotion of a master that lives: scripts get READONLY and the connection goes
+
+$start = time;
+$one->replica_of(undef);
+ok $two->replica_of($one), 'two is demoted';
+$one->be_seen;
+works('back at the first one');
+note sprintf 'after %.1f s', time - $start;
+ok wait_until(5, sub { clients($two) == 0 && clients($one) == 2 }),
+    'both have left the replica';
+cmp_ok lines(qr/READONLY/), '<=', 10, 'which needs few lines';
+
+# none is a master: no busy loop, few lines
+
+sub accepted {
+    my ($node) = @_;
+    return $node->cmd('INFO', 'stats') =~ /^total_connections_received:(\d+)/m
+           ? $1 : 0;
+}
+
+$one->cmd('REPLICAOF', '127.0.0.1', 1);
+ok wait_until(10, sub {
+    $gw->post(id => ++$n);
+    return clients($one) + clients($two) == 0;
+}), 'nobody stays where nothing can be stored';
+sleep 0.5;
+my ($connects, $lines) = (accepted($one) + accepted($two), lines(qr/\[error\]/));
+sleep 2;
+$connects = accepted($one) + accepted($two) - $connects;
+note "$connects connections in 2 s of 2 workers";
+cmp_ok $connects, '>', 1, 'they go on looking';
+cmp_ok $connects, '<', 2 * 2 * 2 * 4, 'no busy loop without a master';
+cmp_ok lines(qr/\[error\]/) - $lines, '<=', 4, 'nor in the log';
+is $gw->post(id => ++$n)->{status}, 503, 'meanwhile nothing is taken';
+
+$one->replica_of(undef);
+ok $two->replica_of($one), 'a master again';
+works('a master again');
+
+is_deeply $gw->dead_letters, [], 'no dead letter';
+
+$gw->finish;
+$_->stop for $one, $two;
+done_testing;

@@ -1,0 +1,128 @@
+#!/usr/bin/perl
+
+# Copyright (C) the ngx_http_bitrix1c_module authors
+
+# wait=1: an event is answered when a replica has it, and not when none has;
+# a lost replica does not slow down what does not need it.
+
+use strict;
+use warnings;
+
+use FindBin ();
+use Test::More;
+use Time::HiRes qw(time);
+
+use lib "$FindBin::Bin/lib";
+
+use Bitrix1C::Gateway qw(wait_until);
+use Bitrix1C::Http qw(start_load finish_load);
+use Bitrix1C::Nodes qw(start_node);
+
+my $gw = Bitrix1C::Gateway->new(
+    redis => 'timeout=1500ms wait=1',
+    queue => 'concurrency 4; retry 500ms 500ms 1s;',
+    onec_args => ['--keep', 100_000],
+);
+my ($one, $two) = map { start_node($gw, $_) } qw(one two);
+my $n = 0;
+
+ok $two->replica_of($one), 'two follows one';
+$one->be_seen;
+$gw->{store} = 'redis ' . $one->address;
+
+$gw->start_onec;
+$gw->start_nginx;
+
+
+sub lines {
+    my ($re) = @_;
+    my $count = () = $gw->slurp('error.log') =~ /$re/g;
+    return $count;
+}
+
+
+my $short = qr/\[error\].*Redis has 0 of the 1 replicas that "wait" asks for/;
+my $again = qr/\[notice\].*Redis has the replicas that "wait" asks for again/;
+
+# scripts vanish meanwhile: they are sent twice, and each time with a WAIT
+
+my $load = start_load(port => $gw->{port}, path => '/bitrix/orders',
+                      connections => 8, rate => 300, seconds => 1.5,
+                      next => $gw->events(10_000));
+for (1 .. 5) {
+    select undef, undef, undef, 0.2;
+    $one->cmd('SCRIPT', 'FLUSH');
+}
+
+my $result = finish_load($load);
+is_deeply $result->{statuses}, { 200 => $result->{sent} },
+    'events are taken, whatever becomes of the scripts';
+cmp_ok $gw->commandstats->{wait} // 0, '>', 0, 'WAIT was asked for';
+is lines($short), 0, 'no replica was missed';
+ok $gw->drained(10), 'all are delivered';
+is_deeply $gw->onec_stats->{answers}, { 200 => $result->{sent} }, 'once each';
+
+# a replica that has stopped
+
+kill 'STOP', $two->{pid};
+my $answer = $gw->post(id => ++$n);
+is "$answer->{status} $answer->{result}", '503 unavailable',
+    'an event that no replica has';
+cmp_ok $answer->{seconds}, '>', 0.4, 'the replica is given time';
+cmp_ok $answer->{seconds}, '<', 1.4, 'less than the timeout';
+is lines($short), 1, 'the error log tells of it';
+like $gw->slurp('error.log'),
+    qr/refused "accept": NOREPLICAS 0 of 1 replicas have it/, 'and why';
+
+my $start = time;
+is $gw->post(id => ++$n)->{status}, 503, 'one more' for 1 .. 4;
+my $each = (time - $start) / 4;
+note sprintf '%.0f ms each', 1000 * $each;
+cmp_ok $each, '<', 0.3, 'the loss is known and not waited for each time';
+is lines($short), 1, 'nor told each time';
+
+# Redis has them all the same, and delivers what it has once a lease has ended;
+# nothing was promised
+
+kill 'CONT', $two->{pid};
+ok wait_until(10, sub { $gw->post(id => ++$n)->{status} == 200 }),
+    'the replica is back';
+is lines($again), 1, 'the error log tells of it';
+is lines($short), 1, 'once each';
+
+my $back = $n;
+is $gw->post(id => ++$n)->{status}, 200, 'and more' for 1 .. 5;
+ok wait_until(5, sub {
+    my %got = map { ($_->{json}{entity}{id} // 0) => 1 } $gw->onec_received;
+    return !grep { !$got{$_} } $back .. $n;
+}), 'they are delivered';
+
+# the connection breaks between a script and its WAIT
+
+kill 'STOP', $two->{pid};
+my $body = $gw->event_body(id => ++$n);
+$load = start_load(port => $gw->{port}, path => '/bitrix/orders',
+                   connections => 4, rate => 40, seconds => 1.5,
+                   next => $gw->events(20_000));
+for (1 .. 6) {
+    select undef, undef, undef, 0.2;
+    $one->cmd('CLIENT', 'KILL', 'USER', 'b1c');
+}
+$result = finish_load($load);
+is join(' ', sort keys %{ $result->{statuses} }), '503',
+    'connections that break: nothing is taken without a replica';
+kill 'CONT', $two->{pid};
+ok wait_until(10, sub { $gw->post(id => ++$n)->{status} == 200 }),
+    'and all is well again';
+
+# rights
+
+$one->cmd('ACL', 'SETUSER', 'b1c', '-wait');
+$answer = $gw->post(id => ++$n);
+is $answer->{status}, 503, 'a user without the right to WAIT';
+like $gw->slurp('error.log'), qr/refused "accept": NOPERM.*'?wait/i,
+    'which the error log tells';
+
+$gw->finish;
+$_->stop for $one, $two;
+done_testing;
