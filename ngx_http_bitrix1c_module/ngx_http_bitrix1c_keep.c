@@ -21,7 +21,7 @@
 #define NGX_HTTP_BITRIX1C_KEEP_GUARD  60000
 
 /* ms after which files are looked for that others have put there */
-#define NGX_HTTP_BITRIX1C_KEEP_LOOK   10000
+#define NGX_HTTP_BITRIX1C_KEEP_LOOK   5000
 
 
 static void ngx_http_bitrix1c_keep_enter(ngx_http_bitrix1c_worker_t *w);

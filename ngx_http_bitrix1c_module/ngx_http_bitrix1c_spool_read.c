@@ -51,6 +51,7 @@ ngx_http_bitrix1c_spool_read_thread(void *data)
 
     r->n = 0;
     r->note = NGX_HTTP_BITRIX1C_SPOOL_SILENT;
+    r->err = 0;
     r->entered = 0;
 
     if (!r->begun) {

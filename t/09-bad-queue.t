@@ -440,3 +440,62 @@ invalid parameter "password=" in "redis" of "bitrix1c_queue"
 password_file=path
 --- no_error_log
 CONFIDENTIAL
+
+
+=== TEST 55: spool twice
+--- queue
+spool a; spool b;
+--- error_log
+"bitrix1c_queue" has a duplicate "spool"
+
+
+=== TEST 56: spool without a folder
+--- queue
+spool;
+--- error_log
+invalid number of arguments in "spool" of "bitrix1c_queue" "orders"
+
+
+=== TEST 57: spool of no name
+--- queue
+spool "";
+--- error_log
+invalid folder "" in "spool" of "bitrix1c_queue" "orders": a path is due
+
+
+=== TEST 58: spool with a bad max
+--- queue
+spool a max=big;
+--- error_log
+invalid value "max=big" in "spool" of "bitrix1c_queue" "orders"
+at least 64k, such as max=256m, is due
+
+
+=== TEST 59: spool with too small a max
+--- queue
+spool a max=63k;
+--- error_log
+invalid value "max=63k" in "spool" of "bitrix1c_queue" "orders"
+
+
+=== TEST 60: spool with a negative max
+--- queue
+spool a max=-1;
+--- error_log
+invalid value "max=-1" in "spool" of "bitrix1c_queue" "orders"
+
+
+=== TEST 61: spool with an unknown parameter
+--- queue
+spool a min=1m;
+--- error_log
+invalid value "min=1m" in "spool" of "bitrix1c_queue" "orders"
+max= and a size
+
+
+=== TEST 62: spool in a folder that is not there
+--- queue
+spool nowhere/at/all;
+--- error_log
+mkdir()
+nowhere/at/all" failed (2: No such file or directory)

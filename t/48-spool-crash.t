@@ -1,0 +1,243 @@
+#!/usr/bin/perl
+
+# Copyright (C) the ngx_http_bitrix1c_module authors
+
+# Workers are killed while they spool and while they replay, then all of nginx
+# is, with Redis still away; what is left in the folder is half a record,
+# garbage, files of others.  Everything that was answered 200 comes to 1C once
+# and in order, and what a person might want to see is kept.
+
+use strict;
+use warnings;
+
+use FindBin ();
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use lib "$FindBin::Bin/lib";
+
+use Bitrix1C::Gateway qw(wait_until seed);
+use Bitrix1C::Http qw(start_load finish_load);
+use Bitrix1C::Lanes qw(lane_requests);
+
+use constant LANES => 8;
+
+seed();
+
+my $gw = Bitrix1C::Gateway->new(
+    workers   => 2,
+    events    => 'accept_mutex off;',
+    redis     => 'timeout=1s',
+    location  => 'bitrix1c_key $bitrix1c_data_fields_n;',
+    onec_args => ['--keep', 100_000],
+);
+my $spool = "$gw->{dir}/spool";
+
+# held, or what a killed worker delivered would come again when its lease ends
+
+my $queue = "spool $spool; concurrency 16; retry 100ms 1s 1s;";
+$gw->{queue} = "$queue hold on;";
+$gw->start;
+
+
+sub files {
+    my @files = map { s{.*/}{}r } glob "$spool/*";
+    return grep { $_ ne 'orders.lock' } @files;
+}
+
+
+sub put {
+    my ($name, $bytes) = @_;
+    open my $fh, '>>', "$spool/$name" or die "$name: $!";
+    binmode $fh;
+    print {$fh} $bytes;
+    close $fh;
+    chown((stat $spool)[4, 5], "$spool/$name");
+    return;
+}
+
+
+sub complaint {
+    my ($re, $what) = @_;
+    my @lines = grep { /$re/ } split /\n/, $gw->slurp('error.log');
+    is scalar(@lines), 1, $what;
+    return;
+}
+
+
+# one sender a lane; an event without an answer is posted again
+
+my %number;
+
+
+sub load {
+    my ($seconds) = @_;
+    my @loads;
+
+    for my $lane (1 .. LANES) {
+        my $number = $number{$lane} // 0;
+        push @loads, start_load(port => $gw->{port}, retry => 1,
+            path => '/bitrix/orders', connections => 1, rate => 60,
+            seconds => $seconds, next => sub {
+                my $n = "$lane-" . ++$number;
+                return ($n, $gw->event_body(id => $lane,
+                                            fields => { N => $n }));
+            });
+    }
+
+    return @loads;
+}
+
+
+sub finish {
+    my ($what, @loads) = @_;
+    my %results;
+
+    for my $lane (1 .. LANES) {
+        my $r = finish_load($loads[$lane - 1]);
+        $number{$lane} = ($number{$lane} // 0) + keys %{ $r->{ok} };
+        $results{$_} += $r->{results}{$_} for keys %{ $r->{results} };
+    }
+
+    note "$what: ", join ', ', map { "$_ $results{$_}" } sort keys %results;
+    is $results{unavailable} // 0, 0, "$what: none was turned away";
+
+    return;
+}
+
+
+ok wait_until(5, sub {
+    $gw->post(id => 900_000)->{result} eq 'accepted';
+}), 'works';
+
+# while they write
+
+$gw->stop_redis('KILL');
+my @loads = load(2);
+
+for (1 .. 4) {
+    sleep 0.4;
+    $gw->kill_worker;
+}
+
+finish('workers killed while they spool', @loads);
+
+# while they replay
+
+@loads = load(2.2);
+sleep 0.2;
+$gw->start_redis;
+my $kills = 0;
+my $end = time + 2;
+
+while (time < $end) {
+    my ($replayer) = grep { holds_lock($_) } $gw->workers;
+    $kills++, $gw->kill_worker($replayer) if $replayer && $kills < 6;
+    sleep 0.01;
+}
+
+
+sub holds_lock {
+    my ($pid) = @_;
+    return grep { (readlink($_) // '') =~ /orders\.lock$/ }
+           glob "/proc/$pid/fd/*";
+}
+
+
+cmp_ok $kills, '>', 0, "$kills workers killed while they replay";
+finish('workers killed while they replay', @loads);
+ok wait_until(15, sub { !grep { /\.spool$/ } files() }), 'all is replayed';
+
+# all of nginx
+
+$gw->stop_redis('KILL');
+@loads = load(1);
+finish('Redis is away', @loads);
+my ($file) = files();
+kill 'KILL', $gw->{nginx_pid}, $gw->all_workers;
+$gw->reap(delete $gw->{nginx_pid}, 5);
+
+# in the order of events: damage, files that follow it, a torn end
+
+my $record = do {
+    open my $fh, '<', "$spool/$file" or die "$file: $!";
+    binmode $fh;
+    local $/;
+    substr <$fh>, 32, 100;
+};
+put($file, $record);
+put('orders.1.spool', "b1c spool 2\n" . "\0" x 100);
+put('orders.2.spool', 'nobody knows what this is');
+put('notes.txt', 'not of a spool');
+mkdir "$spool/orders.3.spool";
+unlink "$gw->{dir}/error.log.old";
+rename "$gw->{dir}/error.log", "$gw->{dir}/error.log.old";
+
+$gw->start_nginx;
+@loads = load(1);
+finish('nginx is back, Redis is not', @loads);
+complaint(qr/1 files in the folder .* none of a spool, such as "notes.txt"/,
+          'a foreign file is told of');
+
+$gw->start_redis;
+ok wait_until(15, sub {
+    join(' ', sort(files())) eq
+        'notes.txt orders.1.spool orders.2.spool orders.3.spool';
+}), 'all is replayed, and nothing else is touched';
+complaint(qr/$file" ends with a record .* 100 bytes are passed over/,
+          'a torn end is cut, and told of');
+complaint(qr/orders\.1\.spool" is of another version/, 'a later version');
+complaint(qr/orders\.2\.spool" is no file of a spool/, 'a foreign content');
+complaint(qr/orders\.3\.spool" cannot be read|orders\.3\.spool" is no file/,
+          'a folder of that name');
+my $id = 900_000;
+ok wait_until(5, sub { $gw->post(id => ++$id)->{result} eq 'accepted' }),
+    'none of them keeps events from Redis';
+
+# damage inside
+
+$gw->stop_redis('KILL');
+finish('Redis is away once more', load(0.5));
+($file) = grep { !/^orders\.[123]\./ } grep { /\.spool$/ } files();
+put($file, 'garbage' x 10);
+finish('and more behind the damage', load(0.5));
+$gw->start_redis;
+ok wait_until(15, sub { -e "$spool/$file.damaged" && !-e "$spool/$file" }),
+    'damage is passed over, and the file kept';
+complaint(qr/$file" has damage inside, at offset \d+, 70 bytes are passed/,
+          'told of');
+
+# put back by hand
+
+rename "$spool/$file.damaged", "$spool/$file";
+ok wait_until(20, sub { -e "$spool/$file.damaged" && !-e "$spool/$file" }),
+    'what is put into the folder is replayed' or diag join ' ', files();
+
+# and all of it to 1C
+
+$gw->{queue} = $queue;
+ok $gw->reload, 'held no longer';
+ok $gw->drained(40), 'nothing is left in the queue';
+
+my $lanes = lane_requests($gw);
+my @faults;
+
+for my $lane (1 .. LANES) {
+    my ($last, %seen) = (0);
+
+    for my $r (@{ $lanes->{$lane} }) {
+        push @faults, "lane $lane: $r->{number} twice"
+            if $seen{ $r->{number} }++;
+        push @faults, "lane $lane: $r->{number} after $last"
+            if $r->{number} < $last;
+        $last = $r->{number};
+    }
+
+    my @absent = grep { !$seen{$_} } 1 .. $number{$lane};
+    push @faults, "lane $lane: never came: @absent" if @absent;
+}
+
+is join("\n", @faults), '', 'all came once, in the order of their lanes';
+
+$gw->finish;
+done_testing;
