@@ -143,8 +143,8 @@ sub spawn_redis {
     spew_file($conf, slurp_file("$Bitrix1C::Nginx::TOP/redis/redis.conf"))
         if !-e $conf;
 
-    return $self->spawn($name, @{ $self->{redis_run} // [] }, 'redis-server',
-        $conf, '--logfile', '',
+    return $self->spawn($name, @{ $self->{redis_run} // [] },
+        'redis-server', $conf, '--logfile', '',
         '--pidfile', "$self->{dir}/$name.pid",
         '--aclfile', $acl && "$self->{dir}/$acl", @args);
 }

@@ -109,11 +109,16 @@ sub all_at_random {
     my ($why_not) = @_;
     my @able = grep { !$_->{alone} && !$why_not->($_) } @FAULTS;
     my @draw = grep { $_->{cycle} } @able;
-    my @left;
+    my (@left, %stage);
+
+    for my $needs (map { $_->{stage} // () } @able) {
+        $stage{$_} = $needs->{$_} for grep { ($stage{$_} // '') ne 'small' }
+                                      keys %$needs;
+    }
 
     return {
         name  => 'all of these at random',
-        stage => { map { %{ $_->{stage} // {} } } @able },
+        stage => \%stage,
         rules => [map { { %$_, random => $_->{random} / 5 } }
                   map { @{ $_->{rules} // [] } } @able],
         least => scalar @draw,
@@ -122,7 +127,7 @@ sub all_at_random {
             @left = map { $_->[1] } sort { $a->[0] <=> $b->[0] }
                     map { [rand, $_] } @draw if !@left;
             my $fault = shift @left;
-            $stage->{told}->($fault->{name}) if $stage->{told};
+            $stage->write_down($fault->{name});
             $fault->{cycle}->($stage);
             sleep rand 0.5;
         },

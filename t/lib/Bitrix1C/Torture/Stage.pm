@@ -14,8 +14,9 @@ package Bitrix1C::Torture::Stage;
 use strict;
 use warnings;
 
+use POSIX qw(strftime);
 use Test::More ();
-use Time::HiRes qw(sleep);
+use Time::HiRes qw(sleep time);
 
 use Bitrix1C::Port qw(free_port);
 use Bitrix1C::Process qw(wait_until);
@@ -23,7 +24,7 @@ use Bitrix1C::Torture::Load qw(number_of);
 
 use parent 'Bitrix1C::Gateway';
 
-use constant { SPOOL_DISK => '512k', SPOOL_HEADER => 32,
+use constant { SPOOL_DISK => '4m', SPOOL_HEADER => 32,
                SPOOL_FRAME => 12, REDIS_PORT => 6379 };
 
 
@@ -355,6 +356,10 @@ sub spool_files {
 
 sub fill_disk {
     my ($self) = @_;
+
+    # no disk but the small one that is there for it
+    $self->{mounted} or die "the spool has no disk of its own\n";
+
     open my $fh, '>', "$self->{spool_dir}/filler" or die "filler: $!";
     1 while syswrite $fh, "\0" x 4096;
     return;
@@ -415,6 +420,17 @@ sub dead_numbers {
     }
 
     return \%dead;
+}
+
+
+# for whoever reads error.log later: which fault began when
+
+sub write_down {
+    my ($self, $what) = @_;
+    open my $fh, '>>', "$self->{dir}/faults" or die "faults: $!";
+    printf {$fh} "%s.%03d %s\n", strftime('%Y/%m/%d %H:%M:%S', localtime),
+        1000 * (time - int time), $what;
+    return;
 }
 
 
