@@ -44,7 +44,7 @@ typedef enum {
 typedef struct {
     bitrix_answer_e  kind;
     char             code[BITRIX_CODE_MAX];  /* "error", "" if there is none */
-    double           operating;  /* s of the method in ten minutes, 0 unknown */
+    unsigned         operating;  /* whole s of the method in ten minutes */
     int64_t          reset_at;   /* when it falls, Unix time, 0: unknown */
 } bitrix_answer_t;
 
