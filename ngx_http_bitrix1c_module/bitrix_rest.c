@@ -341,14 +341,14 @@ bitrix_rest_error(const char *code, const char *description, size_t *len)
     bitrix_json_put(&buf, ",\"error_description\":",
                     sizeof(",\"error_description\":") - 1);
     bitrix_json_put_string(&buf, description);
-    bitrix_json_put(&buf, "}", 1);
+    bitrix_json_put(&buf, "}", sizeof("}"));
 
     if (buf.failed) {
         free(buf.start);
         return NULL;
     }
 
-    *len = buf.len;
+    *len = buf.len - 1;
 
     return buf.start;
 }
