@@ -84,8 +84,8 @@ const char *bitrix_rest_key(const char *path, size_t len, size_t *key_len);
 void bitrix_rest_mask(char *text, size_t len);
 
 /*
- * An answer in the form of Bitrix' own errors; the caller frees it.  len is less
- * the NUL that ends it; NULL is lack of memory.
+ * An answer in the form of Bitrix' own errors; the caller frees it.  len is
+ * less the NUL that ends it; NULL is lack of memory.
  */
 char *bitrix_rest_error(const char *code, const char *description,
     size_t *len);
