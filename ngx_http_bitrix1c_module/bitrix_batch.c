@@ -319,7 +319,7 @@ bitrix_batch_build(const bitrix_packed_t *calls, size_t n, size_t *len)
         bitrix_json_put_string(&buf, query.start);
     }
 
-    bitrix_json_put(&buf, "}}", 2);
+    bitrix_json_put(&buf, "}}", sizeof("}}"));
 
     free(query.start);
     free(path.start);
@@ -329,7 +329,7 @@ bitrix_batch_build(const bitrix_packed_t *calls, size_t n, size_t *len)
         return NULL;
     }
 
-    *len = buf.len;
+    *len = buf.len - 1;
 
     return buf.start;
 }

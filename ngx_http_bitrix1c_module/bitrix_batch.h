@@ -78,7 +78,8 @@ const char *bitrix_batch_unfit(const cJSON *params);
 
 /*
  * The JSON body of a batch that goes on after errors.  The caller frees it;
- * NULL is lack of memory.  All parameters must have been found fit.
+ * len is less the NUL that ends it, NULL is lack of memory.  All parameters
+ * must have been found fit.
  */
 char *bitrix_batch_build(const bitrix_packed_t *calls, size_t n, size_t *len);
 

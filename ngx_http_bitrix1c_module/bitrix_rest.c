@@ -225,7 +225,9 @@ bitrix_rest_bracket(const char *p, const char *last, int open, size_t *len)
         return 1;
     }
 
-    if (last - p >= 3 && strncasecmp(p, open ? "%5b" : "%5d", 3) == 0) {
+    if (*p == '%' && last - p >= 3 && p[1] == '5'
+        && (p[2] | 0x20) == (open ? 'b' : 'd'))
+    {
         *len = 3;
         return 1;
     }
@@ -339,14 +341,14 @@ bitrix_rest_error(const char *code, const char *description, size_t *len)
     bitrix_json_put(&buf, ",\"error_description\":",
                     sizeof(",\"error_description\":") - 1);
     bitrix_json_put_string(&buf, description);
-    bitrix_json_put(&buf, "}", 1);
+    bitrix_json_put(&buf, "}", sizeof("}"));
 
     if (buf.failed) {
         free(buf.start);
         return NULL;
     }
 
-    *len = buf.len;
+    *len = buf.len - 1;
 
     return buf.start;
 }
@@ -407,20 +409,17 @@ bitrix_answer_time(bitrix_answer_t *answer, const char *tail, size_t len)
 {
     char         number[32];
     size_t       left;
-    double       operating;
-    long long    reset_at;
+    long long    operating, reset_at;
     const char  *p;
 
     p = bitrix_answer_last(tail, len, "\"operating\":", &left);
 
     if (p != NULL) {
         bitrix_scan_text(bitrix_scan_value(p, left), number, sizeof(number));
-        operating = strtod(number, NULL);
+        operating = strtoll(number, NULL, 10);
 
-        /* written so that what is no number is left out too */
-
-        if (operating >= 0 && operating < 1e9) {
-            answer->operating = operating;
+        if (operating >= 0 && operating < 1000000) {
+            answer->operating = (unsigned) operating;
         }
     }
 

@@ -44,7 +44,7 @@ typedef enum {
 typedef struct {
     bitrix_answer_e  kind;
     char             code[BITRIX_CODE_MAX];  /* "error", "" if there is none */
-    double           operating;  /* s of the method in ten minutes, 0 unknown */
+    unsigned         operating;  /* whole s of the method in ten minutes */
     int64_t          reset_at;   /* when it falls, Unix time, 0: unknown */
 } bitrix_answer_t;
 
@@ -84,8 +84,8 @@ const char *bitrix_rest_key(const char *path, size_t len, size_t *key_len);
 void bitrix_rest_mask(char *text, size_t len);
 
 /*
- * An answer in the form of Bitrix' own errors; the caller frees it.  NULL is
- * lack of memory.
+ * An answer in the form of Bitrix' own errors; the caller frees it.  len is
+ * less the NUL that ends it; NULL is lack of memory.
  */
 char *bitrix_rest_error(const char *code, const char *description,
     size_t *len);

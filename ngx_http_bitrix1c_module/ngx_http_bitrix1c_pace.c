@@ -12,7 +12,7 @@
 /* turns, and methods that are told to the other nodes, in one script call */
 #define NGX_HTTP_BITRIX1C_TURNS    64
 #define NGX_HTTP_BITRIX1C_BLOCKS   8
-#define NGX_HTTP_BITRIX1C_WORDS    (7 + 2 * NGX_HTTP_BITRIX1C_BLOCKS)
+#define NGX_HTTP_BITRIX1C_WORDS    (7 + 3 * NGX_HTTP_BITRIX1C_BLOCKS)
 
 /* ms after which Redis hears of calls that went without asking */
 #define NGX_HTTP_BITRIX1C_REPORT   50
@@ -31,6 +31,7 @@ typedef struct {
     u_char                         name[BITRIX_METHOD_MAX];
     size_t                         len;
     ngx_msec_t                     ms;
+    ngx_uint_t                     guess;
 } ngx_http_bitrix1c_block_t;
 
 
@@ -400,6 +401,7 @@ ngx_http_bitrix1c_pace_words(ngx_http_bitrix1c_asking_t *a)
         a->argc++;
 
         ngx_http_bitrix1c_pace_number(a, a->blocks[i].ms);
+        ngx_http_bitrix1c_pace_number(a, a->blocks[i].guess);
     }
 
     q = ngx_queue_head(&p->waiting);
@@ -524,7 +526,7 @@ ngx_http_bitrix1c_pace_learn(ngx_http_bitrix1c_asking_t *a,
          i += 2)
     {
         (void) ngx_http_bitrix1c_portal_block(portal, &method,
-                                              (ngx_msec_t) left);
+                                              (ngx_msec_t) left, 1);
     }
 }
 
@@ -748,6 +750,7 @@ ngx_http_bitrix1c_pace_operation(ngx_http_bitrix1c_portal_t *portal,
 {
     time_t                      reset_at;
     ngx_msec_t                  ms;
+    ngx_uint_t                  known;
     ngx_http_bitrix1c_block_t  *block;
     ngx_http_bitrix1c_pacer_t  *p;
 
@@ -757,15 +760,14 @@ ngx_http_bitrix1c_pace_operation(ngx_http_bitrix1c_portal_t *portal,
                ? (time_t) answer->reset_at
                : ngx_http_bitrix1c_portal_resets(portal, method);
 
-    ms = NGX_HTTP_BITRIX1C_BASKET;
-
     /* the limit is counted over ten minutes, so that more is no such time */
 
-    if (reset_at > ngx_time() && reset_at <= ngx_time() + 600) {
-        ms = (ngx_msec_t) (reset_at - ngx_time()) * 1000;
-    }
+    known = reset_at > ngx_time() && reset_at <= ngx_time() + 600;
 
-    if (ngx_http_bitrix1c_portal_block(portal, method, ms)) {
+    ms = known ? (ngx_msec_t) (reset_at - ngx_time()) * 1000
+               : NGX_HTTP_BITRIX1C_BASKET;
+
+    if (ngx_http_bitrix1c_portal_block(portal, method, ms, 0)) {
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "bitrix1c_pace of \"%V\": method %V has used up its "
                       "time and is not called for %M ms",
@@ -780,6 +782,7 @@ ngx_http_bitrix1c_pace_operation(ngx_http_bitrix1c_portal_t *portal,
         ngx_strlow(block->name, method->data, method->len);
         block->len = method->len;
         block->ms = ms;
+        block->guess = !known;
 
         ngx_post_event(&p->flush, &ngx_posted_events);
     }

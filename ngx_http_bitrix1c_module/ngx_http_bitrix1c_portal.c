@@ -349,7 +349,7 @@ ngx_http_bitrix1c_portal_method(ngx_http_bitrix1c_portal_t *portal,
 
 ngx_uint_t
 ngx_http_bitrix1c_portal_block(ngx_http_bitrix1c_portal_t *portal,
-    ngx_str_t *method, ngx_msec_t ms)
+    ngx_str_t *method, ngx_msec_t ms, ngx_uint_t agreed)
 {
     ngx_uint_t                   news;
     ngx_msec_t                   until;
@@ -365,7 +365,7 @@ ngx_http_bitrix1c_portal_block(ngx_http_bitrix1c_portal_t *portal,
     if (m) {
         news = !m->set || (ngx_msec_int_t) (m->until - ngx_current_msec) <= 0;
 
-        if (news || (ngx_msec_int_t) (until - m->until) > 0) {
+        if (news || agreed || (ngx_msec_int_t) (until - m->until) > 0) {
             m->set = 1;
             m->until = until;
         }

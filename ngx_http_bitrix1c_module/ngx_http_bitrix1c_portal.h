@@ -66,9 +66,12 @@ ngx_uint_t ngx_http_bitrix1c_portal_stop(ngx_http_bitrix1c_portal_t *portal,
 ngx_msec_t ngx_http_bitrix1c_portal_stopped(
     ngx_http_bitrix1c_portal_t *portal);
 
-/* the same for one method, its name in any case */
+/*
+ * The same for one method, its name in any case.  The longer time counts,
+ * unless the new one is what all nodes agree on.
+ */
 ngx_uint_t ngx_http_bitrix1c_portal_block(ngx_http_bitrix1c_portal_t *portal,
-    ngx_str_t *method, ngx_msec_t ms);
+    ngx_str_t *method, ngx_msec_t ms, ngx_uint_t agreed);
 ngx_msec_t ngx_http_bitrix1c_portal_blocked(
     ngx_http_bitrix1c_portal_t *portal, ngx_str_t *method);
 

@@ -499,14 +499,15 @@ ngx_http_bitrix1c_rest_type(ngx_http_request_t *r, ngx_str_t *body,
         }
 
         if (h[i].key.len == sizeof("Content-Type") - 1
-            && ngx_strcasecmp(h[i].lowcase_key, (u_char *) "content-type")
+            && ngx_strncmp(h[i].lowcase_key, "content-type",
+                           sizeof("content-type") - 1)
                == 0)
         {
             found++;
 
         } else if (h[i].key.len == sizeof("Accept-Encoding") - 1
-                   && ngx_strcasecmp(h[i].lowcase_key,
-                                     (u_char *) "accept-encoding")
+                   && ngx_strncmp(h[i].lowcase_key, "accept-encoding",
+                                  sizeof("accept-encoding") - 1)
                       == 0)
         {
             ngx_str_set(&h[i].value, "identity");

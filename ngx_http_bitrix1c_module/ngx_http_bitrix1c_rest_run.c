@@ -502,9 +502,15 @@ ngx_http_bitrix1c_rest_end_none(ngx_http_bitrix1c_rest_t *rest)
         error.text = "the portal did not answer in time; whether the call was "
                      "carried out is not known";
 
-    } else {
+    } else if (rest->sr->upstream && rest->sr->upstream->request_sent) {
         error.code = "BITRIX1C_NO_ANSWER";
-        error.text = "the portal could not be asked or gave no answer";
+        error.text = "the portal gave no answer; whether the call was carried "
+                     "out is not known";
+
+    } else {
+        error.code = "BITRIX1C_NOT_REACHED";
+        error.text = "the portal could not be reached, the call was not "
+                     "carried out";
     }
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,

@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_bitrix1c_variables.h"
+#include "ngx_http_bitrix1c_rest.h"
 #include "ngx_http_bitrix1c_answer.h"
 #include "ngx_http_bitrix1c_job.h"
 
@@ -12,6 +13,8 @@
 static ngx_http_bitrix1c_ctx_t *ngx_http_bitrix1c_variable_ctx(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_bitrix1c_variable_word(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_bitrix1c_variable_method(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_bitrix1c_variable_ts(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -70,6 +73,9 @@ static ngx_http_variable_t  ngx_http_bitrix1c_variables[] = {
     { ngx_string("bitrix1c_reason"), NULL, ngx_http_bitrix1c_variable_reason,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
+    { ngx_string("bitrix1c_method"), NULL, ngx_http_bitrix1c_variable_method,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
     { ngx_string("bitrix1c_data_"), NULL, ngx_http_bitrix1c_variable_data,
       0, NGX_HTTP_VAR_NOCACHEABLE|NGX_HTTP_VAR_PREFIX, 0 },
 
@@ -107,6 +113,26 @@ ngx_http_bitrix1c_variable_word(ngx_http_request_t *r,
     }
 
     ngx_http_bitrix1c_variable_set(v, word->data, word->len);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_bitrix1c_variable_method(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_bitrix1c_ctx_t  *ctx;
+
+    ctx = ngx_http_bitrix1c_variable_ctx(r);
+
+    if (ctx == NULL || ctx->rest == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    ngx_http_bitrix1c_variable_set(v, ctx->rest->method.data,
+                                   ctx->rest->method.len);
 
     return NGX_OK;
 }

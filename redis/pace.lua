@@ -7,8 +7,9 @@
 -- ARGV  1 us in which one call leaks out of the bucket, 2 calls that fill it,
 --       3 calls that were made without asking, 4 1: the portal says that the
 --       bucket is full, 5 ms for which all calls stop, or 0; 6 how many methods
---       are to stop, then 2 each: name, ms; then the wanted turns, for each the
---       ms that it may wait
+--       are to stop, then 3 each: name, ms, 1 if that is a guess, which counts
+--       only if nobody knows better; then the wanted turns, for each the ms
+--       that it may wait
 -- Returns { us until the bucket is empty, ms for which calls stop; for each
 --       wanted turn the ms until it comes, or, if that is more than it may
 --       wait and so was not reserved, -1 less those ms; then 2 for each method
@@ -49,13 +50,16 @@ stop = math.max(stop, tonumber(ARGV[5]))
 
 local n = tonumber(ARGV[6])
 
-for i = 7, 6 + 2 * n, 2 do
-    methods[ARGV[i]] = math.max(methods[ARGV[i]] or 0, tonumber(ARGV[i + 1]))
+for i = 7, 6 + 3 * n, 3 do
+    local left = methods[ARGV[i]]
+    if not left or ARGV[i + 2] == '0' then
+        methods[ARGV[i]] = math.max(left or 0, tonumber(ARGV[i + 1]))
+    end
 end
 
 local reply = { 0, stop }
 
-for i = 7 + 2 * n, #ARGV do
+for i = 7 + 3 * n, #ARGV do
     local wait = math.max(0, full + period - period * burst - now)
     wait = math.ceil(wait / 1000)
     if wait > tonumber(ARGV[i]) then

@@ -1,0 +1,134 @@
+#!/usr/bin/perl
+
+# Copyright (C) the ngx_http_bitrix1c_module authors
+
+# The pace of a portal: all workers and all nodes together keep to its bucket,
+# who has to wait waits, who would wait too long is told when to come back, and
+# without Redis each nginx keeps the pace alone.
+
+use strict;
+use warnings;
+
+use FindBin ();
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use lib "$FindBin::Bin/lib";
+
+use Bitrix1C::Caller ();
+use Bitrix1C::Gateway qw(wait_until);
+
+use constant { RATE => 10, BURST => 20 };
+
+my %part = (
+    workers => 2,
+    events  => 'accept_mutex off;',
+    redis   => 'timeout=1s',
+    rest    => 'bitrix1c_pace rate=' . RATE . '/s burst=' . BURST
+               . ' max_wait=2s;',
+);
+my $gw = Bitrix1C::Caller->new(%part,
+    portal => ['--rate', RATE, '--burst', BURST])->start;
+
+# a second node on the same Redis, in front of the same portal
+
+my $two = Bitrix1C::Caller->new(%part);
+$two->{$_} = $gw->{$_} for qw(socket onec bitrix);
+$two->{server} = $two->rest_location;
+$two->start_nginx;
+
+
+sub bucket { return $gw->redis('HGET', '{b1c:orders}:p:127.0.0.1', 'full') }
+
+
+# calls of both nodes at once: [status, seconds], the status 0 for none
+
+sub calls {
+    my ($n) = @_;
+    my $start = time;
+    my @answers = $gw->rest_calls(map { ["sale.order.get?id=$_", undef,
+        port => $_ % 2 ? $gw->{port} : $two->{port}] } 1 .. $n);
+
+    return (time - $start, @answers);
+}
+
+
+ok wait_until(5, sub { $gw->rest_call('sale.order.get?id=1')->{status} == 200
+                       && defined bucket() }), 'works, and Redis knows it';
+sleep 0.3;
+
+# more than the bucket holds, and what leaks out meanwhile
+
+my $n = BURST + 12;
+my ($seconds, @answers) = calls($n);
+is scalar(grep { $_->{status} == 200 } @answers), $n, 'all are answered';
+note sprintf '%d calls in %.2f s', $n, $seconds;
+cmp_ok $seconds, '>=', ($n - BURST) / RATE - 0.6, 'those over it wait';
+
+my $stats = $gw->portal_stats;
+is_deeply $stats->{errors} // {}, {}, 'the portal had nothing to refuse';
+
+# more than would come in time
+
+($seconds, @answers) = calls(60);
+my @ok = grep { $_->{status} == 200 } @answers;
+my @late = grep { $_->{status} == 503 } @answers;
+is @ok + @late, 60, 'the others are told';
+cmp_ok scalar(@late), '>', 10, 'those whose turn is too far off';
+is scalar(grep { $_->{code} ne 'QUERY_LIMIT_EXCEEDED' } @late), 0,
+    'as Bitrix would';
+is scalar(grep { ($_->{headers}{'retry-after'} // 0) !~ /^[1-9]\d?$/ } @late),
+    0, 'and when to come back';
+is scalar(grep { $_->{seconds} > 3.5 } @late), 0, 'at once';
+is_deeply $gw->portal_stats->{errors} // {}, {}, 'nothing was refused here';
+
+# who hangs up while it waits leaves its turn to those behind it
+
+calls(BURST);
+my $before = scalar $gw->portal_received;
+my @gone;
+
+for (1 .. 15) {
+    push @gone, Bitrix1C::Http::connect_to($gw->{port});
+    print { $gone[-1] } "GET /bitrix/sale.order.get?id=5 HTTP/1.1\r\n"
+                        . "Host: a\r\n\r\n";
+    $gone[-1]->flush;
+}
+
+sleep 0.1;
+close $_ for @gone;
+sleep 2;
+my $hung = () = $gw->slurp('access.log') =~ /" 499 /g;
+note "$hung hung up";
+cmp_ok $hung, '>', 0, 'that a caller hangs up is noticed';
+is $gw->portal_received - $before, 15 - $hung, 'and its call is not made';
+
+# without Redis
+
+$gw->stop_redis('KILL');
+ok wait_until(8, sub { $gw->rest_call('sale.order.get?id=1')->{status}
+                       == 200 }), 'calls go on without Redis';
+sleep 2.5;
+my $log = $gw->slurp('error.log');
+($seconds, @answers) = (time);
+@answers = $gw->rest_calls(map { ["sale.order.get?id=$_"] } 1 .. BURST + 8);
+$seconds = time - $seconds;
+is scalar(grep { $_->{status} == 200 } @answers), BURST + 8, 'all of them';
+cmp_ok $seconds, '>=', 0.4, 'at the pace of this nginx';
+is scalar(() = $gw->slurp('error.log')
+          =~ /\[warn\].*Redis is away, this nginx keeps the pace alone/g), 1,
+    'which the log tells once';
+
+$gw->start_redis;
+ok wait_until(10, sub {
+    $gw->rest_call('sale.order.get?id=1');
+    $gw->slurp('error.log') =~ /\[notice\].*kept by Redis again/;
+}), 'and when Redis is back';
+ok defined bucket(), 'it knows the portal again';
+
+is $two->stop_nginx('QUIT', 20), 0, 'the other node leaves';
+is join("\n", $two->complaints), '', 'without a complaint';
+$two->stop_all;
+
+$gw->finish;
+done_testing;

@@ -1,0 +1,217 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "fuzz.h"
+#include "bitrix_batch.h"
+
+
+/* the first byte chooses what the rest is: an address, a batch, an answer */
+
+
+static void
+fuzz_address(const char *text, size_t size)
+{
+    char        *copy;
+    size_t       len, i;
+    const char  *name, *key;
+
+    if (bitrix_rest_method(text, size, &name, &len) == NULL) {
+        fuzz_check(name == text && len > 0 && len <= size);
+        fuzz_check(len <= BITRIX_METHOD_MAX);
+
+        for (i = 0; i < len; i++) {
+            fuzz_check(text[i] != '/' && text[i] != '%' && text[i] != '?');
+            fuzz_check(text[i] != '.' || (i > 0 && text[i - 1] != '.'));
+        }
+    }
+
+    (void) bitrix_rest_path(text, size);
+
+    /* what is the key of an address is masked where it is written */
+
+    copy = malloc(size * 3 + 1);
+    fuzz_check(copy != NULL);
+
+    memcpy(copy, text, size);
+    bitrix_rest_mask(copy, size);
+
+    key = bitrix_rest_key(text, size, &len);
+
+    if (key != NULL) {
+        fuzz_check(key > text && key + len < text + size && len >= 8);
+
+        for (i = 0; i < len; i++) {
+            fuzz_check(copy[key - text + i] == '*');
+        }
+    }
+
+    /* nothing is lost, and the second time nothing is left to be done */
+
+    len = bitrix_rest_args(copy, text, size);
+    fuzz_check(len >= size && len <= 3 * size);
+
+    free(copy);
+}
+
+
+static void
+fuzz_commands(const char *text, size_t size)
+{
+    cJSON              *json;
+    size_t              i;
+    bitrix_form_t       form;
+    bitrix_batch_t      batch;
+    bitrix_error_t      err;
+    char                warning[BITRIX_WARNING_MAX];
+
+    json = NULL;
+    memset(&form, 0, sizeof(bitrix_form_t));
+
+    if (size > 0 && text[0] == '{') {
+        if (bitrix_json_parse(&json, text, size, &fuzz_unlimited, NULL, &err)
+            != BITRIX_OK)
+        {
+            return;
+        }
+
+    } else if (bitrix_form_parse(&form, text, size, &fuzz_unlimited, NULL,
+                                 &err)
+               != BITRIX_OK)
+    {
+        return;
+    }
+
+    if (bitrix_batch_parse(&batch, NULL, &form, json, &err)
+        == BITRIX_BATCH_OK)
+    {
+        fuzz_check(batch.n > 0 && batch.n <= BITRIX_BATCH_MAX);
+
+        for (i = 0; i < batch.n; i++) {
+            fuzz_check(strcasecmp(batch.commands[i].method, "batch") != 0);
+            fuzz_check(strchr(batch.commands[i].method, '/') == NULL);
+        }
+    }
+
+    bitrix_batch_free(&batch);
+
+    if (bitrix_trap_call("sale.order.list", 15, &form, json, warning)) {
+        fuzz_check(strlen(warning) < BITRIX_WARNING_MAX);
+
+        for (i = 0; warning[i] != '\0'; i++) {
+            fuzz_check(warning[i] >= ' ' && warning[i] < 0x7f
+                       && warning[i] != '"');
+        }
+    }
+
+    cJSON_Delete(json);
+    bitrix_form_free(&form);
+}
+
+
+/* what was packed is found again by the one who unpacks it */
+
+static void
+fuzz_packed(const char *text, size_t size)
+{
+    char              *body;
+    cJSON             *params, *json;
+    size_t             len;
+    bitrix_batch_t     batch;
+    bitrix_error_t     err;
+    bitrix_packed_t    call;
+
+    if (bitrix_json_parse(&params, text, size, &fuzz_unlimited, NULL, &err)
+        != BITRIX_OK)
+    {
+        return;
+    }
+
+    if (bitrix_batch_unfit(params) == NULL) {
+        call.name = "c0";
+        call.method = "a.b";
+        call.params = params;
+
+        body = bitrix_batch_build(&call, 1, &len);
+        fuzz_check(body != NULL);
+        fuzz_check(bitrix_json_parse(&json, body, len, &fuzz_unlimited, NULL,
+                                     &err)
+                   == BITRIX_OK);
+        fuzz_check(bitrix_batch_parse(&batch, NULL, NULL, json, &err)
+                   == BITRIX_BATCH_OK);
+        fuzz_check(batch.n == 1);
+        fuzz_check(strcmp(batch.commands[0].method, "a.b") == 0);
+
+        bitrix_batch_free(&batch);
+        cJSON_Delete(json);
+        free(body);
+    }
+
+    cJSON_Delete(params);
+}
+
+
+static void
+fuzz_answer(const char *text, size_t size, unsigned char choice)
+{
+    cJSON            *json;
+    bitrix_reply_t    reply;
+    bitrix_answer_t   answer;
+
+    bitrix_answer_judge(&answer, choice & 4 ? 503 : 200, text, size,
+                        choice & 8);
+    fuzz_check(strlen(answer.code) < BITRIX_CODE_MAX);
+
+    bitrix_batch_reply(&reply, text, size, "a");
+
+    if (reply.result.start != NULL) {
+        fuzz_check(reply.result.start > text);
+        fuzz_check(reply.result.start + reply.result.len <= text + size);
+    }
+
+    /* an object for whoever reads JSON is one here too */
+
+    json = cJSON_ParseWithLength(text, size);
+
+    if (cJSON_IsObject(json)) {
+        fuzz_check(answer.kind != BITRIX_ANSWER_FOREIGN);
+    }
+
+    cJSON_Delete(json);
+}
+
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const char  *text;
+
+    if (size == 0) {
+        return 0;
+    }
+
+    text = (const char *) data + 1;
+    size--;
+
+    switch (data[0] & 3) {
+
+    case 0:
+        fuzz_address(text, size);
+        break;
+
+    case 1:
+        fuzz_commands(text, size);
+        break;
+
+    case 2:
+        fuzz_packed(text, size);
+        break;
+
+    default:
+        fuzz_answer(text, size, data[0]);
+    }
+
+    return 0;
+}

@@ -1,0 +1,305 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "tap.h"
+#include "bitrix_batch.h"
+#include "bitrix_json.h"
+
+
+static bitrix_error_t  err;
+
+
+static void
+form_of(bitrix_form_t *form, const char *text)
+{
+    memset(form, 0, sizeof(bitrix_form_t));
+
+    if (text != NULL
+        && bitrix_form_parse(form, text, strlen(text), &tap_limits, NULL, &err)
+           != BITRIX_OK)
+    {
+        printf("# %s: %s\n", text, err.what);
+        abort();
+    }
+}
+
+
+/* "name method query;..." or the reason why not */
+
+static char *
+commands_of(const char *args, const char *body)
+{
+    char               *text;
+    cJSON              *json;
+    size_t              i;
+    bitrix_form_t       a, f;
+    bitrix_batch_t      batch;
+    bitrix_batch_rc_t   rc;
+
+    static const char *const  names[] = {
+        "", "malformed", "length", "nested", "nomem"
+    };
+
+    json = NULL;
+    form_of(&a, args);
+    form_of(&f, body != NULL && *body != '{' ? body : NULL);
+
+    if (body != NULL && *body == '{'
+        && bitrix_json_parse(&json, body, strlen(body), &tap_limits, NULL,
+                             &err)
+           != BITRIX_OK)
+    {
+        abort();
+    }
+
+    rc = bitrix_batch_parse(&batch, &a, &f, json, &err);
+
+    text = calloc(1, 8192);
+    strcpy(text, names[rc]);
+
+    for (i = 0; rc == BITRIX_BATCH_OK && i < batch.n; i++) {
+        sprintf(text + strlen(text), "%s %s %s;", batch.commands[i].name,
+                batch.commands[i].method, batch.commands[i].query);
+    }
+
+    bitrix_batch_free(&batch);
+    bitrix_form_free(&a);
+    bitrix_form_free(&f);
+    cJSON_Delete(json);
+
+    return text;
+}
+
+
+static void
+test_parse(void)
+{
+    char    *got;
+    size_t   i;
+
+    static const struct {
+        const char  *args;
+        const char  *body;
+        const char  *want;
+    } cases[] = {
+        { NULL, "cmd[a]=crm.deal.list&halt=0", "a crm.deal.list ;" },
+        { NULL, "cmd[a]=crm.deal.get%3FID%3D%24result%5Bb%5D%5BID%5D"
+                "&cmd[b]=x.json",
+          "a crm.deal.get ID=$result[b][ID];b x ;" },
+        { NULL, "cmd[]=a&cmd[]=b?c", " a ; b c;" },
+        { "cmd[x]=a", NULL, "x a ;" },
+        { "cmd[x]=a", "cmd[y]=b", "x a ;y b ;" },
+        { "cmd[x]=a", "{\"cmd\":{\"y\":\"b\"}}", "x a ;y b ;" },
+        { NULL, "{\"halt\":1,\"cmd\":{\"a\":\"x?y=%20\",\"b\":\"z\"}}",
+          "a x y=%20;b z ;" },
+        { NULL, "{\"cmd\":[\"a\",\"b?c\"]}", "0 a ;1 b c;" },
+        { NULL, "{\"CMD\":{\"a\":\"x\"},\"cmd\":{\"b\":\"y\"}}",
+          "a x ;b y ;" },
+        { NULL, "CMD[a]=x", "a x ;" },
+
+        { NULL, NULL, "malformed" },
+        { NULL, "{}", "malformed" },
+        { NULL, "{\"cmd\":{}}", "malformed" },
+        { NULL, "{\"cmd\":[]}", "malformed" },
+        { NULL, "{\"cmd\":\"x\"}", "malformed" },
+        { NULL, "{\"cmd\":{\"a\":1}}", "malformed" },
+        { NULL, "{\"cmd\":{\"a\":{\"b\":\"c\"}}}", "malformed" },
+        { NULL, "{\"cmd\":{\"a\":\"\"}}", "malformed" },
+        { NULL, "{\"cmd\":{\"a\":\"1/abcdefgh/x\"}}", "malformed" },
+        { NULL, "{\"cmd\":{\"a\":\" batch\"}}", "malformed" },
+        { NULL, "cmd=x", "malformed" },
+        { NULL, "+cmd[a]=x", "malformed" },
+        { NULL, "cmd[a][b]=x", "malformed" },
+        { NULL, "cmd+[a]=x", "malformed" },
+
+        { NULL, "cmd[a]=batch", "nested" },
+        { NULL, "cmd[a]=Batch.json%3Fcmd[x]=y", "nested" },
+        { NULL, "{\"cmd\":{\"b\":\"x\",\"a\":\"BATCH?halt=0\"}}", "nested" },
+        { "cmd[a]=batch", "{\"cmd\":{\"b\":\"x\"}}", "nested" }
+    };
+
+    for (i = 0; i < countof(cases); i++) {
+        got = commands_of(cases[i].args, cases[i].body);
+        is(got, cases[i].want, cases[i].body ? cases[i].body : "no body");
+        free(got);
+    }
+}
+
+
+static void
+test_length(void)
+{
+    char    *got, text[4096];
+    size_t   i, n;
+
+    for (n = 50; n <= 51; n++) {
+
+        strcpy(text, "{\"cmd\":{");
+
+        for (i = 0; i < n; i++) {
+            sprintf(text + strlen(text), "%s\"c%zu\":\"a.b\"", i ? "," : "", i);
+        }
+
+        strcat(text, "}}");
+
+        got = commands_of(NULL, text);
+        num(strcmp(got, "length") == 0, n == 51, "commands in a batch");
+        free(got);
+    }
+
+    strcpy(text, "a=b");
+
+    for (i = 0; i < 26; i++) {
+        sprintf(text + strlen(text), "&cmd[c%zu]=a.b", i);
+    }
+
+    got = commands_of(text, text);
+    is(got, "length", "26 in the query string and 26 in the body");
+    free(got);
+}
+
+
+static void
+test_unfit(void)
+{
+    cJSON   *json;
+    size_t   i;
+
+    static const struct {
+        const char  *params;
+        int          fit;
+    } cases[] = {
+        { "{}", 1 },
+        { "{\"a\":1,\"b\":[1,{\"c\":\"\"}],\"d\":true}", 1 },
+        { "{\"a\":null}", 0 },
+        { "{\"a\":{\"b\":[null]}}", 0 },
+        { "{\"a\":[]}", 0 },
+        { "{\"a\":{}}", 0 },
+        { "{\"\":1}", 0 },
+        { "[1]", 0 },
+        { "1", 0 },
+        { "{\"a\":[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]}", 0 }
+    };
+
+    for (i = 0; i < countof(cases); i++) {
+        json = cJSON_Parse(cases[i].params);
+        num(bitrix_batch_unfit(json) == NULL, cases[i].fit, cases[i].params);
+        cJSON_Delete(json);
+    }
+
+    ok(bitrix_batch_unfit(NULL) == NULL, "no parameters");
+}
+
+
+static void
+test_build(void)
+{
+    char             *text;
+    cJSON            *params;
+    size_t            len;
+    bitrix_packed_t   calls[2];
+
+    static const char  json[] = "{\"id\":200540400001,\"fields\":{\"price\":"
+        "10.5,\"name\":\"a&b=\xd0\xb8 [\",\"on\":true,\"off\":false,\"list\":"
+        "[1,\"x\"],\"big\":12345678901234567890}}";
+
+    if (bitrix_json_parse(&params, json, sizeof(json) - 1, &tap_limits, NULL,
+                          &err)
+        != BITRIX_OK)
+    {
+        abort();
+    }
+
+    calls[0].name = "c0";
+    calls[0].method = "sale.order.update";
+    calls[0].params = params;
+    calls[1].name = "c1";
+    calls[1].method = "profile";
+    calls[1].params = NULL;
+
+    text = bitrix_batch_build(calls, 2, &len);
+    is(text, "{\"halt\":0,\"cmd\":{\"c0\":\"sale.order.update?"
+             "id=200540400001&fields%5Bprice%5D=10.5"
+             "&fields%5Bname%5D=a%26b%3D%D0%B8%20%5B&fields%5Bon%5D=1"
+             "&fields%5Boff%5D=0&fields%5Blist%5D%5B0%5D=1"
+             "&fields%5Blist%5D%5B1%5D=x&fields%5Bbig%5D=12345678901234567890"
+             "\",\"c1\":\"profile\"}}", "a batch of two");
+    num(len, strlen(text), "its length");
+
+    free(text);
+    cJSON_Delete(params);
+}
+
+
+static void
+test_reply(void)
+{
+    char            got[256];
+    size_t          i;
+    bitrix_reply_t  reply;
+
+    static const char  text[] =
+        "{\"result\":{\"result\":{\"a\":{\"id\":200540400001},\"b\":[],"
+        "\"n\":null},\"result_error\":{\"c\":{\"error\":"
+        "\"OPERATION_TIME_LIMIT\",\"error_description\":\"blocked\"},"
+        "\"d\":{\"error\":200540400001,\"error_description\":\"no order\"},"
+        "\"e\":\"odd\"},\"result_total\":[],\"result_next\":[],"
+        "\"result_time\":{\"a\":{\"operating\":70.5,"
+        "\"operating_reset_at\":1778747792}}},\"time\":{\"operating\":1}}";
+
+    static const struct {
+        const char       *name;
+        bitrix_answer_e   kind;
+        const char       *value;     /* result, or code */
+    } cases[] = {
+        { "a", BITRIX_ANSWER_OK, "{\"id\":200540400001}" },
+        { "b", BITRIX_ANSWER_OK, "[]" },
+        { "n", BITRIX_ANSWER_OK, "null" },
+        { "c", BITRIX_ANSWER_OPERATION, "OPERATION_TIME_LIMIT" },
+        { "d", BITRIX_ANSWER_ERROR, "200540400001" },
+        { "e", BITRIX_ANSWER_ERROR, "odd" },
+        { "z", BITRIX_ANSWER_NONE, "" }
+    };
+
+    for (i = 0; i < countof(cases); i++) {
+        bitrix_batch_reply(&reply, text, sizeof(text) - 1, cases[i].name);
+        num(reply.answer.kind, cases[i].kind, cases[i].name);
+
+        snprintf(got, sizeof(got), "%.*s", (int) reply.result.len,
+                 reply.result.start ? reply.result.start : "");
+        is(reply.answer.kind == BITRIX_ANSWER_OK ? got : reply.answer.code,
+           cases[i].value, "what it says");
+    }
+
+    bitrix_batch_reply(&reply, text, sizeof(text) - 1, "a");
+    num(reply.answer.operating, 70, "a command's own time");
+    num(reply.answer.reset_at, 1778747792, "and when it falls");
+
+    bitrix_batch_reply(&reply, text, sizeof(text) - 1, "d");
+    snprintf(got, sizeof(got), "%.*s", (int) reply.description.len,
+             reply.description.start ? reply.description.start : "");
+    is(got, "\"no order\"", "a description");
+
+    bitrix_batch_reply(&reply, "{\"result\":{\"result\":[],\"result_error\":"
+                               "[]}}", 41, "a");
+    num(reply.answer.kind, BITRIX_ANSWER_NONE, "[] for an empty object");
+
+    bitrix_batch_reply(&reply, "{\"result\":", 10, "a");
+    num(reply.answer.kind, BITRIX_ANSWER_NONE, "cut off");
+}
+
+
+int
+main(void)
+{
+    test_parse();
+    test_length();
+    test_unfit();
+    test_build();
+    test_reply();
+
+    return tap_done();
+}
