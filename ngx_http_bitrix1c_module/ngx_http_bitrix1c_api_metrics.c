@@ -235,7 +235,7 @@ ngx_http_bitrix1c_metrics_family(bitrix_buf_t *buf,
             ngx_http_bitrix1c_api_put(buf, "bitrix1c_%s{queue=\"%V\","
                                       "result=\"%V\"} %ui\n", family->name,
                                       &states[i].queue->name, &result,
-                     ngx_http_bitrix1c_stats_get(states[i].queue->stats, k));
+                     ngx_http_bitrix1c_api_counter(states[i].queue, k));
         }
     }
 }

@@ -133,7 +133,53 @@ static void
 ngx_http_bitrix1c_api_spool(ngx_http_bitrix1c_queue_t *queue,
     ngx_http_bitrix1c_api_spool_t *spool)
 {
+    ngx_http_bitrix1c_spool_stats_t  stats;
+
     spool->state = "off";
     spool->bytes = 0;
     spool->max = 0;
+
+    if (queue->spool.path == NULL) {
+        return;
+    }
+
+    ngx_http_bitrix1c_spool_stats(queue->spool.state, &stats);
+
+    spool->bytes = stats.bytes;
+    spool->max = queue->spool.max;
+
+    if (stats.fault != NGX_HTTP_BITRIX1C_SPOOL_WELL) {
+        spool->state = "unavailable";
+
+    } else if (stats.draining) {
+        spool->state = "draining";
+
+    } else if (stats.mode == NGX_HTTP_BITRIX1C_SPOOL_DIRECT) {
+        spool->state = "empty";
+
+    } else {
+        spool->state = "spooling";
+    }
+}
+
+
+ngx_uint_t
+ngx_http_bitrix1c_api_counter(ngx_http_bitrix1c_queue_t *queue,
+    ngx_http_bitrix1c_counter_e counter)
+{
+    ngx_http_bitrix1c_spool_stats_t  stats;
+
+    /* the spool counts for itself */
+
+    if ((counter == NGX_HTTP_BITRIX1C_N_SPOOL_REPLAYED
+         || counter == NGX_HTTP_BITRIX1C_N_SPOOL_TORN)
+        && queue->spool.path)
+    {
+        ngx_http_bitrix1c_spool_stats(queue->spool.state, &stats);
+
+        return counter == NGX_HTTP_BITRIX1C_N_SPOOL_TORN ? stats.torn
+                                                         : stats.replayed;
+    }
+
+    return ngx_http_bitrix1c_stats_get(queue->stats, counter);
 }

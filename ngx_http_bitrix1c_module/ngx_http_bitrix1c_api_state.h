@@ -41,5 +41,9 @@ typedef ngx_int_t (*ngx_http_bitrix1c_api_states_pt)(
 ngx_int_t ngx_http_bitrix1c_api_states(ngx_http_bitrix1c_api_call_t *call,
     ngx_http_bitrix1c_api_states_pt handler);
 
+/* since nginx was started, whoever counts it */
+ngx_uint_t ngx_http_bitrix1c_api_counter(ngx_http_bitrix1c_queue_t *queue,
+    ngx_http_bitrix1c_counter_e counter);
+
 
 #endif /* _NGX_HTTP_BITRIX1C_API_STATE_H_INCLUDED_ */

@@ -296,7 +296,7 @@ ngx_http_bitrix1c_api_status_counters(bitrix_buf_t *buf,
     for (i = 0; i < NGX_HTTP_BITRIX1C_COUNTERS; i++) {
         ngx_http_bitrix1c_api_put(buf, ",\"%V\":%ui",
                               ngx_http_bitrix1c_stats_name(i),
-                              ngx_http_bitrix1c_stats_get(queue->stats, i));
+                              ngx_http_bitrix1c_api_counter(queue, i));
     }
 
     ngx_http_bitrix1c_api_put(buf, "}");

@@ -10,6 +10,7 @@
 #include "ngx_http_bitrix1c_error.h"
 #include "ngx_http_bitrix1c_job.h"
 #include "ngx_http_bitrix1c_park.h"
+#include "ngx_http_bitrix1c_report.h"
 #include "bitrix_call.h"
 
 
@@ -339,6 +340,7 @@ ngx_http_bitrix1c_calls_stored(ngx_http_bitrix1c_job_t *job)
 
     ctx->result = job->result;
 
+    ngx_http_bitrix1c_report_taken(job->queue, job->result);
     ngx_http_bitrix1c_unpark(ctx);
     ngx_http_set_log_request(c->log, r);
 

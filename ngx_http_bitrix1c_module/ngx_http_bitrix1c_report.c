@@ -33,6 +33,10 @@ ngx_http_bitrix1c_report_taken(ngx_http_bitrix1c_queue_t *queue,
         counter = NGX_HTTP_BITRIX1C_N_DUPLICATE;
         break;
 
+    case NGX_HTTP_BITRIX1C_SPOOLED:
+        counter = NGX_HTTP_BITRIX1C_N_SPOOLED;
+        break;
+
     case NGX_HTTP_BITRIX1C_IGNORED:
         counter = NGX_HTTP_BITRIX1C_N_IGNORED;
         break;
