@@ -13,6 +13,8 @@ DIR = build/run
 PORT = 8080
 ## the same for the stand-in of 1C
 ONEC_PORT = 8081
+## and for that of Bitrix
+PORTAL_PORT = 8082
 
 ## "make torture": only faults with this in their names, all if empty
 FAULTS =
@@ -248,7 +250,8 @@ torture: build	## harm it under load in every way, check that nothing is lost
 		perl tools/torture.pl $(TORTURE)
 
 
-DEMO = DIR='$(DIR)' PORT=$(PORT) ONEC_PORT=$(ONEC_PORT) MODULE=$(MODULE) \
+DEMO = DIR='$(DIR)' PORT=$(PORT) ONEC_PORT=$(ONEC_PORT) \
+       PORTAL_PORT=$(PORTAL_PORT) MODULE=$(MODULE) \
        NGINX_BINARY=$(NGINX_BINARY) sh tools/demo.sh
 
 .PHONY: demo

@@ -4,11 +4,14 @@
 #
 # usage: demo.sh demo|run
 #
-# Starts a private Redis, a stand-in of 1C and nginx with the module, posts an
-# order as Bitrix does and shows what 1C received.  "demo" then stops, and is
-# successful only if the order arrived; "run" shows deliveries until Ctrl-C.
+# Starts a private Redis, stand-ins of 1C and of Bitrix, and nginx with the
+# module; posts an order as Bitrix does and shows what 1C received; calls Bitrix
+# as 1C does and shows the answers.  "demo" then stops, and is successful only
+# if the order arrived and the calls were answered; "run" shows deliveries and
+# calls until Ctrl-C.
 #
-# environment: DIR, PORT, ONEC_PORT, NGINX_BINARY, MODULE as set by the Makefile
+# environment: DIR, PORT, ONEC_PORT, PORTAL_PORT, NGINX_BINARY, MODULE as set by
+# the Makefile
 
 set -eu
 
@@ -21,6 +24,8 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 token=51856fefc120afa4b628cc82d3935cce
 body=$top/t/fixtures/webhooks/sale-order-new.seed.form
 url=http://127.0.0.1:$PORT/bitrix/orders
+rest=http://127.0.0.1:$PORT/bitrix
+key=x7k2mq9dn3s8f1aa
 pids=
 
 
@@ -138,14 +143,21 @@ start_all() {
     start perl "$top/t/onec.pl" --listen "127.0.0.1:$ONEC_PORT" \
         --log "$DIR/onec.log" --print > "$DIR/onec.out" 2>&1
 
+    start perl "$top/t/bitrix.pl" --listen "127.0.0.1:$PORTAL_PORT" \
+        --key "$key" --log "$DIR/portal.log" --print > "$DIR/portal.out" 2>&1
+
     wait_for redis-cli -s "$DIR/redis.sock" ping \
         || fail "Redis did not start, see $DIR/redis.log"
 
     wait_for grep -q '^listening on' "$DIR/onec.out" \
         || fail "the stand-in of 1C did not start, see $DIR/onec.out"
 
+    wait_for grep -q '^listening on' "$DIR/portal.out" \
+        || fail "the stand-in of Bitrix did not start, see $DIR/portal.out"
+
     sed -e "s|@MODULE@|$MODULE|" -e "s|@DIR@|$DIR|" -e "s|@PORT@|$PORT|" \
         -e "s|@ONEC_PORT@|$ONEC_PORT|" -e "s|@TOKEN@|$token|" \
+        -e "s|@PORTAL_PORT@|$PORTAL_PORT|" -e "s|@KEY@|$key|" \
         "$top/tools/demo.conf" > "$DIR/nginx.conf"
 
     # root's workers stay root, or they might not reach the folder
@@ -187,6 +199,43 @@ post_order() {
 }
 
 
+# the beginning of an answer that has what it must have
+
+call() {
+    text=$1
+    shift
+
+    answer=$(curl -sS "$@") || fail_with_log "nginx did not answer"
+    echo "    $(printf '%s' "$answer" | cut -c 1-200)"
+
+    case $answer in
+        *"$text"*) ;;
+        *) fail_with_log "this is not the answer that was due" ;;
+    esac
+}
+
+
+call_portal() {
+    echo "1C calls Bitrix through the gateway, without its key:"
+    echo
+
+    echo "POST $rest/catalog.storeproduct.update"
+    call '"amount":12' -d '{"productId":7,"storeId":1,"amount":12}' \
+        -H 'Content-Type: application/json' \
+        "$rest/catalog.storeproduct.update"
+
+    echo "GET $rest/sale.order.list?filter[STATUS_ID]=N&..."
+    call '"orders":[' -g "$rest/sale.order.list?filter[STATUS_ID]=N&filter[>=\
+DATE_INSERT]=2024-03-01&select[]=ID"
+
+    echo "POST $rest/sale.order.update"
+    call '"statusId":"F"' -d '{"id":3,"fields":{"statusId":"F"}}' \
+        -H 'Content-Type: application/json' "$rest/sale.order.update"
+
+    echo
+}
+
+
 show_deliveries() {
     ts=$(date +%s)
     auth="auth[domain]=myshop.ru&auth[application_token]=$token"
@@ -198,10 +247,14 @@ Try, with any number for the order:
 
     curl -d 'event=ONSALEORDERNEW&data[FIELDS][ID]=124&ts=$ts&$auth' $url
 
-Deliveries to 1C:
+    curl -H 'Prefer: respond-async' -H 'Content-Type: application/json' \\
+        -d '{"productId":7,"storeId":1,"amount":5}' \\
+        $rest/catalog.storeproduct.update
+
+Deliveries to 1C, and calls of Bitrix:
 END
 
-    tail -n +2 -f "$DIR/onec.out" &
+    tail -q -n +2 -f "$DIR/onec.out" "$DIR/portal.out" &
     pids="$! $pids"
 
     while all_run; do
@@ -216,14 +269,15 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-for port in "$PORT" "$ONEC_PORT"; do
+for port in "$PORT" "$ONEC_PORT" "$PORTAL_PORT"; do
     is_free "$port" || fail "port $port of 127.0.0.1 is taken; choose others:" \
-                            "make $1 PORT=8090 ONEC_PORT=8091"
+                        "make $1 PORT=8090 ONEC_PORT=8091 PORTAL_PORT=8092"
 done
 
 prepare_dir
 start_all
 post_order
+call_portal
 
 if [ "$1" = run ]; then
     show_deliveries
