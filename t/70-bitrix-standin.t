@@ -82,16 +82,15 @@ is_deeply [sort keys %{ $answer->{json}{time} }], [qw(date_finish date_start
 like $answer->{json}{time}{date_start}, qr/^\d{4}-.*T.*[+-]\d\d:\d\d$/, 'date';
 
 $answer = get('sale.order.list', 'filter[STATUS_ID]=N&'
-              . 'filter[>=DATE_INSERT]=2024-03-01&select[]=ID');
+              . 'filter[%3E%3DDATE_INSERT]=2024-03-01&select[]=ID');
 is $answer->{json}{total}, 120, 'a filter in the wrong case is none';
 cmp_ok scalar(keys %{ $answer->{json}{result}{orders}[0] }), '>', 30,
     'nor is a select';
 
 $answer = call('sale.order.update', { id => 5, fields => {
-    statusId => 'F', STATUS_ID => 'X', id1c => 'Заказ "5"' } });
+    statusId => 'F', STATUS_ID => 'X', id1c => "\x{2116} \"5\"" } });
 is $answer->{json}{result}{order}{statusId}, 'F', 'a status is set';
-is $answer->{json}{result}{order}{id1c}, 'Заказ "5"' =~ s/(.*)/$1/r
-    && do { my $text = 'Заказ "5"'; utf8::decode($text); $text }, 'UTF-8';
+is $answer->{json}{result}{order}{id1c}, "\x{2116} \"5\"", 'UTF-8';
 is $gw->portal_stats->{ignored}, 4, 'names that were passed over are counted';
 is call('sale.order.get', { id => 5 })->{json}{result}{order}{version}, 1,
     'the order has changed';
@@ -101,6 +100,10 @@ is call('sale.order.get', { id => 5 })->{json}{result}{order}{version}, 1,
 $answer = get('sale.order.list', 'filter%5BstatusId%5D=N&select[]=id');
 is $answer->{json}{total}, 40, 'a right filter';
 is_deeply $answer->{json}{result}{orders}[0], { id => 3 }, 'a right select';
+is get('sale.order.list', 'filter[statusId]=N&filter[>=dateInsert]=2024-03-05')
+    ->{json}{total}, 40, 'PHP takes no ">=" that is not escaped';
+is get('sale.order.list', 'filter[%3E%3DdateInsert]=2024-03-05')->{json}{total},
+    35, 'as it has to be';
 ok !exists $answer->{json}{next}, 'one page has no next';
 
 my @pages;
@@ -140,7 +143,7 @@ is call('crm.deal.add', { fields => { TITLE => 'new' } })->{json}{result}, 61,
 is call('sale.order.add', { fields => { lid => 's1', personTypeId => 3,
     currency => 'RUB' } })->{json}{result}{order}{id}, 121, 'an order';
 
-my @writes = $gw->portal_writes(6);
+my @writes = $gw->portal_writes(7);
 is join(', ', map { $_->{row} } @writes), 'storeProducts 7/2, orders 5, '
     . 'deals 3, prices 4, products 4, deals 61, orders 121', 'all writes';
 is_deeply [@{ $writes[4] }{qw(method command set)}],
@@ -148,6 +151,7 @@ is_deeply [@{ $writes[4] }{qw(method command set)}],
 is $gw->portal_rows_written->{'deals 3'}, 1, 'and how often';
 
 {
+    my $before = $gw->portal_stats->{received};
     my $sock = connect_to($port);
     my $path = '/rest/1/' . Bitrix1C::Portal::KEY . '/crm.deal.get';
 
@@ -157,7 +161,7 @@ is $gw->portal_rows_written->{'deals 3'}, 1, 'and how often';
             . "\r\n$chunk" for 1 .. 2;
     }
 
-    my @requests = $gw->portal_received(20, 5, 1);
+    my @requests = $gw->portal_received($before + 2, 5, 1);
     is_deeply [map { @$_{qw(rest portal body status)} } @requests[-2, -1]],
         [('crm.deal.get', 'b.bitrix24.ru', '{"id":9}', 200) x 2],
         'chunked bodies, keepalive';
@@ -204,6 +208,9 @@ $answer = call('sale.order.list', {});
 is error_of($answer), '403 insufficient_scope', 'not in the scope';
 ok $answer->{json}{time}, 'errors with a time if wanted';
 ok !eval { $gw->portal_set(nothing => 1) }, 'a wrong setting is told';
+ok !eval { $gw->portal_set(scale => 0) }, 'and a wrong value';
+$gw->portal_set(scope => ['user']);
+is call('user.current')->{json}{result}{ID}, 1, 'another scope';
 
 # batch
 
@@ -233,7 +240,7 @@ $answer = form('batch', join '&', map { "cmd[]=crm.deal.get%3FID%3D$_" } 1, 2);
 is_deeply [map { $_->{ID} } @{ $answer->{json}{result}{result} }], [1, 2],
     'a form, and keys 0, 1 are a list';
 
-$result = batch({ map { sprintf('c%02d', $_) => 'crm.deal.get?id=1' } 1 .. 51 });
+$result = batch({ map { ("c$_", 'crm.deal.get?id=1') } 1 .. 51 });
 is scalar(keys %{ $result->{result} }), 50, '50 commands are done';
 is_deeply [map { $_->{error} } values %{ $result->{result_error} }],
     ['ERROR_BATCH_LENGTH_EXCEEDED'], 'the 51st is not';
@@ -253,13 +260,13 @@ is_deeply [map { [sort keys %{ $result->{$_} }] } qw(result result_error)],
 
 # the bucket
 
-fresh(rate => 2, burst => 5, scale => 1);
+fresh(rate => 0.1, burst => 5);
 my @codes = map { error_of(call('crm.deal.get', { id => 1 })) } 1 .. 6;
 is_deeply \@codes, [('200 no error') x 5, '503 QUERY_LIMIT_EXCEEDED'],
     'the bucket is full';
 is call('crm.deal.get', { id => 1 }, headers => { Host => 'other.ru' })
     ->{status}, 200, 'that of another portal is not';
-$gw->portal_set(scale => 60);
+$gw->portal_set(scale => 600);
 ok wait_until(5, sub {
     call('crm.deal.get', { id => 1 })->{status} == 200 }), 'it leaks';
 $gw->portal_ask('reset');
@@ -270,18 +277,18 @@ is_deeply [@$bucket{qw(hits refused)}], [1, 0], 'a batch is one request';
 
 $gw->portal_ask('reset');
 $gw->portal_set(scale => 600);
-call('crm.deal.get', { id => 1 });
 my $start = time;
+call('crm.deal.get', { id => 1 });
 select undef, undef, undef, 0.2;
 call('crm.deal.get', { id => 1 });
 my $minutes = (time - $start) * 10;
 ($bucket) = values %{ $gw->portal_stats->{portals} };
 cmp_ok $bucket->{minutes}, '>=', 2, 'simulated minutes';
-cmp_ok $bucket->{minutes}, '<=', $minutes + 1, 'and no more';
+cmp_ok $bucket->{minutes}, '<=', $minutes, 'and no more';
 
 # the operating limit
 
-fresh(operating => 4, cost => { 'crm.deal.get' => 2 }, scale => 600);
+fresh(operating => 4, cost => { 'crm.deal.get' => 2 }, scale => 300);
 $answer = call('batch', { cmd => [('crm.deal.get?id=1') x 3] });
 $result = $answer->{json}{result};
 is_deeply [map { $_->{operating} } @{ $result->{result_time} }], [2, 4],
@@ -292,7 +299,7 @@ is error_of(call('crm.deal.get', { id => 1 })), '429 OPERATION_TIME_LIMIT',
 is call('crm.deal.list', {})->{status}, 200, 'others are not';
 
 my $left = $result->{result_time}[1]{operating_reset_at} - time;
-cmp_ok $left, '<=', 2.2, 'operating_reset_at is told for the real clock';
+cmp_ok $left, '<=', 3.2, 'operating_reset_at is told for the real clock';
 ok wait_until(10, sub { call('crm.deal.get', { id => 1 })->{status} == 200 }),
     'and is true';
 
@@ -322,7 +329,7 @@ my @modes = (
 for my $case (@modes) {
     my ($mode, $error, $body) = @$case;
 
-    $gw->portal_mode({ mode => $mode });
+    $gw->portal_mode({ mode => $mode, size => 5000 });
     $answer = call('crm.deal.add', { fields => {} });
     is error_of($answer), $error, "mode $mode";
     like $answer->{body}, $body, "mode $mode: body" if $body;
@@ -346,9 +353,9 @@ is join(' ', map { $_->{set}{TITLE} } $gw->portal_writes),
     'commit-close commit-reset commit-hang truncated cutchunk',
     'those that say so have done it';
 
-$gw->portal_mode({ mode => 'slow', delay => 0.3, method => 'add$' });
-cmp_ok call('crm.deal.add', { fields => {} })->{seconds}, '>=', 0.3, 'slow';
-cmp_ok call('crm.deal.get', { id => 1 })->{seconds}, '<', 0.3,
+$gw->portal_mode({ mode => 'slow', delay => 0.5, method => 'add$' });
+cmp_ok call('crm.deal.add', { fields => {} })->{seconds}, '>=', 0.5, 'slow';
+cmp_ok call('crm.deal.get', { id => 1 })->{seconds}, '<', 0.5,
     'but not other methods';
 
 $gw->portal_mode({ mode => 'refuse', seconds => 0.3 });

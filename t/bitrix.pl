@@ -61,9 +61,10 @@
 #                               a line of JSON each
 # "reset" makes the rows new and empties the buckets; settings stay.  Requests
 # have rest (the method), portal, error (its code) and commands [[key, method,
-# query], ...].  Statistics: hits, refused and minutes (simulated, from the first
-# request to the last) of each portal, calls of each method, errors of each code,
-# both with commands of batches; commands; writes; ignored (names passed over).
+# query], ...].  Statistics: hits, refused, highest (of the bucket) and minutes
+# (simulated, from the first request to the last) of each portal; calls of each
+# method and errors of each code, with those in batches and without those of
+# rules; commands; writes; ignored (names passed over).
 #
 # Rules have "method" too, a regex on the method's name, and "inside": 1 for
 # rules about the commands of batches, which can only have errors.  Modes:
@@ -172,9 +173,10 @@ sub portal {
 
     $seconds = $rule->{delay} // ($rule->{mode} eq 'slow' ? 3 : $seconds);
 
-    return $server->later($c, $seconds, sub {
-        answer($c, $r, $rule, $status, $headers, $body);
-    });
+    my @answer = ($c, $r, $rule, $status, $headers, $body);
+
+    return answer(@answer) if $seconds <= 0;
+    return $server->later($c, $seconds, sub { answer(@answer) });
 }
 
 
@@ -185,6 +187,7 @@ sub done {
 
     if (!$rest->{limits}->hit("$r->{portal} $c->{peer}")) {
         $r->{error} = 'QUERY_LIMIT_EXCEEDED';
+        $rest->count_error('limit');
         return (503, JSON, error_json('limit'), 0);
     }
 
@@ -217,8 +220,7 @@ sub answer {
 
 sub command_error {
     my ($r, $method, $query) = @_;
-    my $rule = $control->extra_rule_for({ %$r, inside => 1, rest => $method,
-                                          body => $query });
+    my $rule = $control->inside_rule_for($r, rest => $method, body => $query);
 
     return $rule ? $rule->{mode} : undef;
 }
@@ -243,7 +245,7 @@ sub show_writes {
 
     return $control->when_there($c, $arg, 'writes', sub {
         my ($status) = @_;
-        my $text = join '', map { "$_\n" } @{ $rest->{store}{writes} };
+        my $text = join '', map { "$_\n" } @{ $rest->{store}->history };
         $control->reply_text($c, $text, $status);
     });
 }

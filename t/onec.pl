@@ -157,6 +157,7 @@ sub publication {
                                : $rule->{first} // 12;
     }
 
+    return answer($c, $r, $rule) if $delay <= 0;
     return $server->later($c, $delay, sub { answer($c, $r, $rule) });
 }
 

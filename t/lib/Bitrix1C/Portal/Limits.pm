@@ -115,15 +115,16 @@ sub operating {
     my ($self, $method) = @_;
     my $sum = 0;
 
+    return 0 if !$self->{spent}{$method};
+
     $sum += $_->[1] for @{ $self->baskets($method) };
-    return $sum;
+    return 0 + sprintf '%.6f', $sum;
 }
 
 
 sub blocked {
     my ($self, $method) = @_;
 
-    return 0 if !$self->{spent}{$method};
     return $self->operating($method) >= $self->{operating};
 }
 

@@ -11,7 +11,7 @@ use warnings;
 
 use Exporter qw(import);
 
-our @EXPORT_OK = qw(method_code method_scope);
+our @EXPORT_OK = qw(method_code);
 
 # table, name of one in an answer of get, the same of update (undef: only true)
 # and the error when there is no such row; CRM has no names around its results
@@ -34,33 +34,35 @@ my %CODE = (
 
 my %METHOD = (
     'catalog.storeproduct.update' => \&set_stock,
-    'user.current' => sub { { json => '{"ID":"1","ACTIVE":true,"NAME":"1C"}' } },
-    'department.get' => sub { { json => '[]', total => 0 } },
+    'user.current' => sub { return { json => '{"ID":"1","NAME":"1C"}' } },
+    'department.get' => sub { return { json => '[]', total => 0 } },
 );
 
+my %known;
 
-# (code, spec), or () if there is no such method
+
+# (code, spec, scope), or () if there is no such method
 
 sub method_code {
     my ($method) = @_;
-    my ($of, $verb) = $method =~ /^(.*)\.(\w+)$/ or return;
+    return @{ $known{$method} //= [find($method)] };
+}
 
-    return ($METHOD{$method}, $TABLE{$of}) if $METHOD{$method};
+
+sub find {
+    my ($method) = @_;
+    my ($of, $verb) = $method =~ /^(.*)\.(\w+)$/ or return;
+    my ($scope) = split /\./, $method;
+
+    return ($METHOD{$method}, $TABLE{$of}, $scope) if $METHOD{$method};
 
     my $spec = $TABLE{$of} or return;
     my $code = $CODE{$verb} or return;
 
-    # of these nothing is asked but to be there for "sale" and "crm"
+    # those that are added without a product are enough
     return if $verb eq 'add' && $of !~ /^(?:sale\.order|crm\.deal)$/;
 
-    return ($code, $spec);
-}
-
-
-sub method_scope {
-    my ($method) = @_;
-    my ($scope) = $method =~ /^(\w+)\./;
-    return $scope;
+    return ($code, $spec, $scope);
 }
 
 
@@ -155,7 +157,8 @@ sub set_stock {
     return required('amount') if !defined $amount || ref $amount;
 
     if (!defined $id) {
-        my @absent = grep { ($fields->{$_} // '') !~ /^\d+$/ }
+        my @absent = grep { my $given = $fields->{$_} // '';
+                            $given eq '' || $given =~ tr/0-9//c }
                      qw(productId storeId);
         return required(@absent) if @absent;
         return absent({}, $product) if !$store->has('products', $product);

@@ -18,8 +18,13 @@ our @EXPORT_OK = qw(keys_of values_of from_json from_form from_request
 
 use constant ORDER => "\0";
 
+my %CLOSE = ('}' => qr/\G[ \t\r\n]*+\}/, ']' => qr/\G[ \t\r\n]*+\]/);
+
 my %UNESCAPE = (b => "\b", f => "\f", n => "\n", r => "\r", t => "\t",
                 '"' => '"', '\\' => '\\', '/' => '/');
+
+# the same names come again and again
+my %paths;
 
 
 sub keys_of {
@@ -78,23 +83,44 @@ sub from_form {
     $params //= { ORDER, [] };
 
     for my $pair (split /&/, $text) {
-        my ($name, $value) = map { unescape($_) } split /=/, $pair, 2;
-        my ($top, $rest) = ($name // '') =~ /^([^\[]+)(.*)/s or next;
-        my @path = ($top, $rest =~ /\G\[([^\]]*)\]/g);
-        my $last = pop @path;
+        my ($name, $value) = split /=/, $pair, 2;
+        my $path = $paths{$name // ''} //= path_of($name // '');
         my $at = $params;
 
-        for my $key (@path) {
-            $key = next_index($at) if $key eq '';
+        next if !@$path;
+
+        for my $i (0 .. $#$path - 1) {
+            my $key = $path->[$i] eq '' ? next_index($at) : $path->[$i];
             put($at, $key, { ORDER, [] }) if !ref $at->{$key};
             $at = $at->{$key};
         }
 
-        $last = next_index($at) if $last eq '';
-        put($at, $last, $value // '');
+        my $key = $path->[-1] eq '' ? next_index($at) : $path->[-1];
+        push @{ $at->{+ORDER} }, $key if !exists $at->{$key};
+        $at->{$key} = defined $value ? unescape($value) : '';
     }
 
+    %paths = () if keys %paths > 10_000;
+
     return $params;
+}
+
+
+# [name, key, ...] of a name as it stands in a form, [] if it is none.  As in
+# PHP a name ends at the first "=", so ">=" in it has to be escaped, and a "["
+# that nothing closes is a "_".
+
+sub path_of {
+    my ($name) = @_;
+    my ($top, $rest) = unescape($name) =~ /^([^\[]+)(.*)/s or return [];
+    return [] if index("$top$rest", ORDER) >= 0;
+
+    my @keys = $rest =~ /\G\[([^\]]*)\]/g;
+
+    $top .= '_' . substr $rest, 1 if !@keys && $rest =~ /^\[/;
+    $top =~ tr/. /_/;
+
+    return [$top, @keys];
 }
 
 
@@ -151,9 +177,10 @@ sub json_value {
 sub json_array {
     my ($depth, $end) = @_;
     my $array = { ORDER, [] };
+    my $close = $CLOSE{$end};
     my $index = 0;
 
-    return $array if /\G[ \t\r\n]*+\Q$end\E/gc;
+    return $array if /$close/gc;
 
     while (1) {
         my $key = $index++;
@@ -166,7 +193,7 @@ sub json_array {
 
         put($array, $key, scalar json_value($depth + 1));
 
-        return $array if /\G[ \t\r\n]*+\Q$end\E/gc;
+        return $array if /$close/gc;
         /\G[ \t\r\n]*+,/gc or die;
     }
 }

@@ -14,10 +14,9 @@ use Time::HiRes qw(time);
 
 use Bitrix1C::Portal::Answers qw(error error_json);
 use Bitrix1C::Portal::Limits ();
-use Bitrix1C::Portal::Methods qw(method_code method_scope);
+use Bitrix1C::Portal::Methods qw(method_code);
 use Bitrix1C::Portal::Params qw(keys_of from_form from_json each_value);
 use Bitrix1C::Portal::Store ();
-use Bitrix1C::Standin::Http qw(unescape);
 use Bitrix1C::Standin::Request qw(quote);
 
 use constant BATCH => 50;
@@ -36,7 +35,8 @@ my ($zone_at, $zone) = (0, '');
 
 sub new {
     my ($class, %opt) = @_;
-    my $self = bless { inside => $opt{inside}, %DEFAULT }, $class;
+    my $self = bless { inside => $opt{inside}, time_about => '', %DEFAULT },
+                     $class;
 
     $self->{store} = Bitrix1C::Portal::Store->new(
         map { $_ => $opt{$_} } qw(products orders deals));
@@ -70,16 +70,19 @@ sub change {
     for my $name (keys %new) {
         return "unknown setting \"$name\"" if !exists $DEFAULT{$name};
         return "invalid value of \"$name\""
-            if ref $new{$name} ne ref $DEFAULT{$name};
+            if ref $new{$name} ne ref $DEFAULT{$name}
+               || $name =~ /^(?:rate|burst|scale|operating)$/
+                  && $new{$name} !~ /^(?=.*[1-9])\d*\.?\d+$/;
     }
 
     @$self{keys %new} = values %new;
+    $self->{cost} = { map { lc, $self->{cost}{$_} } keys %{ $self->{cost} } };
     $self->{no} = { map { lc, 1 } @{ $self->{without} } };
     $self->{may} = { map { $_ => 1 } @{ $self->{scope} } };
 
     $limits->change_scale($new{scale}) if $new{scale};
     $limits->{$_} = $self->{$_} for qw(rate burst operating);
-    $limits->spend($_, $spend->{$_}) for keys %{ $spend // {} };
+    $limits->spend(lc, $spend->{$_}) for keys %{ $spend // {} };
 
     return;
 }
@@ -101,7 +104,7 @@ sub stats {
 
 
 # (status, body, seconds that it costs) of a request that may be answered; $r
-# gets error, the code of one, and commands, those of a batch
+# gets error, the code of one
 
 sub answer {
     my ($self, $r, $key, $params) = @_;
@@ -153,7 +156,8 @@ sub failed {
 
 sub call {
     my ($self, $method, $params) = @_;
-    my ($code, $spec) = $self->{no}{$method} ? () : method_code($method);
+    my ($code, $spec, $scope) = $self->{no}{$method} ? ()
+                                                     : method_code($method);
     my $outcome;
 
     $self->{calls}{$method}++;
@@ -161,7 +165,7 @@ sub call {
     if (!$code) {
         $outcome = { error => 'nomethod' };
 
-    } elsif (!$self->{may}{method_scope($method)}) {
+    } elsif (!$self->{may}{$scope}) {
         $outcome = { error => 'scope' };
 
     } elsif ($self->{limits}->blocked($method)) {
@@ -203,8 +207,6 @@ sub batch {
     my (%part, %done);
     my ($n, $sum) = (0, 0);
 
-    $r->{commands} = [];
-
     for my $key (keys_of($cmd)) {
         my ($method, $query) = split /\?/, $cmd->{$key} // '', 2;
         $method = lc($method // '');
@@ -240,7 +242,6 @@ sub batch {
 sub command {
     my ($self, $r, $key, $method, $query, $done) = @_;
 
-    push @{ $r->{commands} }, [$key, $method, $query];
     $self->{commands}++;
 
     my $error = $method eq 'batch' ? 'nested'
@@ -253,7 +254,7 @@ sub command {
 
     my $params = from_form($query);
     each_value($params, sub { referred($_[0], $done) })
-        if $query =~ /(?:\$|%24)result/i;
+        if index($query, 'result') >= 0;
 
     @{ $self->{store}{by} }{qw(method command)} = ($method, $key);
 
@@ -314,20 +315,37 @@ sub php_json {
 
 sub time_json {
     my ($self, $start, $cost, $method) = @_;
-    my $finish = $start + $cost;
+    my $about = "$start $cost";
 
-    my $json = sprintf '{"start":%.6f,"finish":%.6f,"duration":%.6f,'
-        . '"processing":%.6f,"date_start":"%s","date_finish":"%s"',
-        $start, $finish, $cost, $cost, date($start), date($finish);
+    # the commands of a batch begin together and mostly cost the same
+    if ($about ne $self->{time_about}) {
+        my $finish = $start + $cost;
 
-    if (defined $method && $self->{counters}) {
-        my $limits = $self->{limits};
-        $json .= ',"operating_reset_at":' . $limits->reset_at($method)
-                 . ',"operating":'
-                 . (0 + sprintf '%.6f', $limits->operating($method));
+        $self->{time_about} = $about;
+        $self->{counters_of} = {};
+        $self->{time_json} = sprintf '{"start":%.6f,"finish":%.6f,"duration":'
+            . '%.6f,"processing":%.6f,"date_start":"%s","date_finish":"%s"',
+            $start, $finish, $cost, $cost, date($start), date($finish);
     }
 
-    return "$json}";
+    return "$self->{time_json}}" if !defined $method || !$self->{counters};
+
+    return $self->{time_json}
+           . ($self->{counters_of}{$method} // $self->counters($method));
+}
+
+
+sub counters {
+    my ($self, $method) = @_;
+    my $limits = $self->{limits};
+    my $operating = $limits->operating($method);
+    my $json = ',"operating_reset_at":' . $limits->reset_at($method)
+               . ",\"operating\":$operating}";
+
+    # they are always the same for what is not counted
+    $self->{counters_of}{$method} = $json if !$operating;
+
+    return $json;
 }
 
 

@@ -44,6 +44,17 @@ my %FIELDS = (
         ORIGINATOR_ID)],
 );
 
+my %COMPARE = (
+    '<' => { n => sub { my ($x) = @_; return sub { $_[0] < $x } },
+             s => sub { my ($x) = @_; return sub { $_[0] lt $x } } },
+    '<=' => { n => sub { my ($x) = @_; return sub { $_[0] <= $x } },
+              s => sub { my ($x) = @_; return sub { $_[0] le $x } } },
+    '>' => { n => sub { my ($x) = @_; return sub { $_[0] > $x } },
+             s => sub { my ($x) = @_; return sub { $_[0] gt $x } } },
+    '>=' => { n => sub { my ($x) = @_; return sub { $_[0] >= $x } },
+              s => sub { my ($x) = @_; return sub { $_[0] ge $x } } },
+);
+
 
 # how many rows of products, orders and deals reset_all() makes
 
@@ -150,11 +161,11 @@ sub add {
     my $row = $table->{rows}{$id} = { $table->{key} => $id };
 
     for my $field (grep { $table->{type}{$_} } keys %$given) {
-        $row->{$field} = $given->{$field}
+        $row->{$field} = taken($table, $field, $given->{$field})
             if $field ne $table->{key} && !ref $given->{$field};
     }
 
-    $self->remember($name, $id, $row);
+    $self->remember($name, $id, {%$row});
     return $id;
 }
 
@@ -193,7 +204,8 @@ sub update {
             next;
         }
 
-        $row->{$field} = $set{$field} = $given->{$field};
+        $row->{$field} = $set{$field}
+            = taken($table, $field, $given->{$field});
     }
 
     delete $table->{json}{$id};
@@ -212,30 +224,56 @@ sub update {
 
 sub remember {
     my ($self, $name, $id, $set) = @_;
-    my $table = $self->{tables}{$name};
     my $by = $self->{by} or return;
-    my $row = $name eq 'storeProducts'
-              ? join '/', @{ $table->{rows}{$id} }{qw(productId storeId)} : $id;
 
-    push @{ $self->{writes} }, sprintf '{"n":%d,"time":%.6f,"method":"%s",'
-        . '"command":%s,"row":"%s %s","set":{%s}}', $by->{n}, time,
-        $by->{method}, quote($by->{command}), $name, $row,
-        join ',', map { "\"$_\":" . value($table, $_, $set->{$_}) }
-        grep { $_ ne $table->{key} } sort keys %$set;
-
+    push @{ $self->{writes} }, [@$by{qw(n method command)}, time, $name, $id,
+                                $set];
     return;
 }
 
 
-# JSON
+# a line of JSON for each write
+
+sub history {
+    my ($self) = @_;
+    my @lines;
+
+    for my $write (@{ $self->{writes} }) {
+        my ($n, $method, $command, $time, $name, $id, $set) = @$write;
+        my $table = $self->{tables}{$name};
+        my $row = $name eq 'storeProducts'
+            ? join '/', @{ $table->{rows}{$id} }{qw(productId storeId)} : $id;
+
+        push @lines, sprintf '{"n":%d,"time":%.6f,"method":"%s","command":%s,'
+            . '"row":"%s %s","set":{%s}}', $n, $time, $method, quote($command),
+            $name, $row, join ',',
+            map { "\"$_\":" . value($table, $_, $set->{$_}) }
+            grep { $_ ne $table->{key} } sort keys %$set;
+    }
+
+    return \@lines;
+}
+
+
+# a value as the table has it: numbers are those that PHP reads in them
+
+sub taken {
+    my ($table, $field, $value) = @_;
+
+    return $value if !defined $value || $table->{type}{$field} eq 's';
+    return $value + 0 if $value ne '' && $value !~ tr/0-9//c;
+    return $value =~ /^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)/
+           ? $1 + 0 : 0;
+}
+
+
+# its JSON
 
 sub value {
     my ($table, $field, $value) = @_;
 
-    return 'null' if !defined $value;
-    return quote($value) if $table->{type}{$field} eq 's';
-    return $value =~ /^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)/
-           ? $1 + 0 : 0;
+    return !defined $value ? 'null'
+           : $table->{type}{$field} eq 'n' ? $value : quote($value);
 }
 
 
@@ -247,13 +285,17 @@ sub row {
     my $row = $table->{rows}{$id} or return;
 
     if (!$fields) {
-        return $table->{json}{$id} //= '{' . join(',', map {
-            "\"$_\":" . value($table, $_, $row->{$_}) } @{ $table->{fields} })
-            . '}';
+        return $table->{json}{$id}
+            //= $self->row($name, $id, $table->{fields});
     }
 
-    return '{' . join(',', map { "\"$_\":" . value($table, $_, $row->{$_}) }
-                           @$fields) . '}';
+    my $type = $table->{type};
+
+    return '{' . join(',', map {
+        my $value = $row->{$_};
+        "\"$_\":" . (!defined $value ? 'null'
+                     : $type->{$_} eq 'n' ? $value : quote($value))
+    } @$fields) . '}';
 }
 
 
@@ -330,7 +372,8 @@ sub matching {
 
         my $test = condition($how, $type, [values_of($filter->{$name})]);
         my $among = @ids ? pop @ids : [keys %$rows];
-        push @ids, [grep { $test->($rows->{$_}{$field} // '') } @$among];
+        my $none = $type eq 'n' ? 0 : '';
+        push @ids, [grep { $test->($rows->{$_}{$field} // $none) } @$among];
     }
 
     my $found = shift @ids // [keys %$rows];
@@ -344,32 +387,28 @@ sub matching {
 }
 
 
-# what the value of a row has to be
+# code that says whether the value of a row is what it has to be
 
 sub condition {
     my ($how, $type, $wanted) = @_;
-
-    no warnings 'numeric';
     my $not = $how =~ s/^!//;
-    my $compare = $type eq 'n' ? sub { ($_[0] || 0) <=> ($_[1] || 0) }
-                               : sub { $_[0] cmp $_[1] };
-    my @wanted = map { $_ // '' } @$wanted;
-    my $first = $wanted[0] // '';
+    my $first = $wanted->[0] // '';
 
-    my %test = (
-        '<'  => sub { $compare->($_[0], $first) < 0 },
-        '<=' => sub { $compare->($_[0], $first) <= 0 },
-        '>'  => sub { $compare->($_[0], $first) > 0 },
-        '>=' => sub { $compare->($_[0], $first) >= 0 },
-        '%'  => sub { index(lc $_[0], lc $first) >= 0 },
-    );
+    if ($how eq '%') {
+        my $part = lc $first;
+        return sub { (index(lc $_[0], $part) >= 0) != $not };
+    }
 
-    my $test = $test{$how} // sub {
-        my ($value) = @_;
-        return scalar grep { !$compare->($value, $_) } @wanted;
-    };
+    if (my $compare = $COMPARE{$how}) {
+        $first = ($first || 0) + 0 if $type eq 'n';
+        my $test = $compare->{$type}->($first);
+        return $not ? sub { !$test->(@_) } : $test;
+    }
 
-    return $not ? sub { !$test->(@_) } : $test;
+    my %wanted = map { ($type eq 'n' ? ($_ || 0) + 0 : $_ // '') => 1 }
+                 @$wanted;
+
+    return $not ? sub { !$wanted{$_[0]} } : sub { $wanted{$_[0]} };
 }
 
 

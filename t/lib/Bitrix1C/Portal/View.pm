@@ -10,10 +10,26 @@ use warnings;
 use Exporter qw(import);
 use POSIX qw(strftime);
 
+use Bitrix1C::Portal::Params qw(from_request keys_of);
 use Bitrix1C::Standin::Http qw(unescape);
 use Bitrix1C::Standin::Request qw(quote request_json);
 
 our @EXPORT_OK = qw(call_json call_line);
+
+
+# [key, method, query] of each command of a batch
+
+sub commands {
+    my ($r) = @_;
+
+    return if $r->{rest} ne 'batch';
+
+    my ($query) = $r->{path} =~ /\?(.*)/s;
+    my $cmd = from_request($r, $query)->{cmd};
+
+    return map { [$_, (split(/\?/, $cmd->{$_} // '', 2), '', '')[0, 1]] }
+           keys_of($cmd);
+}
 
 
 # one line of JSON
@@ -23,7 +39,7 @@ sub call_json {
 
     my $commands = join ',', map {
         '[' . join(',', map { quote($_) } @$_) . ']'
-    } @{ $r->{commands} // [] };
+    } commands($r);
 
     return request_json($r, sprintf '"rest":%s,"portal":%s,"error":%s,'
         . '"commands":[%s]', quote($r->{rest}), quote($r->{portal}),
@@ -36,17 +52,17 @@ sub call_json {
 sub call_line {
     my ($r) = @_;
     my ($query) = $r->{path} =~ /\?(.*)/s;
+    my @commands = commands($r);
     my $given = join ' ', grep { defined && $_ ne '' } $query, $r->{body};
 
     my $line = sprintf '%s  %s %s  %s  -> %s',
         strftime('%H:%M:%S', localtime $r->{time}), $r->{method}, $r->{rest},
-        $r->{commands} ? scalar(@{ $r->{commands} }) . ' commands'
-                       : shown($given),
+        @commands ? @commands . ' commands' : shown($given),
         $r->{status} || 'no answer';
 
     $line .= " $r->{error}" if defined $r->{error};
     $line .= "\n          $_->[0]: $_->[1]  " . shown($_->[2])
-        for @{ $r->{commands} // [] };
+        for @commands;
 
     return $line;
 }

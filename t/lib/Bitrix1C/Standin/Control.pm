@@ -99,12 +99,13 @@ sub rule_for {
 }
 
 
-# the same, undef if none applies
+# the rule for a part of the request, undef if none applies
 
-sub extra_rule_for {
-    my ($self, $r) = @_;
-    return if !@{ $self->{rules} };
-    return choose_rule($self->{rules}, $r);
+sub inside_rule_for {
+    my ($self, $r, %part) = @_;
+
+    return if !grep { $_->{inside} } @{ $self->{rules} };
+    return choose_rule($self->{rules}, { %$r, inside => 1, %part });
 }
 
 

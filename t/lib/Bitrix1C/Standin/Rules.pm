@@ -88,7 +88,7 @@ sub ruled_answer {
     $headers .= "Retry-After: $rule->{retry_after}\r\n"
         if defined $rule->{retry_after};
 
-    for my $name (sort keys %{ $rule->{headers} // {} }) {
+    for my $name ($rule->{headers} ? sort keys %{ $rule->{headers} } : ()) {
         $headers .= "$name: $rule->{headers}{$name}\r\n";
     }
 

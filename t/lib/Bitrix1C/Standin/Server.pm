@@ -25,6 +25,9 @@ our @EXPORT_OK = qw(CLOSE_OURS);
 # why a connection is to be closed after the answer
 use constant { CLOSE_ASKED => 1, CLOSE_OURS => 2 };
 
+# framings that only the end of the connection ends
+my %ENDS = map { $_ => 1 } qw(truncated cutchunk unframed);
+
 
 # listen       where the stand-in answers, "host:port"; port 0 is a free one
 # control      a second address that refuse() does not close, or undef
@@ -360,8 +363,6 @@ sub later {
     my ($self, $c, $seconds, $code) = @_;
     my $r = $c->{request};
 
-    return $code->() if $seconds <= 0;
-
     after($seconds, sub {
         $code->() if $c->{request} && $c->{request} == $r;
     });
@@ -376,7 +377,7 @@ sub respond {
     my ($self, $c, $status, $headers, $body, $mode) = @_;
 
     $mode //= '';
-    $c->{close} = CLOSE_OURS if $mode =~ /^(?:truncated|cutchunk|unframed)$/;
+    $c->{close} = CLOSE_OURS if $ENDS{$mode};
 
     $headers .= "Connection: close\r\n" if $c->{close};
     $c->{out} = framed($mode, $status, $headers, $body);
