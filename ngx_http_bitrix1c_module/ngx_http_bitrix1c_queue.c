@@ -12,7 +12,6 @@
 
 static void ngx_http_bitrix1c_queue_timer(ngx_http_bitrix1c_worker_t *w,
     ngx_event_t *ev, ngx_event_handler_pt handler, ngx_uint_t cancelable);
-static void ngx_http_bitrix1c_queue_disarm(ngx_event_t *ev);
 static void ngx_http_bitrix1c_queue_state(void *data, ngx_uint_t up);
 static void ngx_http_bitrix1c_queue_flush_handler(ngx_event_t *ev);
 static void ngx_http_bitrix1c_queue_poll_handler(ngx_event_t *ev);
@@ -134,7 +133,7 @@ ngx_http_bitrix1c_queue_stop(ngx_http_bitrix1c_queue_t *queue)
 }
 
 
-static void
+void
 ngx_http_bitrix1c_queue_disarm(ngx_event_t *ev)
 {
     if (ev->timer_set) {
