@@ -8,6 +8,7 @@
 #include "ngx_http_bitrix1c_conf.h"
 #include "ngx_http_bitrix1c_delivery.h"
 #include "ngx_http_bitrix1c_echo.h"
+#include "ngx_http_bitrix1c_learn.h"
 #include "ngx_http_bitrix1c_reason.h"
 #include "ngx_http_bitrix1c_result.h"
 #include "ngx_http_bitrix1c_verdict.h"
@@ -73,7 +74,7 @@ ngx_http_bitrix1c_judge(ngx_http_bitrix1c_job_t *carrier)
     }
 
     if (carrier->route) {
-        (void) ngx_http_bitrix1c_pace_answer(carrier->route->portal,
+        (void) ngx_http_bitrix1c_learn(carrier->route->portal,
                                              &carrier->event.name,
                                              &whole.answer, carrier->log);
     }
@@ -99,7 +100,7 @@ ngx_http_bitrix1c_judge(ngx_http_bitrix1c_job_t *carrier)
         if (pack->n > 1 && whole.answer.kind == BITRIX_ANSWER_OK) {
             ngx_http_bitrix1c_judge_name(i, name);
             bitrix_batch_reply(&reply, (char *) o->answer, o->len, name);
-            (void) ngx_http_bitrix1c_pace_answer(carrier->route->portal,
+            (void) ngx_http_bitrix1c_learn(carrier->route->portal,
                                                  &job->event.name,
                                                  &reply.answer, carrier->log);
 

@@ -17,15 +17,6 @@
 /* ms after which Redis hears of calls that went without asking */
 #define NGX_HTTP_BITRIX1C_REPORT   50
 
-/*
- * s of "operating" from which it is worth remembering when it falls; a method
- * is refused at 480 and none runs for more than 60
- */
-#define NGX_HTTP_BITRIX1C_OPERATING  60
-
-/* ms for which a method is left alone if nobody said when its time falls */
-#define NGX_HTTP_BITRIX1C_BASKET   60000
-
 
 typedef struct {
     u_char                         name[BITRIX_METHOD_MAX];
@@ -78,7 +69,6 @@ typedef struct {
 
 static void ngx_http_bitrix1c_pace_event(ngx_http_bitrix1c_pacer_t *p,
     ngx_event_t *ev, ngx_event_handler_pt handler, ngx_uint_t cancelable);
-static void ngx_http_bitrix1c_pace_disarm(ngx_event_t *ev);
 static void ngx_http_bitrix1c_pace_flush_handler(ngx_event_t *ev);
 static ngx_int_t ngx_http_bitrix1c_pace_ask(ngx_http_bitrix1c_pacer_t *p);
 static void ngx_http_bitrix1c_pace_words(ngx_http_bitrix1c_asking_t *a);
@@ -95,13 +85,8 @@ static void ngx_http_bitrix1c_pace_turns(ngx_http_bitrix1c_asking_t *a,
 static void ngx_http_bitrix1c_pace_alone(ngx_http_bitrix1c_pacer_t *p,
     ngx_queue_t *list);
 static void ngx_http_bitrix1c_pace_give(ngx_http_bitrix1c_pacer_t *p,
-    ngx_http_bitrix1c_turn_t *turn, ngx_msec_t wait);
-static void ngx_http_bitrix1c_pace_refuse(ngx_http_bitrix1c_turn_t *turn,
-    ngx_msec_t wait);
+    ngx_http_bitrix1c_turn_t *turn, ngx_int_t rc, ngx_msec_t wait);
 static void ngx_http_bitrix1c_pace_timer_handler(ngx_event_t *ev);
-static ngx_msec_t ngx_http_bitrix1c_pace_operation(
-    ngx_http_bitrix1c_portal_t *portal, ngx_str_t *method,
-    bitrix_answer_t *answer, ngx_log_t *log);
 
 
 static ngx_http_bitrix1c_script_t  ngx_http_bitrix1c_pace_script = {
@@ -172,27 +157,14 @@ ngx_http_bitrix1c_pace_stop(ngx_http_bitrix1c_portal_t *portal)
     portal->pacer = NULL;
     p->stopped = 1;
 
-    ngx_http_bitrix1c_pace_disarm(&p->flush);
-    ngx_http_bitrix1c_pace_disarm(&p->report);
-    ngx_http_bitrix1c_pace_disarm(&p->timer);
+    ngx_http_bitrix1c_queue_disarm(&p->flush);
+    ngx_http_bitrix1c_queue_disarm(&p->report);
+    ngx_http_bitrix1c_queue_disarm(&p->timer);
 
     /* the reply to a script call that runs still leads here, and frees it */
 
     if (!p->asking) {
         ngx_free(p);
-    }
-}
-
-
-static void
-ngx_http_bitrix1c_pace_disarm(ngx_event_t *ev)
-{
-    if (ev->timer_set) {
-        ngx_del_timer(ev);
-    }
-
-    if (ev->posted) {
-        ngx_delete_posted_event(ev);
     }
 }
 
@@ -206,6 +178,8 @@ ngx_http_bitrix1c_pace_take(ngx_http_bitrix1c_turn_t *turn)
 
     turn->asked = ngx_current_msec;
     turn->queued = 0;
+    turn->sent = 0;
+    turn->at = 0;
 
     /* nobody overtakes those who wait */
 
@@ -250,17 +224,9 @@ ngx_http_bitrix1c_pace_leave(ngx_http_bitrix1c_turn_t *turn)
 
     if (turn->at == 0) {
 
-        /* not given yet; whether it is asked for the reply finds out */
+        /* not given yet; of one that is asked for the reply finds out */
 
-        for (q = ngx_queue_head(&p->waiting);
-             q != ngx_queue_sentinel(&p->waiting);
-             q = ngx_queue_next(q))
-        {
-            if (q == &turn->link) {
-                p->nwaiting--;
-                break;
-            }
-        }
+        p->nwaiting -= !turn->sent;
 
         ngx_queue_remove(&turn->link);
         return;
@@ -305,7 +271,6 @@ ngx_http_bitrix1c_pace_flush_handler(ngx_event_t *ev)
             return;
         }
 
-        p->nwaiting = 0;
         ngx_http_bitrix1c_pace_alone(p, &p->waiting);
 
         /* the other nodes could not be told; this one knows by itself */
@@ -323,6 +288,7 @@ ngx_http_bitrix1c_pace_ask(ngx_http_bitrix1c_pacer_t *p)
 {
     ngx_uint_t                   i;
     ngx_queue_t                 *q;
+    ngx_http_bitrix1c_turn_t    *turn;
     ngx_http_bitrix1c_worker_t  *w;
     ngx_http_bitrix1c_asking_t  *a;
 
@@ -359,6 +325,9 @@ ngx_http_bitrix1c_pace_ask(ngx_http_bitrix1c_pacer_t *p)
 
     for (i = 0; i < a->turns; i++) {
         q = ngx_queue_head(&p->waiting);
+        turn = ngx_queue_data(q, ngx_http_bitrix1c_turn_t, link);
+        turn->sent = 1;
+
         ngx_queue_remove(q);
         ngx_queue_insert_tail(&p->asked, q);
     }
@@ -553,12 +522,8 @@ ngx_http_bitrix1c_pace_turns(ngx_http_bitrix1c_asking_t *a,
         wait = 0;
         (void) ngx_http_bitrix1c_reply_int(reply, 2 + i, &wait);
 
-        if (wait >= 0) {
-            ngx_http_bitrix1c_pace_give(p, turn, (ngx_msec_t) wait);
-
-        } else {
-            ngx_http_bitrix1c_pace_refuse(turn, (ngx_msec_t) (-1 - wait));
-        }
+        ngx_http_bitrix1c_pace_give(p, turn, wait >= 0 ? NGX_OK : NGX_BUSY,
+                             (ngx_msec_t) (wait >= 0 ? wait : -1 - wait));
     }
 }
 
@@ -584,17 +549,14 @@ ngx_http_bitrix1c_pace_alone(ngx_http_bitrix1c_pacer_t *p, ngx_queue_t *list)
 
         ngx_queue_remove(q);
 
+        p->nwaiting -= !turn->sent;
+
         gone = ngx_current_msec - turn->asked;
 
         rc = ngx_http_bitrix1c_portal_reserve(p->portal,
                                   turn->max > gone ? turn->max - gone : 0,
                                   &wait);
-        if (rc == NGX_OK) {
-            ngx_http_bitrix1c_pace_give(p, turn, wait);
-
-        } else {
-            ngx_http_bitrix1c_pace_refuse(turn, wait);
-        }
+        ngx_http_bitrix1c_pace_give(p, turn, rc, wait);
     }
 }
 
@@ -602,10 +564,17 @@ ngx_http_bitrix1c_pace_alone(ngx_http_bitrix1c_pacer_t *p, ngx_queue_t *list)
 /* none comes before another that was given before it */
 static void
 ngx_http_bitrix1c_pace_give(ngx_http_bitrix1c_pacer_t *p,
-    ngx_http_bitrix1c_turn_t *turn, ngx_msec_t wait)
+    ngx_http_bitrix1c_turn_t *turn, ngx_int_t rc, ngx_msec_t wait)
 {
     ngx_queue_t               *q;
     ngx_http_bitrix1c_turn_t  *before;
+
+    if (rc != NGX_OK) {
+        turn->queued = 0;
+        turn->wait = wait;
+        turn->handler(turn, NGX_BUSY);
+        return;
+    }
 
     if (wait == 0 && ngx_queue_empty(&p->given)) {
         turn->queued = 0;
@@ -632,16 +601,6 @@ ngx_http_bitrix1c_pace_give(ngx_http_bitrix1c_pacer_t *p,
     if (!p->timer.timer_set) {
         ngx_add_timer(&p->timer, wait);
     }
-}
-
-
-static void
-ngx_http_bitrix1c_pace_refuse(ngx_http_bitrix1c_turn_t *turn, ngx_msec_t wait)
-{
-    turn->queued = 0;
-    turn->wait = wait;
-
-    turn->handler(turn, NGX_BUSY);
 }
 
 
@@ -683,96 +642,40 @@ ngx_http_bitrix1c_pace_timer_handler(ngx_event_t *ev)
 }
 
 
-ngx_msec_t
-ngx_http_bitrix1c_pace_answer(ngx_http_bitrix1c_portal_t *portal,
-    ngx_str_t *method, bitrix_answer_t *answer, ngx_log_t *log)
+void
+ngx_http_bitrix1c_pace_exhausted(ngx_http_bitrix1c_portal_t *portal)
 {
-    ngx_http_bitrix1c_pacer_t  *p;
-
-    p = portal->pacer;
-
-    switch (answer->kind) {
-
-    case BITRIX_ANSWER_QUERY_LIMIT:
-
-        if (ngx_http_bitrix1c_portal_limited(portal)) {
-            ngx_log_error(NGX_LOG_WARN, log, 0,
-                          "bitrix1c_pace of \"%V\": the portal refuses calls "
-                          "with QUERY_LIMIT_EXCEEDED: somebody else calls it "
-                          "from this address, or its plan allows less than "
-                          "rate and burst say", &portal->name);
-        }
-
-        ngx_http_bitrix1c_portal_fill(portal,
+    ngx_http_bitrix1c_portal_fill(portal,
                  ngx_http_bitrix1c_portal_period(portal) * portal->burst);
 
-        p->exhausted = 1;
-        ngx_post_event(&p->flush, &ngx_posted_events);
+    portal->pacer->exhausted = 1;
 
-        return 1000;
-
-    case BITRIX_ANSWER_OVERLOAD:
-
-        if (ngx_http_bitrix1c_portal_stop(portal, portal->overload)) {
-            ngx_log_error(NGX_LOG_ERR, log, 0,
-                          "bitrix1c_pace of \"%V\": all calls stop for %M ms, "
-                          "the portal was blocked with OVERLOAD_LIMIT, and "
-                          "only Bitrix24's support can lift that",
-                          &portal->name, portal->overload);
-        }
-
-        p->stop = portal->overload;
-        ngx_post_event(&p->flush, &ngx_posted_events);
-
-        return portal->overload;
-
-    case BITRIX_ANSWER_OPERATION:
-        return ngx_http_bitrix1c_pace_operation(portal, method, answer, log);
-
-    default:
-
-        if (answer->operating >= NGX_HTTP_BITRIX1C_OPERATING
-            && answer->reset_at > 0)
-        {
-            ngx_http_bitrix1c_portal_reset(portal, method,
-                                           (time_t) answer->reset_at);
-        }
-
-        return 0;
-    }
+    ngx_post_event(&portal->pacer->flush, &ngx_posted_events);
 }
 
 
-/* a refusal seldom says itself when it ends: the last success did */
-static ngx_msec_t
-ngx_http_bitrix1c_pace_operation(ngx_http_bitrix1c_portal_t *portal,
-    ngx_str_t *method, bitrix_answer_t *answer, ngx_log_t *log)
+ngx_uint_t
+ngx_http_bitrix1c_pace_close(ngx_http_bitrix1c_portal_t *portal,
+    ngx_msec_t ms)
 {
-    time_t                      reset_at;
-    ngx_msec_t                  ms;
-    ngx_uint_t                  known;
+    portal->pacer->stop = ms;
+
+    ngx_post_event(&portal->pacer->flush, &ngx_posted_events);
+
+    return ngx_http_bitrix1c_portal_stop(portal, ms);
+}
+
+
+ngx_uint_t
+ngx_http_bitrix1c_pace_block(ngx_http_bitrix1c_portal_t *portal,
+    ngx_str_t *method, ngx_msec_t ms, ngx_uint_t guess)
+{
     ngx_http_bitrix1c_block_t  *block;
     ngx_http_bitrix1c_pacer_t  *p;
 
     p = portal->pacer;
 
-    reset_at = answer->reset_at
-               ? (time_t) answer->reset_at
-               : ngx_http_bitrix1c_portal_resets(portal, method);
-
-    /* the limit is counted over ten minutes, so that more is no such time */
-
-    known = reset_at > ngx_time() && reset_at <= ngx_time() + 600;
-
-    ms = known ? (ngx_msec_t) (reset_at - ngx_time()) * 1000
-               : NGX_HTTP_BITRIX1C_BASKET;
-
-    if (ngx_http_bitrix1c_portal_block(portal, method, ms, 0)) {
-        ngx_log_error(NGX_LOG_WARN, log, 0,
-                      "bitrix1c_pace of \"%V\": method %V has used up its "
-                      "time and is not called for %M ms",
-                      &portal->name, method, ms);
-    }
+    /* the others find out by themselves about one too many */
 
     if (p->nblocks < NGX_HTTP_BITRIX1C_BLOCKS
         && method->len <= BITRIX_METHOD_MAX)
@@ -782,10 +685,10 @@ ngx_http_bitrix1c_pace_operation(ngx_http_bitrix1c_portal_t *portal,
         ngx_strlow(block->name, method->data, method->len);
         block->len = method->len;
         block->ms = ms;
-        block->guess = !known;
+        block->guess = guess;
 
         ngx_post_event(&p->flush, &ngx_posted_events);
     }
 
-    return ms;
+    return ngx_http_bitrix1c_portal_block(portal, method, ms, 0);
 }

@@ -30,6 +30,7 @@ struct ngx_http_bitrix1c_turn_s {
     ngx_msec_t                    at;         /* when it comes */
     ngx_msec_t                    wait;       /* it would take, if refused */
     unsigned                      queued:1;
+    unsigned                      sent:1;     /* Redis is being asked */
 };
 
 
@@ -48,12 +49,15 @@ ngx_int_t ngx_http_bitrix1c_pace_take(ngx_http_bitrix1c_turn_t *turn);
 void ngx_http_bitrix1c_pace_leave(ngx_http_bitrix1c_turn_t *turn);
 
 /*
- * What the portal's answer to a call of this method asks for: bucket, method or
- * portal are closed here and on the other nodes, and the log tells it once.
- * Returns the ms after which such a call may be tried again, 0: at once.
+ * What the portal refuses, for this and the other nodes: the bucket is full;
+ * no calls for so many ms; none of this method, by guess or because the portal
+ * has said so.  1 if that is news here.
  */
-ngx_msec_t ngx_http_bitrix1c_pace_answer(ngx_http_bitrix1c_portal_t *portal,
-    ngx_str_t *method, bitrix_answer_t *answer, ngx_log_t *log);
+void ngx_http_bitrix1c_pace_exhausted(ngx_http_bitrix1c_portal_t *portal);
+ngx_uint_t ngx_http_bitrix1c_pace_close(ngx_http_bitrix1c_portal_t *portal,
+    ngx_msec_t ms);
+ngx_uint_t ngx_http_bitrix1c_pace_block(ngx_http_bitrix1c_portal_t *portal,
+    ngx_str_t *method, ngx_msec_t ms, ngx_uint_t guess);
 
 
 #endif /* _NGX_HTTP_BITRIX1C_PACE_H_INCLUDED_ */

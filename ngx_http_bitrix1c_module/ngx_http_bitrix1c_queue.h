@@ -75,6 +75,9 @@ ngx_int_t ngx_http_bitrix1c_queue_start(ngx_http_bitrix1c_queue_t *queue,
     ngx_log_t *log);
 void ngx_http_bitrix1c_queue_stop(ngx_http_bitrix1c_queue_t *queue);
 
+/* of a timer that may also be posted */
+void ngx_http_bitrix1c_queue_disarm(ngx_event_t *ev);
+
 /*
  * The worker has to leave before its deliveries have ended: they are broken
  * off and go back to Redis at once, for another worker.
@@ -105,10 +108,9 @@ ngx_http_bitrix1c_job_t *ngx_http_bitrix1c_queue_waited(
 
 void ngx_http_bitrix1c_queue_flush(ngx_http_bitrix1c_worker_t *w);
 
-/* an event that waits in the worker's data, and its end */
+/* an event that waits in the worker's data */
 void ngx_http_bitrix1c_queue_timer(ngx_http_bitrix1c_worker_t *w,
     ngx_event_t *ev, ngx_event_handler_pt handler, ngx_uint_t cancelable);
-void ngx_http_bitrix1c_queue_disarm(ngx_event_t *ev);
 
 /* back to the head of those that are to be stored */
 void ngx_http_bitrix1c_queue_again(ngx_http_bitrix1c_worker_t *w,

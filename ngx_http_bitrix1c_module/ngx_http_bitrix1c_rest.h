@@ -31,6 +31,14 @@ typedef enum {
 } ngx_http_bitrix1c_rest_state_e;
 
 
+typedef enum {
+    NGX_HTTP_BITRIX1C_TYPE_NONE = 0,
+    NGX_HTTP_BITRIX1C_TYPE_FORM,
+    NGX_HTTP_BITRIX1C_TYPE_JSON,
+    NGX_HTTP_BITRIX1C_TYPE_OTHER
+} ngx_http_bitrix1c_type_e;
+
+
 /*
  * A call of a portal: the caller's request, parked until its turn has come, and
  * a subrequest for each try, which runs nothing but the location's proxy_pass.
@@ -78,6 +86,15 @@ ngx_int_t ngx_http_bitrix1c_rest_handler(ngx_http_request_t *r);
  * else what the request is to be finalized with.
  */
 ngx_int_t ngx_http_bitrix1c_rest_start(ngx_http_bitrix1c_rest_t *rest);
+
+/*
+ * What the body is, and that the portal sees the same in it: NGX_DECLINED if
+ * its type is told twice.  1C sends no type unless it is told to, and Bitrix
+ * would take that for no parameters at all.  An answer that is compressed could
+ * not be looked into.
+ */
+ngx_int_t ngx_http_bitrix1c_rest_type(ngx_http_request_t *r, ngx_str_t *body,
+    ngx_http_bitrix1c_type_e *type);
 
 /* the header of a try, the warning and "Retry-After" as that of the caller */
 ngx_int_t ngx_http_bitrix1c_rest_send_header(ngx_http_bitrix1c_rest_t *rest,

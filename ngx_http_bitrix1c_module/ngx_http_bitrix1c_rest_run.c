@@ -6,6 +6,7 @@
 
 #include "ngx_http_bitrix1c_rest.h"
 #include "ngx_http_bitrix1c_error.h"
+#include "ngx_http_bitrix1c_learn.h"
 #include "ngx_http_bitrix1c_outcome.h"
 #include "ngx_http_bitrix1c_verdict.h"
 
@@ -366,8 +367,8 @@ ngx_http_bitrix1c_rest_learn(ngx_http_bitrix1c_rest_t *rest)
     if (rest->batch == NULL) {
         ngx_memzero(&answer, sizeof(bitrix_answer_t));
         bitrix_answer_time(&answer, (char *) rest->text, rest->len);
-        (void) ngx_http_bitrix1c_pace_answer(rest->portal, &rest->method,
-                                             &answer, log);
+        (void) ngx_http_bitrix1c_learn(rest->portal, &rest->method, &answer,
+                                       log);
         return;
     }
 
@@ -379,8 +380,8 @@ ngx_http_bitrix1c_rest_learn(ngx_http_bitrix1c_rest_t *rest)
 
         bitrix_batch_reply(&reply, (char *) rest->text, rest->len,
                            command->name);
-        (void) ngx_http_bitrix1c_pace_answer(rest->portal, &method,
-                                             &reply.answer, log);
+        (void) ngx_http_bitrix1c_learn(rest->portal, &method, &reply.answer,
+                                       log);
     }
 }
 
@@ -389,7 +390,6 @@ static ngx_int_t
 ngx_http_bitrix1c_rest_end_held(ngx_http_bitrix1c_rest_t *rest)
 {
     char                 text[BITRIX_WARNING_MAX];
-    ngx_int_t            rc;
     ngx_buf_t           *b;
     ngx_msec_t           delay;
     ngx_chain_t          out;
@@ -406,8 +406,8 @@ ngx_http_bitrix1c_rest_end_held(ngx_http_bitrix1c_rest_t *rest)
         return ngx_http_bitrix1c_rest_end_none(rest);
     }
 
-    delay = ngx_http_bitrix1c_pace_answer(rest->portal, &rest->method,
-                                          &answer, r->connection->log);
+    delay = ngx_http_bitrix1c_learn(rest->portal, &rest->method, &answer,
+                                    r->connection->log);
 
     if (answer.kind == BITRIX_ANSWER_QUERY_LIMIT
         && ngx_http_bitrix1c_rest_again(rest, delay))
@@ -444,9 +444,7 @@ ngx_http_bitrix1c_rest_end_held(ngx_http_bitrix1c_rest_t *rest)
     out.buf = b;
     out.next = NULL;
 
-    rc = ngx_http_output_filter(r, &out);
-
-    return rc;
+    return ngx_http_output_filter(r, &out);
 }
 
 
