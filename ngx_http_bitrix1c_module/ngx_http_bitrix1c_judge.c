@@ -6,11 +6,11 @@
 
 #include "ngx_http_bitrix1c_judge.h"
 #include "ngx_http_bitrix1c_conf.h"
-#include "ngx_http_bitrix1c_delivery.h"
 #include "ngx_http_bitrix1c_echo.h"
 #include "ngx_http_bitrix1c_learn.h"
 #include "ngx_http_bitrix1c_reason.h"
 #include "ngx_http_bitrix1c_result.h"
+#include "ngx_http_bitrix1c_route.h"
 #include "ngx_http_bitrix1c_verdict.h"
 
 
