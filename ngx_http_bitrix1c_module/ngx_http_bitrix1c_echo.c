@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_bitrix1c_echo.h"
+#include "ngx_http_bitrix1c_zone.h"
 
 
 /*
@@ -61,18 +62,15 @@ ngx_http_bitrix1c_echo_zone(ngx_conf_t *cf,
 static ngx_int_t
 ngx_http_bitrix1c_echo_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 {
+    ngx_uint_t        fresh;
     ngx_slab_pool_t  *shpool;
 
-    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
-
-    /* "data" is not looked at: all there is to keep hangs on the pool */
-
-    if (data == NULL && !shm_zone->shm.exists) {
-        shpool->data = ngx_slab_calloc(shpool,
-                                       sizeof(ngx_http_bitrix1c_echo_sh_t));
-        if (shpool->data == NULL) {
-            return NGX_ERROR;
-        }
+    if (ngx_http_bitrix1c_zone_attach(shm_zone, data,
+                                      sizeof(ngx_http_bitrix1c_echo_sh_t),
+                                      &shpool, &fresh)
+        == NULL)
+    {
+        return NGX_ERROR;
     }
 
     shm_zone->data = shpool;

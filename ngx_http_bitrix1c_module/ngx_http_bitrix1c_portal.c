@@ -6,6 +6,7 @@
 
 #include "ngx_http_bitrix1c_portal.h"
 #include "bitrix_rest.h"
+#include "ngx_http_bitrix1c_zone.h"
 
 
 /* methods of which something is known, and warnings that were logged */
@@ -131,34 +132,16 @@ ngx_http_bitrix1c_portal_zone(ngx_conf_t *cf,
 static ngx_int_t
 ngx_http_bitrix1c_portal_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 {
-    ngx_http_bitrix1c_portal_t  *old = data;
-
+    ngx_uint_t                   fresh;
     ngx_http_bitrix1c_portal_t  *portal;
 
     portal = shm_zone->data;
 
-    if (old) {
-        portal->sh = old->sh;
-        portal->shpool = old->shpool;
-        return NGX_OK;
-    }
+    portal->sh = ngx_http_bitrix1c_zone_attach(shm_zone, data,
+                                 sizeof(ngx_http_bitrix1c_portal_sh_t),
+                                 &portal->shpool, &fresh);
 
-    portal->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
-
-    if (shm_zone->shm.exists) {
-        portal->sh = portal->shpool->data;
-        return NGX_OK;
-    }
-
-    portal->sh = ngx_slab_calloc(portal->shpool,
-                                 sizeof(ngx_http_bitrix1c_portal_sh_t));
-    if (portal->sh == NULL) {
-        return NGX_ERROR;
-    }
-
-    portal->shpool->data = portal->sh;
-
-    return NGX_OK;
+    return portal->sh ? NGX_OK : NGX_ERROR;
 }
 
 

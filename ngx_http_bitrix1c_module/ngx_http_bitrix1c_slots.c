@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_bitrix1c_slots.h"
+#include "ngx_http_bitrix1c_zone.h"
 
 
 /* old and new workers of a reload count side by side */
@@ -93,38 +94,23 @@ ngx_http_bitrix1c_slots_zone(ngx_conf_t *cf, ngx_str_t *name,
 static ngx_int_t
 ngx_http_bitrix1c_slots_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 {
-    ngx_http_bitrix1c_slots_t  *octx = data;
-
+    ngx_uint_t                  fresh;
     ngx_http_bitrix1c_slots_t  *ctx;
 
     ctx = shm_zone->data;
 
-    if (octx) {
-        ctx->sh = octx->sh;
-        ctx->shpool = octx->shpool;
-        return NGX_OK;
+    ctx->sh = ngx_http_bitrix1c_zone_attach(shm_zone, data,
+                                 sizeof(ngx_http_bitrix1c_slots_sh_t),
+                                 &ctx->shpool, &fresh);
+
+    if (ctx->sh && fresh) {
+
+        /* what an earlier nginx left in Redis may be due */
+
+        ctx->sh->marked = 1;
     }
 
-    ctx->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
-
-    if (shm_zone->shm.exists) {
-        ctx->sh = ctx->shpool->data;
-        return NGX_OK;
-    }
-
-    ctx->sh = ngx_slab_calloc(ctx->shpool,
-                              sizeof(ngx_http_bitrix1c_slots_sh_t));
-    if (ctx->sh == NULL) {
-        return NGX_ERROR;
-    }
-
-    ctx->shpool->data = ctx->sh;
-
-    /* what an earlier nginx left in Redis may be due */
-
-    ctx->sh->marked = 1;
-
-    return NGX_OK;
+    return ctx->sh ? NGX_OK : NGX_ERROR;
 }
 
 

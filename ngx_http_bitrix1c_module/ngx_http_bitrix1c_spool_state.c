@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_bitrix1c_spool_state.h"
+#include "ngx_http_bitrix1c_zone.h"
 
 
 /* ms after which who scans or closes is taken for dead or stuck */
@@ -83,36 +84,18 @@ ngx_http_bitrix1c_spool_zone(ngx_conf_t *cf, ngx_str_t *name,
 static ngx_int_t
 ngx_http_bitrix1c_spool_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 {
-    ngx_http_bitrix1c_spool_state_t  *octx = data;
-
+    ngx_uint_t                        fresh;
     ngx_http_bitrix1c_spool_state_t  *ctx;
 
     ctx = shm_zone->data;
 
-    if (octx) {
-        ctx->sh = octx->sh;
-        ctx->shpool = octx->shpool;
-        return NGX_OK;
-    }
-
-    ctx->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
-
-    if (shm_zone->shm.exists) {
-        ctx->sh = ctx->shpool->data;
-        return NGX_OK;
-    }
-
     /* all zeros: the mode is UNKNOWN */
 
-    ctx->sh = ngx_slab_calloc(ctx->shpool,
-                              sizeof(ngx_http_bitrix1c_spool_sh_t));
-    if (ctx->sh == NULL) {
-        return NGX_ERROR;
-    }
+    ctx->sh = ngx_http_bitrix1c_zone_attach(shm_zone, data,
+                                 sizeof(ngx_http_bitrix1c_spool_sh_t),
+                                 &ctx->shpool, &fresh);
 
-    ctx->shpool->data = ctx->sh;
-
-    return NGX_OK;
+    return ctx->sh ? NGX_OK : NGX_ERROR;
 }
 
 
