@@ -137,7 +137,8 @@ sub act {
         if $fault->{bitten} && !$fault->{bitten}->($stage, $r, $requests);
 
     return { %$r, cycles => $cycles, elapsed => $sent->{elapsed},
-             error => \@error, notes => $stage->{notes} // [] };
+             error => \@error,
+             notes => [@{ $fault->{notes} // [] }, @{ $stage->{notes} // [] }] };
 }
 
 
@@ -195,7 +196,10 @@ sub table_head {
 sub table_line {
     my ($r) = @_;
 
-    return line($r->{name}, ('-') x 9, $r->{seed}) if !defined $r->{events};
+    my $why = $r->{missing} ? "not tried, $r->{missing}" : 'broke off';
+
+    return line("$r->{name}: $why", ('-') x 9, $r->{seed})
+        if !defined $r->{events};
 
     return line($r->{name}, $r->{cycles}, $r->{events},
         scalar @{ $r->{lost} }, scalar @{ $r->{disorder} }, $r->{duplicates},
