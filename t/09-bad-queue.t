@@ -499,3 +499,145 @@ spool nowhere/at/all;
 --- error_log
 mkdir()
 nowhere/at/all" failed (2: No such file or directory)
+
+
+=== TEST 63: wait=0
+--- http_config
+bitrix1c_queue orders { redis unix:/r wait=0; }
+--- error_log
+invalid parameter "wait=0" in "redis" of "bitrix1c_queue"
+wait=replicas
+
+
+=== TEST 64: wait=all
+--- http_config
+bitrix1c_queue orders { redis unix:/r wait=all; }
+--- error_log
+invalid parameter "wait=all" in "redis" of "bitrix1c_queue"
+
+
+=== TEST 65: wait=101
+--- http_config
+bitrix1c_queue orders { redis unix:/r wait=101; }
+--- error_log
+invalid parameter "wait=101" in "redis" of "bitrix1c_queue"
+
+
+=== TEST 66: parameters before the address
+--- http_config
+bitrix1c_queue orders { redis db=1 unix:/r; }
+--- error_log
+no address in "redis" of "bitrix1c_queue" "orders" before "db=1"
+
+
+=== TEST 67: an address after the parameters
+--- http_config
+bitrix1c_queue orders { redis unix:/r db=1 unix:/s; }
+--- error_log
+invalid parameter "unix:/s" in "redis" of "bitrix1c_queue"
+after the addresses
+
+
+=== TEST 68: the second address is bad
+--- http_config
+bitrix1c_queue orders { redis unix:/r 127.0.0.1:0; }
+--- error_log
+invalid address "127.0.0.1:0" in "redis" of "bitrix1c_queue" "orders"
+port
+
+
+=== TEST 69: more addresses than are tried
+--- http_config
+bitrix1c_queue orders { redis 10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4 10.0.0.5 10.0.0.6 10.0.0.7 10.0.0.8 10.0.0.9 10.0.0.10 10.0.0.11 10.0.0.12 10.0.0.13 10.0.0.14 10.0.0.15 10.0.0.16 10.0.0.17 10.0.0.18 10.0.0.19 10.0.0.20 10.0.0.21 10.0.0.22 10.0.0.23 10.0.0.24 10.0.0.25 10.0.0.26 10.0.0.27 10.0.0.28 10.0.0.29 10.0.0.30 10.0.0.31 10.0.0.32; }
+--- error_log
+too many addresses with "10.0.0.32" in "redis" of "bitrix1c_queue"
+at most 31
+
+
+=== TEST 70: parameters of Sentinel for Redis alone
+--- http_config
+bitrix1c_queue orders { redis unix:/r sentinel_user=b1c; }
+--- error_log
+invalid parameter "sentinel_user=b1c" in "redis" of "bitrix1c_queue"
+
+
+=== TEST 71: Sentinel without an address
+--- http_config
+bitrix1c_queue orders { sentinel orders; }
+--- error_log
+invalid number of arguments in "sentinel" of "bitrix1c_queue" "orders"
+
+
+=== TEST 72: Sentinel without an address, but with parameters
+--- http_config
+bitrix1c_queue orders { sentinel orders db=1; }
+--- error_log
+no address in "sentinel" of "bitrix1c_queue" "orders" before "db=1"
+
+
+=== TEST 73: Sentinel without a name
+--- http_config
+bitrix1c_queue orders { sentinel 127.0.0.1:26379 127.0.0.2:26379; }
+--- error_log
+invalid name "127.0.0.1:26379" in "sentinel" of "bitrix1c_queue" "orders"
+master's name
+
+
+=== TEST 74: Sentinel of a socket
+--- http_config
+bitrix1c_queue orders { sentinel orders unix:/s; }
+--- error_log
+invalid address "unix:/s" in "sentinel" of "bitrix1c_queue" "orders": Sentinels are asked by TCP; host:port
+
+
+=== TEST 75: Sentinel of an unknown host
+--- http_config
+bitrix1c_queue orders { sentinel orders no-such-host.invalid; }
+--- error_log
+invalid address "no-such-host.invalid" in "sentinel" of "bitrix1c_queue"
+host not found
+
+
+=== TEST 76: Sentinel with colour=red
+--- http_config
+bitrix1c_queue orders { sentinel orders 127.0.0.1 colour=red; }
+--- error_log
+invalid parameter "colour=red" in "sentinel" of "bitrix1c_queue"
+sentinel_password_file=path
+
+
+=== TEST 77: a user of Sentinel without a password
+--- http_config
+bitrix1c_queue orders { sentinel orders 127.0.0.1 sentinel_user=b1c; }
+--- error_log
+"sentinel_user=b1c" without "sentinel_password_file=" in "sentinel" of "bitrix1c_queue" "orders"
+
+
+=== TEST 78: a password of Sentinel in the configuration, which is not repeated
+--- http_config
+bitrix1c_queue orders { sentinel orders 127.0.0.1 sentinel_password=CONFIDENTIAL; }
+--- error_log
+a password belongs into a file, password_file=path
+--- no_error_log
+CONFIDENTIAL
+
+
+=== TEST 79: Redis and Sentinel
+--- http_config
+bitrix1c_queue orders { redis unix:/r; sentinel orders 127.0.0.1; }
+--- error_log
+duplicate "sentinel" or both "redis" and "sentinel"
+
+
+=== TEST 80: Sentinel and Redis
+--- http_config
+bitrix1c_queue orders { sentinel orders 127.0.0.1; redis unix:/r; }
+--- error_log
+duplicate "redis" or both "redis" and "sentinel"
+
+
+=== TEST 81: Sentinel twice
+--- http_config
+bitrix1c_queue orders { sentinel orders 127.0.0.1; sentinel orders 127.0.0.2; }
+--- error_log
+duplicate "sentinel"

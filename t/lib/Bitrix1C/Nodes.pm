@@ -139,8 +139,13 @@ sub replica_of {
                                     : ('NO', 'ONE'));
     return 1 if !$master;
 
-    return wait_until(10, sub {
-        $self->cmd('INFO', 'replication') =~ /^master_link_status:up/m;
+    # the master counts it from its first acknowledgement on
+
+    return wait_until(20, sub {
+        $master->cmd(@$_) for ['SET', 'probe', 1], ['DEL', 'probe'];
+        return $master->cmd('WAIT', 1, 100) >= 1
+               && $self->cmd('INFO', 'replication')
+                  =~ /^master_link_status:up/m;
     });
 }
 
