@@ -250,7 +250,7 @@ run: deps build	## the same, then show deliveries until Ctrl-C
 
 
 .PHONY: bench
-bench: build	## compare with bare proxy_pass and the same in Lua; drain queues
+bench: build	## compare with bare proxy_pass and with Lua; drain queues; spool
 	@sh tools/deps.sh $(DEPS_RUN) $(DEPS_BENCH)
 	@NGINX_BINARY=$(NGINX_BINARY) MODULE=$(MODULE) ROUNDS=$(ROUNDS) \
 		DURATION=$(DURATION) CONNECTIONS=$(CONNECTIONS) \
@@ -258,6 +258,10 @@ bench: build	## compare with bare proxy_pass and the same in Lua; drain queues
 	@echo
 	@NGINX_BINARY=$(NGINX_BINARY) MODULE=$(MODULE) EVENTS=$(EVENTS) \
 		RATE=$(RATE) perl bench/drain.pl
+	@echo
+	@NGINX_BINARY=$(NGINX_BINARY) MODULE=$(MODULE) ROUNDS=$(ROUNDS) \
+		DURATION=$(DURATION) CONNECTIONS=$(CONNECTIONS) \
+		perl bench/spool.pl
 
 
 MODULES = /usr/lib/nginx/modules

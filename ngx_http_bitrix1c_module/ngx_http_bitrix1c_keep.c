@@ -26,6 +26,8 @@
 
 static void ngx_http_bitrix1c_keep_enter(ngx_http_bitrix1c_worker_t *w);
 static void ngx_http_bitrix1c_keep_write(ngx_http_bitrix1c_worker_t *w);
+static size_t ngx_http_bitrix1c_keep_gather(ngx_http_bitrix1c_worker_t *w,
+    ngx_uint_t *n);
 static size_t ngx_http_bitrix1c_keep_size(ngx_http_bitrix1c_job_t *job);
 static void ngx_http_bitrix1c_keep_written(void *data, ngx_int_t rc);
 static void ngx_http_bitrix1c_keep_arm(ngx_http_bitrix1c_worker_t *w);
@@ -186,7 +188,7 @@ static void
 ngx_http_bitrix1c_keep_write(ngx_http_bitrix1c_worker_t *w)
 {
     u_char                    *p;
-    size_t                     size, len;
+    size_t                     len;
     ngx_uint_t                 n;
     ngx_queue_t               *q;
     bitrix_spool_event_t       ev;
@@ -201,32 +203,7 @@ ngx_http_bitrix1c_keep_write(ngx_http_bitrix1c_worker_t *w)
         return;
     }
 
-    len = 0;
-    n = 0;
-
-    while (!ngx_queue_empty(&w->accepts) && n < NGX_HTTP_BITRIX1C_KEEP_JOBS) {
-        q = ngx_queue_head(&w->accepts);
-        job = ngx_queue_data(q, ngx_http_bitrix1c_job_t, link);
-
-        size = ngx_http_bitrix1c_keep_size(job);
-
-        if (n && len + size > NGX_HTTP_BITRIX1C_KEEP_BYTES) {
-            break;
-        }
-
-        ngx_queue_remove(q);
-        w->naccepts--;
-
-        if (size == 0) {
-            ngx_http_bitrix1c_queue_answer(job,
-                                           NGX_HTTP_BITRIX1C_UNAVAILABLE);
-            continue;
-        }
-
-        ngx_queue_insert_tail(&keep->writing, q);
-        len += size;
-        n++;
-    }
+    len = ngx_http_bitrix1c_keep_gather(w, &n);
 
     if (n == 0) {
         return;
@@ -258,6 +235,49 @@ ngx_http_bitrix1c_keep_write(ngx_http_bitrix1c_worker_t *w)
     {
         ngx_http_bitrix1c_keep_written(w, NGX_AGAIN);
     }
+}
+
+
+/* n jobs from the head of those to be stored; returns the bytes they take */
+static size_t
+ngx_http_bitrix1c_keep_gather(ngx_http_bitrix1c_worker_t *w, ngx_uint_t *n)
+{
+    size_t                     size, len;
+    ngx_queue_t               *q;
+    ngx_http_bitrix1c_job_t   *job;
+    ngx_http_bitrix1c_keep_t  *keep;
+
+    keep = w->keep;
+    len = 0;
+    *n = 0;
+
+    while (!ngx_queue_empty(&w->accepts)
+           && *n < NGX_HTTP_BITRIX1C_KEEP_JOBS)
+    {
+        q = ngx_queue_head(&w->accepts);
+        job = ngx_queue_data(q, ngx_http_bitrix1c_job_t, link);
+
+        size = ngx_http_bitrix1c_keep_size(job);
+
+        if (*n && len + size > NGX_HTTP_BITRIX1C_KEEP_BYTES) {
+            break;
+        }
+
+        ngx_queue_remove(q);
+        w->naccepts--;
+
+        if (size == 0) {
+            ngx_http_bitrix1c_queue_answer(job,
+                                           NGX_HTTP_BITRIX1C_UNAVAILABLE);
+            continue;
+        }
+
+        ngx_queue_insert_tail(&keep->writing, q);
+        len += size;
+        (*n)++;
+    }
+
+    return len;
 }
 
 

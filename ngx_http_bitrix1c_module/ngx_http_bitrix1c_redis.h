@@ -78,7 +78,7 @@ void ngx_http_bitrix1c_redis_destroy(ngx_http_bitrix1c_redis_t *redis);
 
 ngx_uint_t ngx_http_bitrix1c_redis_ready(ngx_http_bitrix1c_redis_t *redis);
 
-/* 1: it was lost or refused, and the owner was told; not so before it is known */
+/* 1: lost or refused, as the owner was told; 0 also while nobody knows yet */
 ngx_uint_t ngx_http_bitrix1c_redis_away(ngx_http_bitrix1c_redis_t *redis);
 
 /*

@@ -18,7 +18,7 @@
  */
 
 
-/* unless it cannot be done now; look: the mode is DIRECT, files are a surprise */
+/* unless it cannot be now; look: the mode is DIRECT, no file is expected */
 void ngx_http_bitrix1c_replay_start(ngx_http_bitrix1c_worker_t *w,
     ngx_uint_t look);
 

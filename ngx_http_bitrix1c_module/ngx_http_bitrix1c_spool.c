@@ -186,7 +186,7 @@ ngx_http_bitrix1c_spool_scan_thread(void *data)
 {
     ngx_http_bitrix1c_spool_t *spool = data;
 
-    spool->rc = ngx_http_bitrix1c_spool_list(spool->conf, NULL, 0,
+    spool->rc = ngx_http_bitrix1c_spool_list(spool->conf, NULL,
                                              &spool->list, &spool->err);
 }
 

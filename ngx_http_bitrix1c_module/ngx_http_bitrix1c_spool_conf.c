@@ -15,12 +15,16 @@
 #define NGX_HTTP_BITRIX1C_SPOOL_MIN  (64 * 1024)
 
 
+#if (NGX_THREADS)
+
 static ngx_int_t ngx_http_bitrix1c_queue_spool_max(ngx_conf_t *cf,
     ngx_http_bitrix1c_queue_t *queue);
 static ngx_int_t ngx_http_bitrix1c_queue_spool_path(ngx_conf_t *cf,
     ngx_http_bitrix1c_queue_t *queue);
 static ngx_int_t ngx_http_bitrix1c_queue_spool_zone(ngx_conf_t *cf,
     ngx_http_bitrix1c_queue_t *queue);
+
+#endif
 
 
 char *
@@ -58,6 +62,8 @@ ngx_http_bitrix1c_queue_spool(ngx_conf_t *cf,
 #endif
 }
 
+
+#if (NGX_THREADS)
 
 static ngx_int_t
 ngx_http_bitrix1c_queue_spool_max(ngx_conf_t *cf,
@@ -182,3 +188,5 @@ ngx_http_bitrix1c_queue_spool_zone(ngx_conf_t *cf,
 
     return NGX_OK;
 }
+
+#endif

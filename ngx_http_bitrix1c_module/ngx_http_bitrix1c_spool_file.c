@@ -26,6 +26,8 @@ static void ngx_http_bitrix1c_spool_write_undo(
     ngx_http_bitrix1c_spool_write_t *w, size_t written);
 static ngx_int_t ngx_http_bitrix1c_spool_write_failed(
     ngx_http_bitrix1c_spool_write_t *w, const char *failed);
+static ngx_uint_t ngx_http_bitrix1c_spool_skipped(
+    ngx_http_bitrix1c_spool_skip_t *skip, uint64_t number);
 static uint64_t ngx_http_bitrix1c_spool_parse(
     ngx_http_bitrix1c_spool_conf_t *conf, char *name);
 static ngx_uint_t ngx_http_bitrix1c_spool_known(char *name);
@@ -310,12 +312,11 @@ ngx_http_bitrix1c_spool_write_failed(ngx_http_bitrix1c_spool_write_t *w,
 
 ngx_int_t
 ngx_http_bitrix1c_spool_list(ngx_http_bitrix1c_spool_conf_t *conf,
-    uint64_t *skip, ngx_uint_t nskip, ngx_http_bitrix1c_spool_list_t *list,
-    ngx_err_t *err)
+    ngx_http_bitrix1c_spool_skip_t *skip,
+    ngx_http_bitrix1c_spool_list_t *list, ngx_err_t *err)
 {
     DIR            *dir;
     uint64_t        number;
-    ngx_uint_t      i;
     struct stat     st;
     struct dirent  *de;
 
@@ -350,13 +351,7 @@ ngx_http_bitrix1c_spool_list(ngx_http_bitrix1c_spool_conf_t *conf,
             list->bytes += st.st_size;
         }
 
-        for (i = 0; i < nskip; i++) {
-            if (skip[i] == number) {
-                break;
-            }
-        }
-
-        if (i < nskip) {
+        if (skip && ngx_http_bitrix1c_spool_skipped(skip, number)) {
             continue;
         }
 
@@ -368,6 +363,26 @@ ngx_http_bitrix1c_spool_list(ngx_http_bitrix1c_spool_conf_t *conf,
     (void) closedir(dir);
 
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_bitrix1c_spool_skipped(ngx_http_bitrix1c_spool_skip_t *skip,
+    uint64_t number)
+{
+    ngx_uint_t  i;
+
+    if (number <= skip->floor) {
+        return 1;
+    }
+
+    for (i = 0; i < skip->n; i++) {
+        if (skip->numbers[i] == number) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

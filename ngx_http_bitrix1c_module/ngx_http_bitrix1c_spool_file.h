@@ -32,7 +32,7 @@
 /* records of a chunk */
 #define NGX_HTTP_BITRIX1C_SPOOL_RECORDS  1024
 
-/* files that are passed over in one run */
+/* files that are passed over one by one in a run */
 #define NGX_HTTP_BITRIX1C_SPOOL_SKIP     64
 
 /* of the longest name that is given to a file here, less the queue's name */
@@ -40,6 +40,14 @@
 
 
 typedef u_char  ngx_http_bitrix1c_spool_path_t[NGX_MAX_PATH];
+
+
+/* files to be passed over: these, and all up to a number */
+typedef struct {
+    uint64_t                           numbers[NGX_HTTP_BITRIX1C_SPOOL_SKIP];
+    ngx_uint_t                         n;
+    uint64_t                           floor;
+} ngx_http_bitrix1c_spool_skip_t;
 
 
 /* what is in the folder */
@@ -113,8 +121,7 @@ typedef struct {
                                           NGX_HTTP_BITRIX1C_SPOOL_RECORDS];
     ngx_uint_t                         n;
 
-    uint64_t                           skip[NGX_HTTP_BITRIX1C_SPOOL_SKIP];
-    ngx_uint_t                         nskip;
+    ngx_http_bitrix1c_spool_skip_t     skip;
 
     /*
      * NGX_OK: there are records or a note; NGX_AGAIN: somebody is writing;
@@ -142,10 +149,10 @@ void ngx_http_bitrix1c_spool_read_thread(void *data);
 /* the end of a run: the progress goes into the file, the locks are free */
 void ngx_http_bitrix1c_spool_read_end(void *data);
 
-/* NGX_DECLINED: the folder is not there */
+/* NGX_DECLINED: the folder is not there; skip may be NULL */
 ngx_int_t ngx_http_bitrix1c_spool_list(ngx_http_bitrix1c_spool_conf_t *conf,
-    uint64_t *skip, ngx_uint_t nskip, ngx_http_bitrix1c_spool_list_t *list,
-    ngx_err_t *err);
+    ngx_http_bitrix1c_spool_skip_t *skip,
+    ngx_http_bitrix1c_spool_list_t *list, ngx_err_t *err);
 
 /* the path of a file, terminated; returns where it ends */
 u_char *ngx_http_bitrix1c_spool_path(ngx_http_bitrix1c_spool_conf_t *conf,

@@ -22,6 +22,8 @@ static ngx_int_t ngx_http_bitrix1c_spool_read_empty(
     ngx_http_bitrix1c_spool_read_t *r);
 static ngx_int_t ngx_http_bitrix1c_spool_read_open(
     ngx_http_bitrix1c_spool_read_t *r);
+static ngx_int_t ngx_http_bitrix1c_spool_read_header(
+    ngx_http_bitrix1c_spool_read_t *r);
 static ngx_int_t ngx_http_bitrix1c_spool_read_lock(
     ngx_http_bitrix1c_spool_read_t *r);
 static ngx_int_t ngx_http_bitrix1c_spool_read_chunk(
@@ -133,7 +135,7 @@ ngx_http_bitrix1c_spool_read_first(ngx_http_bitrix1c_spool_read_t *r)
     ngx_err_t                       err;
     ngx_http_bitrix1c_spool_list_t  list;
 
-    if (ngx_http_bitrix1c_spool_list(r->conf, r->skip, r->nskip, &list, &err)
+    if (ngx_http_bitrix1c_spool_list(r->conf, &r->skip, &list, &err)
         == NGX_ERROR)
     {
         /* in a folder that cannot be read nothing can be waited for */
@@ -146,7 +148,7 @@ ngx_http_bitrix1c_spool_read_first(ngx_http_bitrix1c_spool_read_t *r)
         }
     }
 
-    if (list.files == 0 || r->nskip == NGX_HTTP_BITRIX1C_SPOOL_SKIP) {
+    if (list.files == 0) {
         return ngx_http_bitrix1c_spool_read_empty(r);
     }
 
@@ -186,8 +188,6 @@ ngx_http_bitrix1c_spool_read_empty(ngx_http_bitrix1c_spool_read_t *r)
 static ngx_int_t
 ngx_http_bitrix1c_spool_read_open(ngx_http_bitrix1c_spool_read_t *r)
 {
-    ssize_t                          n;
-    u_char                           header[BITRIX_SPOOL_HEADER];
     uint64_t                         acked;
     ngx_file_info_t                  fi;
     ngx_http_bitrix1c_spool_path_t   path;
@@ -217,32 +217,8 @@ ngx_http_bitrix1c_spool_read_open(ngx_http_bitrix1c_spool_read_t *r)
                                        NGX_HTTP_BITRIX1C_SPOOL_ALIEN, 0);
     }
 
-    n = pread(r->fd, header, BITRIX_SPOOL_HEADER, 0);
-
-    if (n == -1) {
-        return ngx_http_bitrix1c_spool_read_note(r,
-                               NGX_HTTP_BITRIX1C_SPOOL_UNREADABLE, ngx_errno);
-    }
-
-    r->stored = BITRIX_SPOOL_HEADER;
-
-    switch (bitrix_spool_file(header, n, &r->stored)) {
-
-    case BITRIX_SPOOL_FOREIGN:
-        return ngx_http_bitrix1c_spool_read_note(r,
-                                       NGX_HTTP_BITRIX1C_SPOOL_ALIEN, 0);
-
-    case BITRIX_SPOOL_OTHER:
-        return ngx_http_bitrix1c_spool_read_note(r,
-                                       NGX_HTTP_BITRIX1C_SPOOL_VERSION, 0);
-
-    case BITRIX_SPOOL_GOOD:
-        r->damaged = (header[BITRIX_SPOOL_MARK] != 0);
-        r->marked = r->damaged;
-        break;
-
-    default: /* BITRIX_SPOOL_SHORT */
-        break;
+    if (ngx_http_bitrix1c_spool_read_header(r) != NGX_OK) {
+        return NGX_OK;
     }
 
     r->ino = fi.st_ino;
@@ -266,6 +242,46 @@ ngx_http_bitrix1c_spool_read_open(ngx_http_bitrix1c_spool_read_t *r)
     }
 
     return NGX_OK;
+}
+
+
+/* NGX_DECLINED: there is a note */
+static ngx_int_t
+ngx_http_bitrix1c_spool_read_header(ngx_http_bitrix1c_spool_read_t *r)
+{
+    ssize_t  n;
+    u_char   header[BITRIX_SPOOL_HEADER];
+
+    n = pread(r->fd, header, BITRIX_SPOOL_HEADER, 0);
+
+    if (n == -1) {
+        (void) ngx_http_bitrix1c_spool_read_note(r,
+                               NGX_HTTP_BITRIX1C_SPOOL_UNREADABLE, ngx_errno);
+        return NGX_DECLINED;
+    }
+
+    r->stored = BITRIX_SPOOL_HEADER;
+
+    switch (bitrix_spool_file(header, n, &r->stored)) {
+
+    case BITRIX_SPOOL_FOREIGN:
+        (void) ngx_http_bitrix1c_spool_read_note(r,
+                                            NGX_HTTP_BITRIX1C_SPOOL_ALIEN, 0);
+        return NGX_DECLINED;
+
+    case BITRIX_SPOOL_OTHER:
+        (void) ngx_http_bitrix1c_spool_read_note(r,
+                                          NGX_HTTP_BITRIX1C_SPOOL_VERSION, 0);
+        return NGX_DECLINED;
+
+    case BITRIX_SPOOL_GOOD:
+        r->damaged = (header[BITRIX_SPOOL_MARK] != 0);
+        r->marked = r->damaged;
+        return NGX_OK;
+
+    default: /* BITRIX_SPOOL_SHORT */
+        return NGX_OK;
+    }
 }
 
 
@@ -580,9 +596,15 @@ ngx_http_bitrix1c_spool_read_skip(ngx_http_bitrix1c_spool_read_t *r)
 {
     ngx_http_bitrix1c_spool_close_fd(&r->fd);
 
-    if (r->nskip < NGX_HTTP_BITRIX1C_SPOOL_SKIP) {
-        r->skip[r->nskip++] = r->number;
+    if (r->skip.n == NGX_HTTP_BITRIX1C_SPOOL_SKIP) {
+
+        /* the oldest comes first, so all of them are older than this one */
+
+        r->skip.floor = r->number;
+        r->skip.n = 0;
     }
+
+    r->skip.numbers[r->skip.n++] = r->number;
 
     /* complained of once, not in every run */
 

@@ -692,9 +692,11 @@ ngx_http_bitrix1c_webhook_finish(ngx_http_request_t *r,
     if (ctx->result == NGX_HTTP_BITRIX1C_UNAVAILABLE) {
         ngx_log_error(NGX_LOG_ERR, c->log, 0,
                       "bitrix1c could not store event %V of %V %V: Redis of "
-                      "queue \"%V\" is away or refuses to write",
+                      "queue \"%V\" is away or refuses to write%s",
                       &job->event.name, &job->event.type, &job->event.id,
-                      &job->queue->name);
+                      &job->queue->name,
+                      job->queue->spool.path ? ", and so does its spool"
+                                             : "");
     }
 
     rc = ngx_http_bitrix1c_answer(r, ctx, &detail);

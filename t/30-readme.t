@@ -52,6 +52,7 @@ system "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=gate"
 
 ok $conf =~ s{modules/ngx_http_bitrix1c_module\.so}{$module}, 'loads the module';
 $conf =~ s{/etc/(?:nginx|ssl)/}{$dir/}g;
+$conf =~ s{/var/lib/nginx/}{$dir/}g;
 $conf =~ s{listen\s+443}{listen unix:$dir/sock};
 
 my $paths = join '', map { "    ${_}_temp_path $dir/$_;\n" }
