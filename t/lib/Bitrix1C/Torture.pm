@@ -85,7 +85,7 @@ sub finish_row {
 #   missing   why the fault is not possible on this machine, nothing was done
 #   error     [texts]: what else is wrong
 #   notes     [texts]: what else is worth telling
-#   cycles    how often the fault came
+#   cycles    how often the fault came, 0 if it was there all the time
 #   kept      the directory, if it was not removed
 
 sub run_row {
@@ -138,7 +138,7 @@ sub act {
 
     return { %$r, cycles => $cycles, elapsed => $sent->{elapsed},
              error => \@error,
-             notes => [@{ $fault->{notes} // [] }, @{ $stage->{notes} // [] }] };
+             notes => [map { @{ $_->{notes} // [] } } $fault, $stage] };
 }
 
 
@@ -201,7 +201,7 @@ sub table_line {
     return line("$r->{name}: $why", ('-') x 9, $r->{seed})
         if !defined $r->{events};
 
-    return line($r->{name}, $r->{cycles}, $r->{events},
+    return line($r->{name}, $r->{cycles} || '-', $r->{events},
         scalar @{ $r->{lost} }, scalar @{ $r->{disorder} }, $r->{duplicates},
         $r->{dead}, $r->{unavailable}, $r->{results}{spooled} // 0,
         sprintf('%.0f', 1000 * $r->{worst}), $r->{seed});
