@@ -322,12 +322,15 @@ sub end_orphans {
 }
 
 
-# somebody else may be late to reap it
+# Somebody else may be late to reap it, and a thread of it may be the last to
+# close its sockets.
 
 sub alive {
     my ($pid) = @_;
     open my $fh, '<', "/proc/$pid/stat" or return 0;
-    return (<$fh> // '') =~ /^\d+ \(.*\) [^ZX]/ ? 1 : 0;
+    my $gone = (<$fh> // '') !~ /^\d+ \(.*\) [^ZX]/;
+
+    return !$gone || (() = glob "/proc/$pid/task/*") > 1;
 }
 
 
