@@ -218,7 +218,7 @@ test: test-deps build	## run all tests, or those of TESTS="t/one.t ..."
 
 .PHONY: test-deps
 test-deps:
-	@sh tools/deps.sh $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST)
+	@sh tools/deps.sh $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST) $(DEPS_HARM)
 
 .PHONY: picture
 picture: test-deps	## take README's picture of the dashboard anew

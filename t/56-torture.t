@@ -3,8 +3,8 @@
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
 # A short torture, of which "make torture" is the long one: under load nginx,
-# Redis, the network between them, the spool and 1C fail at random, and nothing
-# that was promised is lost or out of order.
+# Redis and the network between them fail at random, and nothing that was
+# promised is lost or out of order.
 #
 # BITRIX1C_TEST_SEED     seed of it
 # BITRIX1C_TEST_SECONDS  for how long each row goes on at least (4)
@@ -20,8 +20,8 @@ use lib "$FindBin::Bin/lib";
 use Bitrix1C::Gateway qw(seed);
 use Bitrix1C::Torture qw(start_row finish_row bad_row);
 
-my @names = ('kill -9 of nginx as a whole', 'failover to a replica that was'
-             . ' frozen', 'torn tail of the spool');
+my @names = ('kill -9 of nginx as a whole', 'half-open connections',
+             'failover to a replica that was frozen', 'torn tail of the spool');
 
 my $seed = seed();
 my $seconds = $ENV{BITRIX1C_TEST_SECONDS} || 4;

@@ -140,12 +140,15 @@ finds(['S 1 accepted', 'N 1 accepted', 'S 2 coalesced'],
       ['S 2 taken', 'N 1 taken'], [], 0, 0, 0,
       'also with a newer body');
 finds(['N 1 accepted', 'S 1 accepted', 'S 2 coalesced'],
-      ['S 2 taken', 'N 1 taken'], [], 0, 0, 0,
-      'a state is as good when it is told earlier');
+      ['S 2 taken', 'N 1 taken'], [], 0, 1, 0,
+      'nor may the newer body come before what the older one was behind');
 finds(['N 1 accepted', 'S 1 accepted'], ['S 1 taken', 'N 1 taken'], [],
-      0, 1, 0, 'but not the one that began the queueing');
+      0, 1, 0, 'nor a fresh state before what it is behind');
+finds(['N 1 accepted', 'S 1 accepted'],
+      ['S 1 taken 1000 a', 'N 1 taken', 'S 1 taken 1003 b'], [], 0, 0, 0,
+      'but it may have been told before, in the place of another');
 finds(['N 1 accepted', 'S 1 lost', 'S 1 accepted'],
       ['S 1 taken 1000 a', 'N 1 taken', 'S 1 taken 1003 b'], [], 0, 0, 0,
-      'unless nobody knows what became of it at first');
+      'also when its sender has lost an answer');
 
 done_testing;

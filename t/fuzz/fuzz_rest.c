@@ -157,6 +157,7 @@ static void
 fuzz_answer(const char *text, size_t size, unsigned char choice)
 {
     cJSON            *json;
+    bitrix_error_t    err;
     bitrix_reply_t    reply;
     bitrix_answer_t   answer;
 
@@ -173,9 +174,11 @@ fuzz_answer(const char *text, size_t size, unsigned char choice)
 
     /* an object for whoever reads JSON is one here too */
 
-    json = cJSON_ParseWithLength(text, size);
+    json = NULL;
 
-    if (cJSON_IsObject(json)) {
+    if (bitrix_json_parse(&json, text, size, &fuzz_unlimited, NULL, &err)
+        == BITRIX_OK)
+    {
         fuzz_check(answer.kind != BITRIX_ANSWER_FOREIGN);
     }
 

@@ -85,7 +85,7 @@ sub finish_row {
 #   missing   why the fault is not possible on this machine, nothing was done
 #   error     [texts]: what else is wrong
 #   notes     [texts]: what else is worth telling
-#   cycles    how often the fault came
+#   cycles    how often the fault came, 0 if it was there all the time
 #   kept      the directory, if it was not removed
 
 sub run_row {
@@ -137,7 +137,8 @@ sub act {
         if $fault->{bitten} && !$fault->{bitten}->($stage, $r, $requests);
 
     return { %$r, cycles => $cycles, elapsed => $sent->{elapsed},
-             error => \@error, notes => $stage->{notes} // [] };
+             error => \@error,
+             notes => [map { @{ $_->{notes} // [] } } $fault, $stage] };
 }
 
 
@@ -195,9 +196,12 @@ sub table_head {
 sub table_line {
     my ($r) = @_;
 
-    return line($r->{name}, ('-') x 9, $r->{seed}) if !defined $r->{events};
+    my $why = $r->{missing} ? "not tried, $r->{missing}" : 'broke off';
 
-    return line($r->{name}, $r->{cycles}, $r->{events},
+    return line("$r->{name}: $why", ('-') x 9, $r->{seed})
+        if !defined $r->{events};
+
+    return line($r->{name}, $r->{cycles} || '-', $r->{events},
         scalar @{ $r->{lost} }, scalar @{ $r->{disorder} }, $r->{duplicates},
         $r->{dead}, $r->{unavailable}, $r->{results}{spooled} // 0,
         sprintf('%.0f', 1000 * $r->{worst}), $r->{seed});

@@ -80,7 +80,7 @@ sub last_answers {
             if $p->{status};
 
         if (defined $seen{$key}) {
-            $last[$seen{$key}] = { %$p, again => 1 };
+            $last[$seen{$key}] = $p;
             next;
         }
 
@@ -101,8 +101,8 @@ sub last_answers {
 }
 
 
-# lane => { kind => { number => { first, taken } } }, where "first" is when it
-# first came and "taken" when 1C's first whole answer to it was out
+# lane => { kind => { number => { first, last, taken } } }, where "first" and
+# "last" are when it came and "taken" when 1C's first whole answer was out
 
 sub arrivals {
     my ($requests, $r) = @_;
@@ -112,6 +112,7 @@ sub arrivals {
         my $a = $came{$q->{lane}}{$q->{kind}}{$q->{number}}
             //= { first => $q->{time}, begun => [] };
 
+        $a->{last} = $q->{time};
         $r->{duplicates}++ if $q->{acted} && $acted{$q->{id}}++;
         next if !$q->{taken};
         $a->{taken} //= $q->{end};
@@ -131,6 +132,7 @@ sub check_lane {
         my $name = "lane $lane: $p->{kind} $p->{number}";
         my $a = $came->{$p->{kind}}{$p->{number}} // {};
         my $done = $p->{kind} eq 'N' ? $a->{taken} : state_taken($p, $states);
+        my $at = $p->{kind} eq 'N' ? $a->{first} : state_came($p, $came->{S});
 
         if ($dead->{"$lane $p->{kind} $p->{number}"}) {
             $r->{dead}++;
@@ -138,7 +140,7 @@ sub check_lane {
         }
 
         push @{ $r->{disorder} }, "$name came before $before was taken"
-            if has_place($p) && defined $a->{first} && $a->{first} < $free;
+            if has_place($p) && defined $at && $at < $free;
 
         push @{ $r->{lost} }, "$name ($p->{result}) was never taken"
             if !defined $done;
@@ -157,13 +159,23 @@ sub check_lane {
 }
 
 
-# A state that is merged into one that waits takes its place, and that may be
-# what became of a first attempt that was not answered.
+# One that is told to be accepted stands behind all that was posted before it;
+# one that was merged into a waiting one has taken that one's place.
 
 sub has_place {
     my ($post) = @_;
-    return $post->{kind} eq 'N'
-           || $post->{result} eq 'accepted' && !$post->{again};
+    return $post->{kind} eq 'N' || $post->{result} eq 'accepted';
+}
+
+
+# When the state came, or a newer one in its place, for the last time: if the
+# answer to it was lost, the sender's or the gateway's own from Redis, then it
+# may also have been merged, and so have come earlier.
+
+sub state_came {
+    my ($post, $came) = @_;
+    return max(map { $came->{$_}{last} } grep { $_ >= $post->{number} }
+               keys %{ $came // {} });
 }
 
 

@@ -8,6 +8,7 @@ package Bitrix1C::Torture::Faults;
 #   name      as the table shows it
 #   stage     parameters of Bitrix1C::Torture::Stage that it needs
 #   rules     of the stand-in 1C, all the time
+#   notes     [texts] to be shown with the result
 #   begin     sub (stage), before the load
 #   cycle     sub (stage); without it the rules are the fault
 #   after     sub (stage), when all has settled: texts of what is wrong
@@ -38,7 +39,8 @@ my @FAULTS = (
     { name => 'kill -9 of nginx as a whole', cycle => \&nginx_killed },
     { name => 'reload', cycle => \&reloaded },
     { name => 'quit and start', cycle => sub { stopped($_[0], 'QUIT') } },
-    { name => 'stop (TERM) and start', cycle => sub { stopped($_[0], 'TERM') } },
+    { name => 'terminate and start',
+      cycle => sub { stopped($_[0], 'TERM') } },
 
     { name => 'kill -9 of Redis, restart', cycle => \&redis_killed,
       stage => { spool => 1 } },
@@ -107,18 +109,20 @@ sub one_in {
 
 sub all_at_random {
     my ($why_not) = @_;
-    my @able = grep { !$_->{alone} && !$why_not->($_) } @FAULTS;
-    my @draw = grep { $_->{cycle} } @able;
-    my (@left, %stage);
+    my (@able, @notes, @left);
 
-    for my $needs (map { $_->{stage} // () } @able) {
-        $stage{$_} = $needs->{$_} for grep { ($stage{$_} // '') ne 'small' }
-                                      keys %$needs;
+    for my $fault (grep { !$_->{alone} } @FAULTS) {
+        my $why = $why_not->($fault);
+        push @notes, "without \"$fault->{name}\", $why" if $why;
+        push @able, $fault if !$why;
     }
+
+    my @draw = grep { $_->{cycle} } @able;
 
     return {
         name  => 'all of these at random',
-        stage => \%stage,
+        stage => all_needs(@able),
+        notes => \@notes,
         rules => [map { { %$_, random => $_->{random} / 5 } }
                   map { @{ $_->{rules} // [] } } @able],
         least => scalar @draw,
@@ -132,6 +136,18 @@ sub all_at_random {
             sleep rand 0.5;
         },
     };
+}
+
+
+sub all_needs {
+    my %stage;
+
+    for my $needs (map { $_->{stage} // () } @_) {
+        $stage{$_} = $needs->{$_} for grep { ($stage{$_} // '') ne 'small' }
+                                      keys %$needs;
+    }
+
+    return \%stage;
 }
 
 
@@ -246,8 +262,9 @@ sub same_size {
     my ($before, $after) = ($stage->{size}, size($stage));
     my @found;
 
-    push @{ $stage->{notes} }, sprintf 'before: %d descriptors, %.1f MB;'
-        . ' after: %d, %.1f MB', map { $_->[0], $_->[1] / 1024 } $before, $after;
+    push @{ $stage->{notes} }, 'before and after, descriptors and MB of all'
+        . sprintf ' workers: %d, %.1f; %d, %.1f',
+          map { $_->[0], $_->[1] / 1024 } $before, $after;
 
     push @found, 'more descriptors than before' if $after->[0] > $before->[0];
     push @found, 'more memory than before'

@@ -24,6 +24,11 @@ use Bitrix1C::Torture::Load qw(number_of);
 
 use parent 'Bitrix1C::Gateway';
 
+# With "everysec" Redis holds writes back while the disk is still busy with the
+# sync before, and loses them with kill -9.
+
+use constant DURABLE => ('--appendfsync', 'always');
+
 use constant { SPOOL_DISK => '4m', SPOOL_HEADER => 32,
                SPOOL_FRAME => 12, REDIS_PORT => 6379 };
 
@@ -33,12 +38,13 @@ sub new {
     my $queue = delete $opt{queue} // '';
 
     my $self = $class->SUPER::new(
-        workers   => 2,
-        events    => 'accept_mutex off;',
-        redis     => 'timeout=1s connect_timeout=500ms',
-        location  => 'bitrix1c_key $bitrix1c_data_fields_n;'
-                     . ' proxy_read_timeout 1s; proxy_connect_timeout 1s;',
-        onec_args => ['--keep', 100],
+        workers    => 2,
+        events     => 'accept_mutex off;',
+        redis      => 'timeout=1s connect_timeout=500ms',
+        location   => 'bitrix1c_key $bitrix1c_data_fields_n;'
+                      . ' proxy_read_timeout 1s; proxy_connect_timeout 1s;',
+        onec_args  => ['--keep', 100],
+        redis_args => [DURABLE],
         %opt,
     );
 
@@ -120,7 +126,7 @@ sub open_network {
 
     $self->{redis_run} = [qw(ip netns exec), $name];
     $self->{store} = "redis $far:" . REDIS_PORT;
-    $self->{redis_args} = [$self->tcp_arguments(REDIS_PORT)];
+    $self->{redis_args} = [$self->tcp_arguments(REDIS_PORT), DURABLE];
 
     return;
 }
@@ -163,7 +169,7 @@ sub open_replica {
     my $other = Bitrix1C::Gateway->new(redis_run => $self->{redis_run});
 
     # a replica that was promoted must not find its old self on the disk
-    my @args = ('--repl-diskless-sync-delay', 0, '--repl-timeout', 60);
+    my @args = (DURABLE, '--repl-diskless-sync-delay', 0);
     $self->{redis_args} = [$self->tcp_arguments($ports[0]), @args];
     $other->{redis_args} = [$self->tcp_arguments($ports[1]), @args];
 
@@ -316,12 +322,15 @@ sub end_orphans {
 }
 
 
-# somebody else may be late to reap it
+# Somebody else may be late to reap it, and a thread of it may be the last to
+# close its sockets.
 
 sub alive {
     my ($pid) = @_;
     open my $fh, '<', "/proc/$pid/stat" or return 0;
-    return (<$fh> // '') =~ /^\d+ \(.*\) [^ZX]/ ? 1 : 0;
+    my $gone = (<$fh> // '') !~ /^\d+ \(.*\) [^ZX]/;
+
+    return !$gone || (() = glob "/proc/$pid/task/*") > 1;
 }
 
 
