@@ -22,6 +22,7 @@ use constant { SLOTS => 8, RATE => 300, DOWN => 2.5, LEASE => 15 };
 my $gw = Bitrix1C::Gateway->new(
     workers => 2,
     redis   => 'timeout=1s',
+    redis_args => ['--appendfsync', 'always'],
     queue   => 'concurrency ' . SLOTS . '; retry 1s 1s 1s;',
     onec_args => ['--keep', 100_000],
 )->start;

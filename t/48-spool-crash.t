@@ -28,6 +28,7 @@ my $gw = Bitrix1C::Gateway->new(
     workers   => 2,
     events    => 'accept_mutex off;',
     redis     => 'timeout=1s',
+    redis_args => ['--appendfsync', 'always'],
     location  => 'bitrix1c_key $bitrix1c_data_fields_n;',
     onec_args => ['--keep', 100_000],
 );

@@ -22,6 +22,7 @@ my $gw = Bitrix1C::Gateway->new(
     workers   => 2,
     events    => 'accept_mutex off;',
     redis     => 'timeout=1s',
+    redis_args => ['--appendfsync', 'always'],
     onec_args => ['--keep', 100_000],
 );
 my $spool = "$gw->{dir}/spool";

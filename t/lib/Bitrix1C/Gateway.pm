@@ -138,14 +138,15 @@ sub spawn_redis {
     my $acl = grep({ $_ eq '--requirepass' } @args) ? '' : 'users.acl';
     my $conf = "$self->{dir}/$name.conf";
 
-    # a copy, since Sentinel and CONFIG REWRITE write to it
+    # a copy, since Sentinel and CONFIG REWRITE write to it; syncs of a busy
+    # disk are spared where no crash of Redis is to be survived
 
     spew_file($conf, slurp_file("$Bitrix1C::Nginx::TOP/redis/redis.conf"))
         if !-e $conf;
 
     return $self->spawn($name, @{ $self->{redis_run} // [] },
         'redis-server', $conf, '--logfile', '',
-        '--pidfile', "$self->{dir}/$name.pid",
+        '--pidfile', "$self->{dir}/$name.pid", '--appendfsync', 'everysec',
         '--aclfile', $acl && "$self->{dir}/$acl", @args);
 }
 
