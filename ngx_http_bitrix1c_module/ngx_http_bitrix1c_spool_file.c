@@ -77,7 +77,7 @@ static ngx_int_t
 ngx_http_bitrix1c_spool_write_open(ngx_http_bitrix1c_spool_write_t *w)
 {
     uint64_t                         number;
-    ngx_file_info_t                  fi;
+    ngx_file_info_t                  fi, there;
     ngx_http_bitrix1c_spool_path_t   path;
 
     number = ngx_http_bitrix1c_spool_number(w->conf->state);
@@ -90,10 +90,10 @@ ngx_http_bitrix1c_spool_write_open(ngx_http_bitrix1c_spool_write_t *w)
         ngx_http_bitrix1c_spool_close_fd(&w->fd);
     }
 
+    (void) ngx_http_bitrix1c_spool_path(w->conf, number, path);
+
     if (w->fd == NGX_INVALID_FILE) {
         w->number = number;
-
-        (void) ngx_http_bitrix1c_spool_path(w->conf, number, path);
 
         w->fd = open((char *) path, O_WRONLY|O_CREAT|O_APPEND|O_CLOEXEC
                                     |O_NOFOLLOW|O_NONBLOCK, 0600);
@@ -111,9 +111,10 @@ ngx_http_bitrix1c_spool_write_open(ngx_http_bitrix1c_spool_write_t *w)
         return ngx_http_bitrix1c_spool_write_failed(w, "fstat()");
     }
 
-    if (fi.st_nlink == 0) {
-
-        /* drained or removed: what is in the folder now is another file */
+    if (ngx_file_info(path, &there) == NGX_FILE_ERROR
+        || ngx_file_uniq(&there) != ngx_file_uniq(&fi))
+    {
+        /* drained, removed or moved away: nobody would look for it there */
 
         ngx_http_bitrix1c_spool_rotate(w->conf->state, number);
         ngx_http_bitrix1c_spool_close_fd(&w->fd);

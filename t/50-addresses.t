@@ -55,8 +55,8 @@ sub clients {
 
 
 works('no socket, a replica, the master');
-is clients($one), 2, 'both workers are at the master';
-is clients($two), 0, 'nobody stays at the replica';
+ok wait_until(10, sub { clients($one) == 2 }), 'both workers are at the master';
+ok wait_until(10, sub { clients($two) == 0 }), 'nobody stays at the replica';
 is lines(qr/\[error\].*it is a replica/), 0, 'a replica is no error';
 is lines(qr/\[error\].*No such file.*nobody\.sock/), 2,
     'a dead address is, once a worker';
@@ -75,7 +75,7 @@ $two->replica_of(undef);
 $two->be_seen;
 works('the replica was promoted');
 note sprintf 'after %.1f s', time - $start;
-is clients($two), 2, 'both workers are at the new master';
+ok wait_until(10, sub { clients($two) == 2 }), 'both workers are at the new master';
 
 # the old one is still a master, unless somebody tells it
 kill 'CONT', $one->{pid};
