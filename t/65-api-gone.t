@@ -123,7 +123,7 @@ ok wait_until(3, sub { $gw->descriptors($worker) <= $before + 2 }),
 for my $body ("x" x 100_000, '') {
     my $sock = connect_to($gw->{port});
     print {$sock} "POST /bitrix1c/queue/resume?queue=orders HTTP/1.1\r\n"
-                . "Host: a\r\nX-Bitrix1c: 1\r\nContent-Length: 100000\r\n"
+                . "Host: localhost\r\nX-Bitrix1c: 1\r\nContent-Length: 100000\r\n"
                 . "Connection: close\r\n\r\n";
     $sock->flush;
     sleep 0.2;
