@@ -213,7 +213,12 @@ ngx_http_bitrix1c_report_last(ngx_http_bitrix1c_job_t *job)
 
     last.event_len = ngx_min(job->event.name.len,
                              NGX_HTTP_BITRIX1C_LAST_EVENT);
-    ngx_memcpy(last.event, job->event.name.data, last.event_len);
+
+    /* of an event that could not be read there is no name */
+
+    if (last.event_len) {
+        ngx_memcpy(last.event, job->event.name.data, last.event_len);
+    }
 
     last.reason_len = 0;
 

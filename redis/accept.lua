@@ -116,6 +116,11 @@ local function known(i, a, kf, lf)
     end
 
     if live[i * 3 + 1] or other == id or whose == id then
+        -- written once more: since Redis 7.2 WAIT counts from the last write of
+        -- its own connection, and that may not be the one of the first accept
+        if live[i * 3 + 1] then
+            redis.call('HSET', h, ARGV[3 * i + 1], live[i * 3 + 1])
+        end
         return 0
     end
     if other and once == '1' then

@@ -17,6 +17,7 @@ use lib "$FindBin::Bin/lib";
 use Bitrix1C::Gateway qw(wait_until);
 use Bitrix1C::Http qw(start_load finish_load);
 use Bitrix1C::Nodes qw(start_node);
+use Bitrix1C::Redis ();
 
 my $gw = Bitrix1C::Gateway->new(
     redis => 'timeout=1500ms wait=1',
@@ -96,6 +97,30 @@ ok wait_until(5, sub {
     my %got = map { ($_->{json}{entity}{id} // 0) => 1 } $gw->onec_received;
     return !grep { !$got{$_} } $back .. $n;
 }), 'they are delivered';
+
+# an accept that is repeated on another connection, since nobody knows whether it
+# was carried out: that the event is there already says nothing of the replica
+
+sub accept_alone {
+    my $redis = Bitrix1C::Redis->new(socket => $one->{socket});
+    my $id = '1' x 32;
+    my $key = '2' x 32;
+
+    open my $fh, '<', "$FindBin::Bin/../redis/accept.lua" or die $!;
+    my $text = do { local $/; <$fh> };
+
+    $redis->cmd('EVAL', $text, 4, (map { "{b1c:alone}:$_" } qw(q h f k:)),
+                15_000, "k:$key", "l:$key", "$id:m",
+                $id, 1, 0, 0, "1 $key $key", 'record');
+    return $redis->cmd('WAIT', 1, 300);
+}
+
+kill 'STOP', $two->{pid};
+is accept_alone(), 0, 'no replica has the event';
+is accept_alone(), 0, 'nor has it when the event is accepted once more';
+kill 'CONT', $two->{pid};
+ok wait_until(10, sub { accept_alone() == 1 }), 'now it has';
+$one->cmd('DEL', map { "{b1c:alone}:$_" } qw(q h f));
 
 # the connection breaks between a script and its WAIT
 
