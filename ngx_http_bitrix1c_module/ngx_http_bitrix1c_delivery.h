@@ -24,9 +24,5 @@ void ngx_http_bitrix1c_delivery_abort(ngx_http_bitrix1c_job_t *job);
 /* frees the detached request; to be called by the handler of job->done */
 void ngx_http_bitrix1c_delivery_free(ngx_http_bitrix1c_job_t *job);
 
-/* the routes of the configuration that this process runs */
-ngx_http_bitrix1c_route_t *ngx_http_bitrix1c_route_find(
-    ngx_http_bitrix1c_job_t *job);
-
 
 #endif /* _NGX_HTTP_BITRIX1C_DELIVERY_H_INCLUDED_ */

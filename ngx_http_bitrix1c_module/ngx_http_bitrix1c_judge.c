@@ -6,22 +6,28 @@
 
 #include "ngx_http_bitrix1c_judge.h"
 #include "ngx_http_bitrix1c_conf.h"
-#include "ngx_http_bitrix1c_delivery.h"
 #include "ngx_http_bitrix1c_echo.h"
 #include "ngx_http_bitrix1c_reason.h"
 #include "ngx_http_bitrix1c_result.h"
+#include "ngx_http_bitrix1c_route.h"
 #include "ngx_http_bitrix1c_verdict.h"
 
 
 /* ms until a portal that wants to be left alone is asked again */
 #define NGX_HTTP_BITRIX1C_LIMITED     1000
-#define NGX_HTTP_BITRIX1C_OVERLOADED  300000
 
 /* ms for a method whose time is used up; it has ten baskets of a minute */
 #define NGX_HTTP_BITRIX1C_BLOCKED     60000
 #define NGX_HTTP_BITRIX1C_BLOCKED_MAX 600000
 
+#define NGX_HTTP_BITRIX1C_STRANGER                                           \
+    "Bitrix does not know the webhook, see proxy_pass"
 
+
+static void ngx_http_bitrix1c_judge_whole(ngx_http_bitrix1c_job_t *carrier,
+    bitrix_reply_t *whole);
+static void ngx_http_bitrix1c_judge_one(ngx_http_bitrix1c_job_t *carrier,
+    ngx_uint_t i, bitrix_reply_t *whole, bitrix_reply_t *reply);
 static void ngx_http_bitrix1c_judge_single(bitrix_reply_t *reply,
     ngx_http_bitrix1c_outcome_t *o);
 static ngx_uint_t ngx_http_bitrix1c_judge_stranger(bitrix_answer_t *answer,
@@ -52,8 +58,7 @@ ngx_http_bitrix1c_judge_name(ngx_uint_t i, char name[4])
 void
 ngx_http_bitrix1c_judge(ngx_http_bitrix1c_job_t *carrier)
 {
-    char                          name[4];
-    ngx_uint_t                    i, stranger;
+    ngx_uint_t                    i;
     bitrix_reply_t                whole, reply;
     ngx_http_bitrix1c_job_t      *job;
     ngx_http_bitrix1c_pack_t     *pack;
@@ -63,26 +68,7 @@ ngx_http_bitrix1c_judge(ngx_http_bitrix1c_job_t *carrier)
     o = &carrier->outcome;
     pack = carrier->pack;
 
-    ngx_memzero(&whole, sizeof(bitrix_reply_t));
-
-    whole.answer.kind = BITRIX_ANSWER_NONE;
-
-    if (!o->ours && o->status) {
-        bitrix_answer_judge(&whole.answer, o->status, (char *) o->answer,
-                            o->len, o->truncated || o->len == o->max);
-    }
-
-    if (carrier->route) {
-        (void) ngx_http_bitrix1c_pace_answer(carrier->route->portal,
-                                             &carrier->event.name,
-                                             &whole.answer, carrier->log);
-    }
-
-    stranger = ngx_http_bitrix1c_judge_stranger(&whole.answer, o->status);
-
-    carrier->health = ngx_http_bitrix1c_judge_health(carrier, &whole.answer);
-    carrier->delay = NGX_HTTP_BITRIX1C_OVERLOADED;
-    ngx_http_bitrix1c_judge_reason(carrier, "Bitrix failed", &whole);
+    ngx_http_bitrix1c_judge_whole(carrier, &whole);
 
     breaker = ngx_http_bitrix1c_verdict_breaker(carrier);
 
@@ -94,33 +80,99 @@ ngx_http_bitrix1c_judge(ngx_http_bitrix1c_job_t *carrier)
         }
 
         job->outcome.status = o->status;
-        reply = whole;
+        job->outcome.seconds = o->seconds;
+        job->outcome.sent = o->sent;
+        job->outcome.ours = o->ours;
+        job->outcome.done = 1;
 
-        if (pack->n > 1 && whole.answer.kind == BITRIX_ANSWER_OK) {
-            ngx_http_bitrix1c_judge_name(i, name);
-            bitrix_batch_reply(&reply, (char *) o->answer, o->len, name);
-            (void) ngx_http_bitrix1c_pace_answer(carrier->route->portal,
-                                                 &job->event.name,
-                                                 &reply.answer, carrier->log);
-
-        } else if (whole.answer.kind <= BITRIX_ANSWER_NO_METHOD) {
-            ngx_http_bitrix1c_judge_single(&reply, o);
-        }
-
-        if (stranger) {
-            ngx_http_bitrix1c_judge_again(job, "Bitrix does not know the "
-                                          "webhook, see proxy_pass", &reply,
-                                          0);
-        } else {
-            ngx_http_bitrix1c_judge_call(job, carrier, &reply);
-        }
-
+        ngx_http_bitrix1c_judge_one(carrier, i, &whole, &reply);
         ngx_http_bitrix1c_verdict_spend(job, breaker);
 
         if (job->result != NGX_HTTP_BITRIX1C_RETRY) {
             ngx_http_bitrix1c_result_text(job, &reply);
         }
     }
+}
+
+
+/* the answer to the request, whatever became of the calls in it */
+static void
+ngx_http_bitrix1c_judge_whole(ngx_http_bitrix1c_job_t *carrier,
+    bitrix_reply_t *whole)
+{
+    ngx_http_bitrix1c_outcome_t  *o;
+
+    o = &carrier->outcome;
+
+    ngx_memzero(whole, sizeof(bitrix_reply_t));
+
+    whole->answer.kind = BITRIX_ANSWER_NONE;
+
+    if (!o->ours && o->status) {
+        bitrix_answer_judge(&whole->answer, o->status, (char *) o->answer,
+                            o->len, o->truncated || o->len == o->max);
+    }
+
+    if (whole->answer.kind <= BITRIX_ANSWER_OVERLOAD) {
+        ngx_http_bitrix1c_judge_single(whole, o);
+    }
+
+    (void) ngx_http_bitrix1c_pace_answer(carrier->route->portal,
+                                         &carrier->event.name,
+                                         &whole->answer, carrier->log);
+
+    carrier->health = ngx_http_bitrix1c_judge_health(carrier, &whole->answer);
+    carrier->delay = carrier->route->portal->overload;
+
+    ngx_http_bitrix1c_judge_reason(carrier,
+                                   carrier->health == NGX_HTTP_BITRIX1C_WRONG
+                                   ? NGX_HTTP_BITRIX1C_STRANGER
+                                   : "Bitrix failed", whole);
+}
+
+
+static void
+ngx_http_bitrix1c_judge_one(ngx_http_bitrix1c_job_t *carrier, ngx_uint_t i,
+    bitrix_reply_t *whole, bitrix_reply_t *reply)
+{
+    char                          name[4];
+    ngx_http_bitrix1c_job_t      *job;
+    ngx_http_bitrix1c_outcome_t  *o;
+
+    o = &carrier->outcome;
+    job = carrier->pack->jobs[i];
+
+    *reply = *whole;
+
+    if (carrier->health == NGX_HTTP_BITRIX1C_WRONG) {
+        ngx_http_bitrix1c_judge_again(job, NGX_HTTP_BITRIX1C_STRANGER, reply,
+                                      0);
+        return;
+    }
+
+    if (carrier->pack->n > 1) {
+
+        if (whole->answer.kind == BITRIX_ANSWER_OK) {
+            ngx_http_bitrix1c_judge_name(i, name);
+            bitrix_batch_reply(reply, (char *) o->answer, o->len, name);
+            (void) ngx_http_bitrix1c_pace_answer(carrier->route->portal,
+                                                 &job->event.name,
+                                                 &reply->answer,
+                                                 carrier->log);
+
+        } else if (o->status < 500
+                   && (whole->answer.kind == BITRIX_ANSWER_ERROR
+                       || whole->answer.kind == BITRIX_ANSWER_NO_METHOD))
+        {
+            /* that says nothing of this call, and none was carried out */
+
+            ngx_http_bitrix1c_judge_again(job, "Bitrix refused the batch",
+                                          reply, 0);
+            return;
+        }
+    }
+
+    ngx_http_bitrix1c_judge_call(job, carrier, reply);
 }
 
 
@@ -235,7 +287,7 @@ ngx_http_bitrix1c_judge_call(ngx_http_bitrix1c_job_t *job,
     case BITRIX_ANSWER_OVERLOAD:
         ngx_http_bitrix1c_judge_again(job, "Bitrix has blocked this address, "
                                       "ask its support", reply,
-                                      NGX_HTTP_BITRIX1C_OVERLOADED);
+                                      carrier->delay);
         return;
 
     case BITRIX_ANSWER_ERROR:
@@ -318,7 +370,7 @@ ngx_http_bitrix1c_judge_before(ngx_http_bitrix1c_job_t *job)
     ngx_msec_t                   wait;
     ngx_http_bitrix1c_portal_t  *portal;
 
-    job->route = ngx_http_bitrix1c_route_find(job);
+    job->route = ngx_http_bitrix1c_route_call(job);
 
     if (job->lost && !ngx_http_bitrix1c_judge_repeatable(job)) {
         ngx_http_bitrix1c_verdict_poison(job, "outcome unknown, its worker "
@@ -365,6 +417,36 @@ ngx_http_bitrix1c_judge_busy(ngx_http_bitrix1c_pack_t *pack)
                                    ngx_max(pack->carrier->delay,
                                            NGX_HTTP_BITRIX1C_LIMITED));
         }
+    }
+}
+
+
+void
+ngx_http_bitrix1c_judge_leave(ngx_http_bitrix1c_pack_t *pack)
+{
+    ngx_uint_t                i;
+    ngx_http_bitrix1c_job_t  *job;
+
+    for (i = 0; i < pack->n; i++) {
+        job = pack->jobs[i];
+
+        if (job == NULL) {
+            continue;
+        }
+
+        if (pack->carrier->connection == NULL
+            || ngx_http_bitrix1c_judge_repeatable(job))
+        {
+            ngx_http_bitrix1c_judge_again(job, "the worker had to leave", NULL,
+                                          1);
+            continue;
+        }
+
+        job->result = NGX_HTTP_BITRIX1C_DEAD;
+
+        ngx_http_bitrix1c_judge_reason(job, "outcome unknown, the worker had "
+                         "to leave during the call: look into Bitrix before "
+                         "it is sent again", NULL);
     }
 }
 

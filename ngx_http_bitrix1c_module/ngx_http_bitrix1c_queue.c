@@ -12,6 +12,7 @@
 #include "ngx_http_bitrix1c_keep.h"
 #include "ngx_http_bitrix1c_pack.h"
 #include "ngx_http_bitrix1c_report.h"
+#include "ngx_http_bitrix1c_route.h"
 
 
 static void ngx_http_bitrix1c_queue_state(void *data, ngx_uint_t up);
