@@ -16,10 +16,6 @@
 /* ms until a portal that wants to be left alone is asked again */
 #define NGX_HTTP_BITRIX1C_LIMITED     1000
 
-/* ms for a method whose time is used up; it has ten baskets of a minute */
-#define NGX_HTTP_BITRIX1C_BLOCKED     60000
-#define NGX_HTTP_BITRIX1C_BLOCKED_MAX 600000
-
 #define NGX_HTTP_BITRIX1C_STRANGER                                           \
     "Bitrix does not know the webhook, see proxy_pass"
 
@@ -43,7 +39,6 @@ static void ngx_http_bitrix1c_judge_unknown(ngx_http_bitrix1c_job_t *job,
     bitrix_reply_t *reply);
 static ngx_uint_t ngx_http_bitrix1c_judge_repeatable(
     ngx_http_bitrix1c_job_t *job);
-static ngx_msec_t ngx_http_bitrix1c_judge_blocked(bitrix_answer_t *answer);
 static void ngx_http_bitrix1c_judge_reason(ngx_http_bitrix1c_job_t *job,
     const char *what, bitrix_reply_t *reply);
 
@@ -257,6 +252,8 @@ static void
 ngx_http_bitrix1c_judge_call(ngx_http_bitrix1c_job_t *job,
     ngx_http_bitrix1c_job_t *carrier, bitrix_reply_t *reply)
 {
+    ngx_msec_t  wait;
+
     if (carrier->outcome.ours) {
         ngx_http_bitrix1c_judge_again(job, carrier->outcome.status
                          ? "nginx itself answered, proxy_pass was not reached"
@@ -280,8 +277,15 @@ ngx_http_bitrix1c_judge_call(ngx_http_bitrix1c_job_t *job,
         return;
 
     case BITRIX_ANSWER_OPERATION:
+
+        /* the pace has found out for how long */
+
+        wait = ngx_http_bitrix1c_portal_blocked(carrier->route->portal,
+                                                &job->event.name);
+
         ngx_http_bitrix1c_judge_again(job, "the method has used up its time",
-                       reply, ngx_http_bitrix1c_judge_blocked(&reply->answer));
+                                      reply,
+                                      wait ? wait : NGX_HTTP_BITRIX1C_LIMITED);
         return;
 
     case BITRIX_ANSWER_OVERLOAD:
@@ -471,21 +475,6 @@ ngx_http_bitrix1c_judge_repeatable(ngx_http_bitrix1c_job_t *job)
     lcf = job->route->clcf->loc_conf[ngx_http_bitrix1c_module.ctx_index];
 
     return ngx_http_bitrix1c_masked(lcf->repeatable, &job->event.name);
-}
-
-
-static ngx_msec_t
-ngx_http_bitrix1c_judge_blocked(bitrix_answer_t *answer)
-{
-    int64_t  left;
-
-    left = (answer->reset_at - ngx_time()) * 1000;
-
-    if (answer->reset_at == 0 || left <= 0) {
-        return NGX_HTTP_BITRIX1C_BLOCKED;
-    }
-
-    return (ngx_msec_t) ngx_min(left, NGX_HTTP_BITRIX1C_BLOCKED_MAX);
 }
 
 
