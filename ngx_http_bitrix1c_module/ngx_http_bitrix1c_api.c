@@ -20,6 +20,7 @@ typedef struct {
 
 static ngx_int_t ngx_http_bitrix1c_api_handler(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_bitrix1c_api_near(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_bitrix1c_api_known(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_bitrix1c_api_loopback(struct sockaddr *sa);
 static ngx_int_t ngx_http_bitrix1c_api_route(ngx_http_request_t *r,
     ngx_str_t *name);
@@ -192,6 +193,13 @@ ngx_http_bitrix1c_api_handler(ngx_http_request_t *r)
                               "has no parameter \"open\"");
     }
 
+    if (!lcf->api->open && !ngx_http_bitrix1c_api_known(r)) {
+        return ngx_http_bitrix1c_api_error(r, NGX_HTTP_FORBIDDEN,
+                              "the name in the address is none of this "
+                              "server: use 127.0.0.1, localhost or its "
+                              "server_name");
+    }
+
     name.len = lcf->api->prefix.len;
 
     if (r->uri.len < name.len) {
@@ -224,6 +232,36 @@ ngx_http_bitrix1c_api_near(ngx_http_request_t *r)
 
     return ngx_http_bitrix1c_api_loopback(&sa.sockaddr)
            && ngx_http_bitrix1c_api_loopback(r->connection->sockaddr);
+}
+
+
+/*
+ * The owner of any name can let it lead to 127.0.0.1, and then a page of his
+ * in an operator's browser is of the same origin as this one.  He cannot choose
+ * a number, "localhost", or the name that was configured.
+ */
+static ngx_uint_t
+ngx_http_bitrix1c_api_known(ngx_http_request_t *r)
+{
+    ngx_str_t                 *host, *name;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    host = &r->headers_in.server;
+
+    if (host->len == 0
+        || (host->len == 9
+            && ngx_strncasecmp(host->data, (u_char *) "localhost", 9) == 0)
+        || host->data[0] == '['
+        || ngx_inet_addr(host->data, host->len) != INADDR_NONE)
+    {
+        return 1;
+    }
+
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+    name = &cscf->server_name;
+
+    return host->len == name->len
+           && ngx_strncasecmp(host->data, name->data, name->len) == 0;
 }
 
 

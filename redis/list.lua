@@ -16,8 +16,9 @@ local score, member, least, most = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local card = redis.call('ZCARD', z)
 
 local function rows(from)
-    return redis.call(desc and 'ZREVRANGE' or 'ZRANGE', z, from,
-                      from + look - 1, 'WITHSCORES')
+    local to = from + look - 1
+    return desc and redis.call('ZREVRANGE', z, from, to, 'WITHSCORES')
+           or redis.call('ZRANGE', z, from, to, 'WITHSCORES')
 end
 
 local function before(limit)
@@ -31,7 +32,8 @@ local function start()
     end
     local now = redis.call('ZSCORE', z, member)
     if now and tonumber(now) == tonumber(score) then
-        return redis.call(desc and 'ZREVRANK' or 'ZRANK', z, member) + 1
+        return (desc and redis.call('ZREVRANK', z, member)
+                or redis.call('ZRANK', z, member)) + 1
     end
     if score == '0' then
         return redis.call('ZLEXCOUNT', z, '-', '[' .. member)

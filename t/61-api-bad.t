@@ -155,6 +155,19 @@ is api($gw, 'queue/resume?queue=orders', body => '{"queue":"x"',
        headers => { 'X-Bitrix1c' => 1, 'Content-Type' => 'application/json' })
    ->{status}, 200, 'a body is not looked at';
 
+# a stranger's name that leads to this machine makes his page one of this origin
+
+for my $host ('evil.example', 'localhost.evil.example', '127.0.0.1.evil.example',
+              'x') {
+    like ask('status', headers => { Host => $host }),
+        qr/^403 Forbidden: the name in the address/, "to $host";
+}
+
+for my $host (qw(localhost LOCALHOST:8088 127.0.0.1 127.0.0.1:8088 [::1])) {
+    is api($gw, 'status', headers => { Host => $host })->{status}, 200,
+        "to $host";
+}
+
 # who is served
 
 sub from {
@@ -210,7 +223,7 @@ for (['', 'text/html', 'index.html'], ['app.js', 'text/javascript', 'app.js'],
 # HEAD
 
 $sock = IO::Socket::INET->new("127.0.0.1:$gw->{port}");
-print {$sock} "HEAD /bitrix1c/status HTTP/1.1\r\nHost: a\r\n"
+print {$sock} "HEAD /bitrix1c/status HTTP/1.1\r\nHost: localhost\r\n"
             . "Connection: close\r\n\r\n";
 my $head = join '', <$sock>;
 like $head, qr{^HTTP/1.1 200 .*\r\nContent-Length: [1-9]\d*\r\n.*\r\n\r\n\z}s,
