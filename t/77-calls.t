@@ -112,7 +112,7 @@ is $gw->rest_call('crm.deal.add', {}, headers => {
 
 # the newest value of a row
 
-busy(1.5);
+busy(0.7);
 my $from = requests();
 my @row = map { $gw->keep($update, amount(3, 1, $_)) } 1 .. 5;
 $gw->keep($update, amount(3, 2, 77));
@@ -130,7 +130,7 @@ is scalar(writes_of('storeProducts 3/1')), 2, 'is done, since it was asked';
 
 # many at once
 
-busy(2);
+busy(1.2);
 $from = requests();
 $gw->keep($update, amount($_, 1, $_)) for 100 .. 204;
 $gw->keep('crm.deal.update', { id => 9, fields => { TITLE => "t$_" } })
@@ -152,7 +152,7 @@ is_deeply [map { $_->{TITLE} } writes_of('deals 9')],
 # one of many fails
 
 $gw->portal_mode();
-busy(1);
+busy(0.7);
 $gw->portal_mode({ mode => 'number', inside => 1, times => 1,
                    method => 'crm\.deal\.update' });
 my @good = map { $gw->keep($update, amount($_, 4, 1)) } 300 .. 305;
@@ -169,7 +169,7 @@ $gw->portal_mode();
 
 # what a query string cannot hold
 
-busy(1);
+busy(0.7);
 $from = requests();
 my @odd = map { $gw->prefer('sale.order.update', { id => $_->[0],
                                                    fields => $_->[1] }) }
@@ -184,7 +184,7 @@ is_deeply [writes_of('orders 40')], [{ comments => undef }], 'with their null';
 
 # more than the location lets through at once
 
-busy(1);
+busy(0.7);
 $from = requests();
 my @large = map { $gw->prefer('sale.order.update', { id => $_,
     fields => { comments => 'ы' x 1500 } }) } 50 .. 57;

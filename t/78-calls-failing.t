@@ -24,7 +24,7 @@ my $gw = Bitrix1C::Calls->new(
     server => Bitrix1C::Api::LOCATION,
     kept => 'concurrency 1; retry 400ms 400ms; breaker failures=3 pause=500ms;',
     rest => 'bitrix1c_async crm.deal.* catalog.storeproduct.update;'
-            . ' bitrix1c_callback /bitrix/orders; proxy_read_timeout 2s;',
+            . ' bitrix1c_callback /bitrix/orders; proxy_read_timeout 1s;',
 )->start;
 
 # so that each test is judged by itself
@@ -91,7 +91,7 @@ is written($serial), 1, 'and done once';
 
 sub busy {
     my $before = requests();
-    $gw->portal_mode({ mode => 'slow', delay => 1, times => 1 }, @_);
+    $gw->portal_mode({ mode => 'slow', delay => 0.7, times => 1 }, @_);
     $gw->prefer('sale.order.get', { id => 9 });
     $gw->portal_received($before + 1, 10);
     return;
@@ -112,7 +112,7 @@ is_deeply [map { $gw->becomes($_, 'done')->{state} } @batch],
 
 # over the limit
 
-$gw->portal_mode({ mode => 'limit', times => 2 });
+$gw->portal_mode({ mode => 'limit', times => 1 });
 $id = add();
 spared($id, qr/fewer requests.*QUERY_LIMIT_EXCEEDED/);
 is $gw->becomes($id, 'done')->{state}, 'done', 'over the limit, it goes again';
@@ -120,7 +120,7 @@ is written($serial), 1, 'and is done once';
 
 # the time of one method
 
-$gw->portal_set(spend => { 'crm.deal.update' => 479.99 }, scale => 200,
+$gw->portal_set(spend => { 'crm.deal.update' => 479.99 }, scale => 600,
                 cost => { 'crm.deal.update' => 1 });
 my @used = map { update() } 1 .. 2;
 ok wait_until(15, sub {

@@ -17,7 +17,7 @@ use parent -norequire, 'Bitrix1C::Caller';
 
 require Bitrix1C::Caller;
 
-use constant PACE => 'bitrix1c_pace rate=1000/s burst=1000 overload=2s;';
+use constant PACE => 'bitrix1c_pace rate=1000/s burst=1000 overload=1s;';
 
 my $json = JSON::PP->new->utf8->canonical;
 
