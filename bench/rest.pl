@@ -14,7 +14,7 @@
 # It fails unless every write is stored and every pair is written, the portal
 # has nothing to refuse, and the goals below are met.
 #
-# environment: ROWS, PAIRS, SCALE, ROUNDS, DURATION (seconds of reads),
+# environment: ROWS, PAIRS, SCALE, ROUNDS, DURATION (seconds of reads a round),
 # CONNECTIONS, and see lib/Bench.pm
 
 use strict;
@@ -137,12 +137,12 @@ sub start {
     });
 
     @$at{qw(KEY RATE)} = (KEY, $rate);
-    start_nginx('rest', "$run/subject", $at, $at->{PORT});
+    my $worker = start_nginx('rest', "$run/subject", $at, $at->{PORT});
 
     my $redis = redis_connect($at->{REDIS});
     wait_for_clients($redis);
 
-    return ($run, $redis, $at, $at->{CONTROL});
+    return ($run, $redis, $at, $at->{CONTROL}, $worker);
 }
 
 
@@ -202,48 +202,59 @@ sub wait_until_done {
 
 
 sub reads {
-    my (undef, undef, $at) = start('rest-reads');
-    my (%rate, @share);
+    my (undef, undef, $at, undef, $worker) = start('rest-reads');
+    my (%rate, %cpu, @share);
 
-    for (1 .. $rounds) {
-        my %round = map { $_ => read_rate($at, $_) } qw(bare read);
-        push @{ $rate{$_} }, $round{$_} for keys %round;
-        push @share, $round{read} / $round{bare};
+    for (1 .. 3 * $rounds) {
+        for my $location (qw(bare read)) {
+            my ($rate, $cpu) = read_calls($at, $worker, $location);
+            push @{ $rate{$location} }, $rate;
+            push @{ $cpu{$location} }, $cpu;
+        }
+
+        push @share, $rate{read}[-1] / $rate{bare}[-1];
     }
 
-    my ($share) = median(@share);
+    my $share = median(@share);
 
-    printf "reads, %d connections, medians of %d rounds of %d s\n",
-        $connections, $rounds, $duration;
-    printf "  bare proxy_pass %.0f/s, through the gateway %.0f/s: %.2f of it"
-        . " (%.2f to %.2f in the rounds)\n", median(@{ $rate{bare} }),
-        median(@{ $rate{read} }), $share, (sort { $a <=> $b } @share)[0, -1];
+    printf "reads, %d connections, medians of %d rounds of %.1f s\n",
+        $connections, scalar @share, $duration / 3;
+    printf "  %-20s %.0f calls/s, %.1f us of nginx's CPU a call\n", @$_
+        for ['bare proxy_pass', map { median(@{ $_->{bare} }) } \%rate, \%cpu],
+            ['through the gateway', map { median(@{ $_->{read} }) } \%rate,
+             \%cpu];
+    printf "  that is %.2f of it (%.2f to %.2f in the rounds)\n", $share,
+        (sort { $a <=> $b } @share)[0, -1];
 
     stop_all();
 
-    die "reads: less than " . SHARE . " of bare proxy_pass is left\n"
+    die 'reads: less than ' . SHARE . " of bare proxy_pass is left\n"
         if $share < SHARE;
 
     return;
 }
 
 
-sub read_rate {
-    my ($at, $location) = @_;
+# calls a second, and microseconds of the worker's CPU a call
 
-    open my $wrk, '-|', 'wrk', '-t', 2, '-c', $connections, '-d',
-        "${duration}s", "http://127.0.0.1:$at->{PORT}/$location/"
-                        . 'sale.order.get?id=300'
+sub read_calls {
+    my ($at, $worker, $location) = @_;
+    my $before = cpu($worker);
+
+    open my $wrk, '-|', 'wrk', '-t', 1, '-c', $connections, '-d',
+        sprintf('%.0fs', $duration / 3),
+        "http://127.0.0.1:$at->{PORT}/$location/sale.order.get?id=300"
         or die "wrk: $!\n";
     my $out = join '', <$wrk>;
     close $wrk or die "wrk failed:\n$out\n";
 
     die "$location: requests failed:\n$out\n" if $out =~ /Non-2xx|Socket err/;
 
-    my ($rate) = $out =~ m{^Requests/sec:\s+([\d.]+)$}m
+    my ($calls) = $out =~ /^\s*(\d+) requests in /m
         or die "wrk did not tell its result:\n$out\n";
+    my ($rate) = $out =~ m{^Requests/sec:\s+([\d.]+)$}m;
 
-    return $rate;
+    return ($rate, (cpu($worker) - $before) * 1e6 / $calls);
 }
 
 
