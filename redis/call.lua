@@ -9,7 +9,7 @@
 
 local id = ARGV[1]
 local got = redis.call('HMGET', KEYS[2], id .. ':m', id .. ':r')
-local result = redis.call('MGET', KEYS[4])[1] or ''
+local result = redis.call('GET', KEYS[4]) or ''
 local state, attempts, at = 'unknown', '0', nil
 
 if got[1] then

@@ -230,5 +230,30 @@ is change($gw, "dead/replay?queue=portal&id=$bad")->{json}{replayed}, 1,
 is $gw->becomes($bad, 'done')->{state}, 'done', 'a dead letter is done';
 ok wait_until(15, sub { @{ $gw->told->{$bad} } == 2 }), 'and told again';
 
+# another portal of the same queue
+
+my $server = $gw->{server};
+$gw->{server} .= 'location /other/ { bitrix1c_rest portal;'
+    . ' bitrix1c_methods *; bitrix1c_async *;'
+    . " bitrix1c_coalesce $update productId,storeId;"
+    . ' bitrix1c_pace rate=1000/s burst=1000 portal=other;'
+    . ' proxy_pass ' . $gw->portal_url . '; }';
+ok $gw->reload, 'a location for another portal';
+
+my @same = map { my $path = $_; change($gw, 'queue/hold?queue=portal');
+    [$gw->keep($update, amount(900, 1, 1), path => "/$path/$update"),
+     $gw->keep('crm.deal.add', {}, path => "/$path/crm.deal.add",
+        headers => { 'Idempotency-Key' => 'same' })] } qw(bitrix other);
+isnt $same[0][$_], $same[1][$_], 'its calls are its own' for 0, 1;
+
+$gw->{server} = $server;
+ok $gw->reload, 'which is gone';
+change($gw, 'queue/resume?queue=portal');
+is $gw->becomes($same[0][0], 'done')->{state}, 'done', 'calls of this one go';
+ok wait_until(10, sub { $gw->asked($same[1][0])->{reason}
+                        =~ /no location with bitrix1c_rest/ }),
+    'those of the other not, least of all here';
+is scalar(writes_of('storeProducts 900/1')), 1, 'since they are not for it';
+
 $gw->finish;
 done_testing;
