@@ -264,7 +264,7 @@ run: deps build	## the same, then show deliveries until Ctrl-C
 
 
 .PHONY: bench
-bench: build	## compare with bare proxy_pass and with Lua; drain queues; spool
+bench: build	## compare with bare proxy_pass and with Lua; drain queues; spool; calls
 	@sh tools/deps.sh $(DEPS_RUN) $(DEPS_BENCH)
 	@NGINX_BINARY=$(NGINX_BINARY) MODULE=$(MODULE) ROUNDS=$(ROUNDS) \
 		DURATION=$(DURATION) CONNECTIONS=$(CONNECTIONS) \
@@ -276,6 +276,10 @@ bench: build	## compare with bare proxy_pass and with Lua; drain queues; spool
 	@NGINX_BINARY=$(NGINX_BINARY) MODULE=$(MODULE) ROUNDS=$(ROUNDS) \
 		DURATION=$(DURATION) CONNECTIONS=$(CONNECTIONS) \
 		perl bench/spool.pl
+	@echo
+	@NGINX_BINARY=$(NGINX_BINARY) MODULE=$(MODULE) ROUNDS=$(ROUNDS) \
+		DURATION=$(DURATION) CONNECTIONS=$(CONNECTIONS) \
+		perl bench/rest.pl
 
 
 MODULES = /usr/lib/nginx/modules

@@ -6,6 +6,7 @@
 
 #include "ngx_http_bitrix1c_callback.h"
 #include "ngx_http_bitrix1c_job.h"
+#include "ngx_http_bitrix1c_result.h"
 #include "bitrix_call.h"
 #include "bitrix_json.h"
 
@@ -70,7 +71,7 @@ static ngx_http_bitrix1c_job_t *
 ngx_http_bitrix1c_callback_job(ngx_http_bitrix1c_job_t *call,
     ngx_http_bitrix1c_route_t *route)
 {
-    ngx_str_t                  none;
+    ngx_str_t                  key, none;
     ngx_http_bitrix1c_job_t   *job;
 
     job = ngx_http_bitrix1c_job_create(route->queue, call->log);
@@ -94,13 +95,29 @@ ngx_http_bitrix1c_callback_job(ngx_http_bitrix1c_job_t *call,
     job->event.domain.len = call->event.domain.len;
     job->event.domain.data = ngx_pstrdup(job->pool, &call->event.domain);
 
-    /* it is told once, however often this is tried: the entity is the call */
+    /*
+     * it is told once, however often this is tried; but of a dead letter that
+     * was replayed it is told that it is done
+     */
 
-    if (job->event.id.data == NULL || job->event.domain.data == NULL
+    key.len = sizeof("call dead ") - 1 + call->id.len;
+    key.data = ngx_pnalloc(job->pool, key.len);
+
+    if (key.data == NULL || job->event.id.data == NULL
+        || job->event.domain.data == NULL
         || ngx_http_bitrix1c_callback_record(job, call) != NGX_OK
-        || ngx_http_bitrix1c_job_number(job, 0, &job->since) != NGX_OK
-        || ngx_http_bitrix1c_job_identity(job, &none, &none) != NGX_OK)
+        || ngx_http_bitrix1c_job_number(job, 0, &job->since) != NGX_OK)
     {
+        ngx_http_bitrix1c_job_release(job);
+        return NULL;
+    }
+
+    (void) ngx_sprintf(key.data, "call %s %V",
+                       call->result == NGX_HTTP_BITRIX1C_DEAD ? "dead"
+                                                              : "done",
+                       &call->id);
+
+    if (ngx_http_bitrix1c_job_identity(job, &key, &none) != NGX_OK) {
         ngx_http_bitrix1c_job_release(job);
         return NULL;
     }
@@ -156,10 +173,19 @@ ngx_http_bitrix1c_callback_data(bitrix_buf_t *buf,
     ngx_http_bitrix1c_job_t *call)
 {
     bitrix_event_t  *ev;
+    bitrix_reply_t   none;
 
     ev = ngx_http_bitrix1c_job_parsed(call);
     if (ev == NULL) {
         return NGX_ERROR;
+    }
+
+    if (call->answer_text.len == 0) {
+
+        /* dead without an answer, so the reason stands in for it */
+
+        ngx_memzero(&none, sizeof(bitrix_reply_t));
+        ngx_http_bitrix1c_result_text(call, &none);
     }
 
     ngx_http_bitrix1c_put(buf, "{\"method\":");

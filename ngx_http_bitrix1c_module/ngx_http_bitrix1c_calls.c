@@ -76,13 +76,21 @@ ngx_http_bitrix1c_calls_store(ngx_http_bitrix1c_rest_t *rest,
     bitrix_form_t *args, bitrix_form_t *form, cJSON *json)
 {
     ngx_int_t                  rc;
+    ngx_str_t                 *key;
     bitrix_rc_t                brc;
     bitrix_event_t             ev;
     bitrix_error_t             err;
     ngx_http_request_t        *r;
-    ngx_http_bitrix1c_error_t  error;
 
     r = rest->request;
+
+    key = ngx_http_bitrix1c_calls_header(r, "Idempotency-Key", 15);
+
+    if (key && key->len > NGX_HTTP_BITRIX1C_KEY_MAX) {
+        return ngx_http_bitrix1c_calls_refuse(r, NGX_HTTP_BAD_REQUEST,
+                                    "BITRIX1C_BAD_REQUEST", "Idempotency-Key "
+                                    "may have no more than 255 bytes");
+    }
 
     brc = bitrix_call_build(&ev, (char *) rest->method.data, rest->method.len,
                             (char *) rest->portal->name.data,
@@ -93,13 +101,9 @@ ngx_http_bitrix1c_calls_store(ngx_http_bitrix1c_rest_t *rest,
     }
 
     if (brc != BITRIX_OK) {
-        ngx_memzero(&error, sizeof(ngx_http_bitrix1c_error_t));
-
-        error.status = NGX_HTTP_BAD_REQUEST;
-        error.code = "BITRIX1C_BAD_REQUEST";
-        error.text = err.what;
-
-        return ngx_http_bitrix1c_error(r, &error);
+        return ngx_http_bitrix1c_calls_refuse(r, NGX_HTTP_BAD_REQUEST,
+                                              "BITRIX1C_BAD_REQUEST",
+                                              err.what);
     }
 
     rc = ngx_http_bitrix1c_calls_job(r, &ev);
@@ -220,14 +224,16 @@ ngx_http_bitrix1c_calls_identity(ngx_http_request_t *r,
     name = ngx_http_bitrix1c_calls_header(r, "Idempotency-Key", 15);
     job->once = 1;
 
-    if (name && name->len && name->len <= NGX_HTTP_BITRIX1C_KEY_MAX) {
-        key.len = sizeof("key ") - 1 + job->event.name.len + 1 + name->len;
+    if (name && name->len) {
+        key.len = sizeof("key   ") - 1 + job->event.domain.len
+                  + job->event.name.len + name->len;
         key.data = ngx_pnalloc(job->pool, key.len);
         if (key.data == NULL) {
             return NGX_ERROR;
         }
 
-        (void) ngx_sprintf(key.data, "key %V %V", &job->event.name, name);
+        (void) ngx_sprintf(key.data, "key %V %V %V", &job->event.domain,
+                           &job->event.name, name);
 
     } else if (rc == NGX_OK) {
         job->once = 0;
@@ -278,7 +284,10 @@ ngx_http_bitrix1c_calls_row(ngx_http_bitrix1c_loc_conf_t *lcf,
 }
 
 
-/* "row METHOD LEN:VALUE LEN:VALUE", so that no two rows are called the same */
+/*
+ * "row PORTAL METHOD LEN:VALUE LEN:VALUE", so that no two rows are called the
+ * same
+ */
 static ngx_int_t
 ngx_http_bitrix1c_calls_fields(ngx_array_t *fields, ngx_pool_t *pool,
     bitrix_event_t *ev, ngx_str_t *row)
@@ -290,7 +299,7 @@ ngx_http_bitrix1c_calls_fields(ngx_array_t *fields, ngx_pool_t *pool,
     const char       *value;
     bitrix_number_t   number;
 
-    size = sizeof("row ") + ngx_strlen(ev->event)
+    size = sizeof("row  ") + ngx_strlen(ev->domain) + ngx_strlen(ev->event)
            + fields->nelts * (BITRIX_ENTITY_MAX + NGX_SIZE_T_LEN + 2);
 
     row->data = ngx_pnalloc(pool, size);
@@ -298,7 +307,7 @@ ngx_http_bitrix1c_calls_fields(ngx_array_t *fields, ngx_pool_t *pool,
         return NGX_ERROR;
     }
 
-    p = ngx_sprintf(row->data, "row %s", ev->event);
+    p = ngx_sprintf(row->data, "row %s %s", ev->domain, ev->event);
     field = fields->elts;
 
     for (i = 0; i < fields->nelts; i++) {
@@ -323,11 +332,10 @@ ngx_http_bitrix1c_calls_fields(ngx_array_t *fields, ngx_pool_t *pool,
 static void
 ngx_http_bitrix1c_calls_stored(ngx_http_bitrix1c_job_t *job)
 {
-    ngx_int_t                  rc;
-    ngx_connection_t          *c;
-    ngx_http_request_t        *r;
-    ngx_http_bitrix1c_ctx_t   *ctx;
-    ngx_http_bitrix1c_error_t  error;
+    ngx_int_t                 rc;
+    ngx_connection_t         *c;
+    ngx_http_request_t       *r;
+    ngx_http_bitrix1c_ctx_t  *ctx;
 
     r = job->request;
 
@@ -345,13 +353,9 @@ ngx_http_bitrix1c_calls_stored(ngx_http_bitrix1c_job_t *job)
     ngx_http_set_log_request(c->log, r);
 
     if (job->result == NGX_HTTP_BITRIX1C_UNAVAILABLE) {
-        ngx_memzero(&error, sizeof(ngx_http_bitrix1c_error_t));
-
-        error.status = NGX_HTTP_SERVICE_UNAVAILABLE;
-        error.code = "BITRIX1C_UNAVAILABLE";
-        error.text = "the call could not be stored, send it again";
-
-        rc = ngx_http_bitrix1c_error(r, &error);
+        rc = ngx_http_bitrix1c_calls_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                    "BITRIX1C_UNAVAILABLE", "the call could "
+                                    "not be stored, send it again");
 
     } else {
         rc = ngx_http_bitrix1c_calls_answer(r, job);
@@ -436,4 +440,20 @@ ngx_http_bitrix1c_calls_header(ngx_http_request_t *r, const char *name,
             return &h[i].value;
         }
     }
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_calls_refuse(ngx_http_request_t *r, ngx_uint_t status,
+    const char *code, const char *text)
+{
+    ngx_http_bitrix1c_error_t  error;
+
+    ngx_memzero(&error, sizeof(ngx_http_bitrix1c_error_t));
+
+    error.status = status;
+    error.code = code;
+    error.text = text;
+
+    return ngx_http_bitrix1c_error(r, &error);
 }

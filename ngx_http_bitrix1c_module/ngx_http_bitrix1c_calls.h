@@ -42,5 +42,9 @@ ngx_int_t ngx_http_bitrix1c_calls_show(ngx_http_request_t *r,
 char *ngx_http_bitrix1c_calls_coalesce(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
+/* an answer in Bitrix' form; returns what the request is finalized with */
+ngx_int_t ngx_http_bitrix1c_calls_refuse(ngx_http_request_t *r,
+    ngx_uint_t status, const char *code, const char *text);
+
 
 #endif /* _NGX_HTTP_BITRIX1C_CALLS_H_INCLUDED_ */

@@ -7,7 +7,6 @@
 #include "ngx_http_bitrix1c_calls.h"
 #include "ngx_http_bitrix1c_api_args.h"
 #include "ngx_http_bitrix1c_answer.h"
-#include "ngx_http_bitrix1c_error.h"
 #include "ngx_http_bitrix1c_result.h"
 
 
@@ -19,8 +18,6 @@ static ngx_int_t ngx_http_bitrix1c_calls_shown(
 static ngx_int_t ngx_http_bitrix1c_calls_put(
     ngx_http_bitrix1c_api_call_t *call, ngx_http_bitrix1c_reply_t *reply,
     ngx_str_t *state);
-static ngx_int_t ngx_http_bitrix1c_calls_error(ngx_http_request_t *r,
-    ngx_uint_t status, const char *code, const char *text);
 
 
 ngx_int_t
@@ -50,12 +47,12 @@ ngx_http_bitrix1c_calls_show(ngx_http_request_t *r, ngx_str_t *path)
     id.len = path->len - calls.len;
 
     if (!ngx_http_bitrix1c_api_is_id(&id)) {
-        rc = ngx_http_bitrix1c_calls_error(r, NGX_HTTP_BAD_REQUEST,
+        rc = ngx_http_bitrix1c_calls_refuse(r, NGX_HTTP_BAD_REQUEST,
                     "BITRIX1C_BAD_REQUEST", "the id of a call has 32 digits "
                     "and letters from a to f");
 
     } else if (r->method != NGX_HTTP_GET) {
-        rc = ngx_http_bitrix1c_calls_error(r, NGX_HTTP_NOT_ALLOWED,
+        rc = ngx_http_bitrix1c_calls_refuse(r, NGX_HTTP_NOT_ALLOWED,
                     "BITRIX1C_GET_OR_POST", "a call is asked for with GET");
 
     } else {
@@ -106,7 +103,7 @@ ngx_http_bitrix1c_calls_ask(ngx_http_request_t *r,
                                    argv, ngx_http_bitrix1c_calls_shown, NULL);
     if (rc != NGX_OK) {
         ngx_http_bitrix1c_api_call_destroy(call);
-        return ngx_http_bitrix1c_calls_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+        return ngx_http_bitrix1c_calls_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                     "BITRIX1C_UNAVAILABLE", "Redis is away, ask again");
     }
 
@@ -123,7 +120,7 @@ ngx_http_bitrix1c_calls_shown(ngx_http_bitrix1c_api_call_t *call,
     if (ngx_http_bitrix1c_api_failed(reply)
         || ngx_http_bitrix1c_reply_str(reply, 0, &state) != NGX_OK)
     {
-        return ngx_http_bitrix1c_calls_error(call->request,
+        return ngx_http_bitrix1c_calls_refuse(call->request,
                     NGX_HTTP_SERVICE_UNAVAILABLE, "BITRIX1C_UNAVAILABLE",
                     "Redis did not answer, ask again");
     }
@@ -131,7 +128,7 @@ ngx_http_bitrix1c_calls_shown(ngx_http_bitrix1c_api_call_t *call,
     if (state.len == sizeof("unknown") - 1
         && ngx_strncmp(state.data, "unknown", state.len) == 0)
     {
-        return ngx_http_bitrix1c_calls_error(call->request,
+        return ngx_http_bitrix1c_calls_refuse(call->request,
                     NGX_HTTP_NOT_FOUND, "BITRIX1C_NO_CALL", "there is no call "
                     "of this id, or it was done longer ago than the window "
                     "of the queue");
@@ -176,20 +173,4 @@ ngx_http_bitrix1c_calls_put(ngx_http_bitrix1c_api_call_t *call,
     ngx_http_bitrix1c_api_put(&buf, "}}\n");
 
     return ngx_http_bitrix1c_api_send_json(call->request, &buf);
-}
-
-
-static ngx_int_t
-ngx_http_bitrix1c_calls_error(ngx_http_request_t *r, ngx_uint_t status,
-    const char *code, const char *text)
-{
-    ngx_http_bitrix1c_error_t  error;
-
-    ngx_memzero(&error, sizeof(ngx_http_bitrix1c_error_t));
-
-    error.status = status;
-    error.code = code;
-    error.text = text;
-
-    return ngx_http_bitrix1c_error(r, &error);
 }

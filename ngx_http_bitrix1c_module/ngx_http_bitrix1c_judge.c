@@ -16,13 +16,15 @@
 
 /* ms until a portal that wants to be left alone is asked again */
 #define NGX_HTTP_BITRIX1C_LIMITED     1000
-#define NGX_HTTP_BITRIX1C_OVERLOADED  300000
 
-/* ms for a method whose time is used up; it has ten baskets of a minute */
-#define NGX_HTTP_BITRIX1C_BLOCKED     60000
-#define NGX_HTTP_BITRIX1C_BLOCKED_MAX 600000
+#define NGX_HTTP_BITRIX1C_STRANGER                                           \
+    "Bitrix does not know the webhook, see proxy_pass"
 
 
+static void ngx_http_bitrix1c_judge_whole(ngx_http_bitrix1c_job_t *carrier,
+    bitrix_reply_t *whole);
+static void ngx_http_bitrix1c_judge_one(ngx_http_bitrix1c_job_t *carrier,
+    ngx_uint_t i, bitrix_reply_t *whole, bitrix_reply_t *reply);
 static void ngx_http_bitrix1c_judge_single(bitrix_reply_t *reply,
     ngx_http_bitrix1c_outcome_t *o);
 static ngx_uint_t ngx_http_bitrix1c_judge_stranger(bitrix_answer_t *answer,
@@ -38,7 +40,6 @@ static void ngx_http_bitrix1c_judge_unknown(ngx_http_bitrix1c_job_t *job,
     bitrix_reply_t *reply);
 static ngx_uint_t ngx_http_bitrix1c_judge_repeatable(
     ngx_http_bitrix1c_job_t *job);
-static ngx_msec_t ngx_http_bitrix1c_judge_blocked(bitrix_answer_t *answer);
 static void ngx_http_bitrix1c_judge_reason(ngx_http_bitrix1c_job_t *job,
     const char *what, bitrix_reply_t *reply);
 
@@ -53,8 +54,7 @@ ngx_http_bitrix1c_judge_name(ngx_uint_t i, char name[4])
 void
 ngx_http_bitrix1c_judge(ngx_http_bitrix1c_job_t *carrier)
 {
-    char                          name[4];
-    ngx_uint_t                    i, stranger;
+    ngx_uint_t                    i;
     bitrix_reply_t                whole, reply;
     ngx_http_bitrix1c_job_t      *job;
     ngx_http_bitrix1c_pack_t     *pack;
@@ -64,26 +64,7 @@ ngx_http_bitrix1c_judge(ngx_http_bitrix1c_job_t *carrier)
     o = &carrier->outcome;
     pack = carrier->pack;
 
-    ngx_memzero(&whole, sizeof(bitrix_reply_t));
-
-    whole.answer.kind = BITRIX_ANSWER_NONE;
-
-    if (!o->ours && o->status) {
-        bitrix_answer_judge(&whole.answer, o->status, (char *) o->answer,
-                            o->len, o->truncated || o->len == o->max);
-    }
-
-    if (carrier->route) {
-        (void) ngx_http_bitrix1c_learn(carrier->route->portal,
-                                             &carrier->event.name,
-                                             &whole.answer, carrier->log);
-    }
-
-    stranger = ngx_http_bitrix1c_judge_stranger(&whole.answer, o->status);
-
-    carrier->health = ngx_http_bitrix1c_judge_health(carrier, &whole.answer);
-    carrier->delay = NGX_HTTP_BITRIX1C_OVERLOADED;
-    ngx_http_bitrix1c_judge_reason(carrier, "Bitrix failed", &whole);
+    ngx_http_bitrix1c_judge_whole(carrier, &whole);
 
     breaker = ngx_http_bitrix1c_verdict_breaker(carrier);
 
@@ -95,33 +76,98 @@ ngx_http_bitrix1c_judge(ngx_http_bitrix1c_job_t *carrier)
         }
 
         job->outcome.status = o->status;
-        reply = whole;
+        job->outcome.seconds = o->seconds;
+        job->outcome.sent = o->sent;
+        job->outcome.ours = o->ours;
+        job->outcome.done = 1;
 
-        if (pack->n > 1 && whole.answer.kind == BITRIX_ANSWER_OK) {
-            ngx_http_bitrix1c_judge_name(i, name);
-            bitrix_batch_reply(&reply, (char *) o->answer, o->len, name);
-            (void) ngx_http_bitrix1c_learn(carrier->route->portal,
-                                                 &job->event.name,
-                                                 &reply.answer, carrier->log);
-
-        } else if (whole.answer.kind <= BITRIX_ANSWER_NO_METHOD) {
-            ngx_http_bitrix1c_judge_single(&reply, o);
-        }
-
-        if (stranger) {
-            ngx_http_bitrix1c_judge_again(job, "Bitrix does not know the "
-                                          "webhook, see proxy_pass", &reply,
-                                          0);
-        } else {
-            ngx_http_bitrix1c_judge_call(job, carrier, &reply);
-        }
-
+        ngx_http_bitrix1c_judge_one(carrier, i, &whole, &reply);
         ngx_http_bitrix1c_verdict_spend(job, breaker);
 
         if (job->result != NGX_HTTP_BITRIX1C_RETRY) {
             ngx_http_bitrix1c_result_text(job, &reply);
         }
     }
+}
+
+
+/* the answer to the request, whatever became of the calls in it */
+static void
+ngx_http_bitrix1c_judge_whole(ngx_http_bitrix1c_job_t *carrier,
+    bitrix_reply_t *whole)
+{
+    ngx_http_bitrix1c_outcome_t  *o;
+
+    o = &carrier->outcome;
+
+    ngx_memzero(whole, sizeof(bitrix_reply_t));
+
+    whole->answer.kind = BITRIX_ANSWER_NONE;
+
+    if (!o->ours && o->status) {
+        bitrix_answer_judge(&whole->answer, o->status, (char *) o->answer,
+                            o->len, o->truncated || o->len == o->max);
+    }
+
+    if (whole->answer.kind <= BITRIX_ANSWER_OVERLOAD) {
+        ngx_http_bitrix1c_judge_single(whole, o);
+    }
+
+    (void) ngx_http_bitrix1c_learn(carrier->route->portal,
+                                   &carrier->event.name, &whole->answer,
+                                   carrier->log);
+
+    carrier->health = ngx_http_bitrix1c_judge_health(carrier, &whole->answer);
+    carrier->delay = carrier->route->portal->overload;
+
+    ngx_http_bitrix1c_judge_reason(carrier,
+                                   carrier->health == NGX_HTTP_BITRIX1C_WRONG
+                                   ? NGX_HTTP_BITRIX1C_STRANGER
+                                   : "Bitrix failed", whole);
+}
+
+
+static void
+ngx_http_bitrix1c_judge_one(ngx_http_bitrix1c_job_t *carrier, ngx_uint_t i,
+    bitrix_reply_t *whole, bitrix_reply_t *reply)
+{
+    char                          name[4];
+    ngx_http_bitrix1c_job_t      *job;
+    ngx_http_bitrix1c_outcome_t  *o;
+
+    o = &carrier->outcome;
+    job = carrier->pack->jobs[i];
+
+    *reply = *whole;
+
+    if (carrier->health == NGX_HTTP_BITRIX1C_WRONG) {
+        ngx_http_bitrix1c_judge_again(job, NGX_HTTP_BITRIX1C_STRANGER, reply,
+                                      0);
+        return;
+    }
+
+    if (carrier->pack->n > 1) {
+
+        if (whole->answer.kind == BITRIX_ANSWER_OK) {
+            ngx_http_bitrix1c_judge_name(i, name);
+            bitrix_batch_reply(reply, (char *) o->answer, o->len, name);
+            (void) ngx_http_bitrix1c_learn(carrier->route->portal,
+                                           &job->event.name, &reply->answer,
+                                           carrier->log);
+
+        } else if (o->status < 500
+                   && (whole->answer.kind == BITRIX_ANSWER_ERROR
+                       || whole->answer.kind == BITRIX_ANSWER_NO_METHOD))
+        {
+            /* that says nothing of this call, and none was carried out */
+
+            ngx_http_bitrix1c_judge_again(job, "Bitrix refused the batch",
+                                          reply, 0);
+            return;
+        }
+    }
+
+    ngx_http_bitrix1c_judge_call(job, carrier, reply);
 }
 
 
@@ -206,6 +252,8 @@ static void
 ngx_http_bitrix1c_judge_call(ngx_http_bitrix1c_job_t *job,
     ngx_http_bitrix1c_job_t *carrier, bitrix_reply_t *reply)
 {
+    ngx_msec_t  wait;
+
     if (carrier->outcome.ours) {
         ngx_http_bitrix1c_judge_again(job, carrier->outcome.status
                          ? "nginx itself answered, proxy_pass was not reached"
@@ -229,14 +277,21 @@ ngx_http_bitrix1c_judge_call(ngx_http_bitrix1c_job_t *job,
         return;
 
     case BITRIX_ANSWER_OPERATION:
+
+        /* the pace has found out for how long */
+
+        wait = ngx_http_bitrix1c_portal_blocked(carrier->route->portal,
+                                                &job->event.name);
+
         ngx_http_bitrix1c_judge_again(job, "the method has used up its time",
-                       reply, ngx_http_bitrix1c_judge_blocked(&reply->answer));
+                                      reply,
+                                      wait ? wait : NGX_HTTP_BITRIX1C_LIMITED);
         return;
 
     case BITRIX_ANSWER_OVERLOAD:
         ngx_http_bitrix1c_judge_again(job, "Bitrix has blocked this address, "
                                       "ask its support", reply,
-                                      NGX_HTTP_BITRIX1C_OVERLOADED);
+                                      carrier->delay);
         return;
 
     case BITRIX_ANSWER_ERROR:
@@ -319,7 +374,7 @@ ngx_http_bitrix1c_judge_before(ngx_http_bitrix1c_job_t *job)
     ngx_msec_t                   wait;
     ngx_http_bitrix1c_portal_t  *portal;
 
-    job->route = ngx_http_bitrix1c_route_find(job);
+    job->route = ngx_http_bitrix1c_route_call(job);
 
     if (job->lost && !ngx_http_bitrix1c_judge_repeatable(job)) {
         ngx_http_bitrix1c_verdict_poison(job, "outcome unknown, its worker "
@@ -371,6 +426,36 @@ ngx_http_bitrix1c_judge_busy(ngx_http_bitrix1c_pack_t *pack)
 
 
 void
+ngx_http_bitrix1c_judge_leave(ngx_http_bitrix1c_pack_t *pack)
+{
+    ngx_uint_t                i;
+    ngx_http_bitrix1c_job_t  *job;
+
+    for (i = 0; i < pack->n; i++) {
+        job = pack->jobs[i];
+
+        if (job == NULL) {
+            continue;
+        }
+
+        if (pack->carrier->connection == NULL
+            || ngx_http_bitrix1c_judge_repeatable(job))
+        {
+            ngx_http_bitrix1c_judge_again(job, "the worker had to leave", NULL,
+                                          1);
+            continue;
+        }
+
+        job->result = NGX_HTTP_BITRIX1C_DEAD;
+
+        ngx_http_bitrix1c_judge_reason(job, "outcome unknown, the worker had "
+                         "to leave during the call: look into Bitrix before "
+                         "it is sent again", NULL);
+    }
+}
+
+
+void
 ngx_http_bitrix1c_judge_unsent(ngx_http_bitrix1c_job_t *job)
 {
     ngx_http_bitrix1c_judge_again(job, "nginx could not send the call", NULL,
@@ -390,21 +475,6 @@ ngx_http_bitrix1c_judge_repeatable(ngx_http_bitrix1c_job_t *job)
     lcf = job->route->clcf->loc_conf[ngx_http_bitrix1c_module.ctx_index];
 
     return ngx_http_bitrix1c_masked(lcf->repeatable, &job->event.name);
-}
-
-
-static ngx_msec_t
-ngx_http_bitrix1c_judge_blocked(bitrix_answer_t *answer)
-{
-    int64_t  left;
-
-    left = (answer->reset_at - ngx_time()) * 1000;
-
-    if (answer->reset_at == 0 || left <= 0) {
-        return NGX_HTTP_BITRIX1C_BLOCKED;
-    }
-
-    return (ngx_msec_t) ngx_min(left, NGX_HTTP_BITRIX1C_BLOCKED_MAX);
 }
 
 

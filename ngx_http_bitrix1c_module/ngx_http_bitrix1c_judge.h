@@ -28,6 +28,12 @@ void ngx_http_bitrix1c_judge_before(ngx_http_bitrix1c_job_t *job);
 /* the calls of a pack whose turn did not come; carrier->delay tells when */
 void ngx_http_bitrix1c_judge_busy(ngx_http_bitrix1c_pack_t *pack);
 
+/*
+ * The worker has to leave while the request runs: what Bitrix may have read by
+ * now and must not read twice is a dead letter, everything else goes again.
+ */
+void ngx_http_bitrix1c_judge_leave(ngx_http_bitrix1c_pack_t *pack);
+
 /* a call that could not be sent for lack of memory */
 void ngx_http_bitrix1c_judge_unsent(ngx_http_bitrix1c_job_t *job);
 

@@ -10,7 +10,6 @@
 #include "ngx_http_bitrix1c_echo.h"
 #include "ngx_http_bitrix1c_job.h"
 #include "ngx_http_bitrix1c_judge.h"
-#include "ngx_http_bitrix1c_result.h"
 #include "ngx_http_bitrix1c_verdict.h"
 #include "bitrix_call.h"
 
@@ -21,8 +20,12 @@
 
 static ngx_uint_t ngx_http_bitrix1c_pack_fit(ngx_http_bitrix1c_job_t *job,
     ngx_http_bitrix1c_route_t **route);
-static void ngx_http_bitrix1c_pack_start(ngx_http_bitrix1c_worker_t *w,
-    ngx_http_bitrix1c_job_t **jobs, ngx_uint_t n, ngx_uint_t slot,
+static void ngx_http_bitrix1c_pack_over(ngx_http_bitrix1c_job_t *job);
+static void ngx_http_bitrix1c_pack_over_handler(ngx_event_t *ev);
+static void ngx_http_bitrix1c_pack_add(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t **jobs, ngx_uint_t n,
+    ngx_http_bitrix1c_pack_t ***last);
+static void ngx_http_bitrix1c_pack_start(ngx_http_bitrix1c_pack_t *pack,
     ngx_uint_t probe);
 static void ngx_http_bitrix1c_pack_turn(ngx_http_bitrix1c_turn_t *turn,
     ngx_int_t rc);
@@ -31,9 +34,14 @@ static ngx_http_bitrix1c_pack_t *ngx_http_bitrix1c_pack_create(
     ngx_http_bitrix1c_worker_t *w, ngx_http_bitrix1c_job_t **jobs,
     ngx_uint_t n);
 static ngx_int_t ngx_http_bitrix1c_pack_body(ngx_http_bitrix1c_pack_t *pack);
+static ngx_uint_t ngx_http_bitrix1c_pack_large(
+    ngx_http_bitrix1c_pack_t *pack);
 static ngx_int_t ngx_http_bitrix1c_pack_uri(ngx_http_bitrix1c_pack_t *pack);
 static void ngx_http_bitrix1c_pack_done_handler(ngx_event_t *ev);
 static void ngx_http_bitrix1c_pack_free_text(void *data);
+static void ngx_http_bitrix1c_pack_landed(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t *job);
+static void ngx_http_bitrix1c_pack_pass(ngx_http_bitrix1c_pack_t *pack);
 static void ngx_http_bitrix1c_pack_slot(ngx_http_bitrix1c_pack_t *pack);
 
 
@@ -41,13 +49,15 @@ void
 ngx_http_bitrix1c_pack_deliver(ngx_http_bitrix1c_worker_t *w,
     ngx_http_bitrix1c_job_t **jobs, ngx_uint_t n, ngx_uint_t probe)
 {
-    ngx_uint_t                  i, packed, slot;
-    ngx_http_bitrix1c_job_t    *job, *pack[BITRIX_BATCH_MAX];
-    ngx_http_bitrix1c_route_t  *route;
+    ngx_uint_t                   i, packed;
+    ngx_http_bitrix1c_job_t     *job, *jobs_packed[BITRIX_BATCH_MAX];
+    ngx_http_bitrix1c_pack_t    *first, **last;
+    ngx_http_bitrix1c_route_t   *route;
 
     route = NULL;
+    first = NULL;
+    last = &first;
     packed = 0;
-    slot = 1;
 
     for (i = 0; i < n; i++) {
         job = jobs[i];
@@ -62,25 +72,53 @@ ngx_http_bitrix1c_pack_deliver(ngx_http_bitrix1c_worker_t *w,
 
             /* nothing to send, or nothing that may be sent now */
 
-            ngx_post_event(&job->done, &ngx_posted_events);
+            ngx_http_bitrix1c_pack_over(job);
 
         } else if (ngx_http_bitrix1c_pack_fit(job, &route)) {
-            pack[packed++] = job;
+            jobs_packed[packed++] = job;
 
         } else {
-            ngx_http_bitrix1c_pack_start(w, &job, 1, slot, probe);
-            slot = 0;
+            ngx_http_bitrix1c_pack_add(w, &job, 1, &last);
         }
     }
 
     if (packed) {
-        ngx_http_bitrix1c_pack_start(w, pack, packed, slot, probe);
-        slot = 0;
+        ngx_http_bitrix1c_pack_add(w, jobs_packed, packed, &last);
     }
 
-    if (slot) {
+    if (first == NULL) {
         ngx_http_bitrix1c_slots_unused(w->queue->slots, &w->queue->pace, 1,
                                        probe);
+        return;
+    }
+
+    first->carrier->slot = 1;
+
+    ngx_http_bitrix1c_pack_start(first, probe);
+}
+
+
+/* it has its verdict without having been sent */
+static void
+ngx_http_bitrix1c_pack_over(ngx_http_bitrix1c_job_t *job)
+{
+    job->done.handler = ngx_http_bitrix1c_pack_over_handler;
+
+    ngx_post_event(&job->done, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_bitrix1c_pack_over_handler(ngx_event_t *ev)
+{
+    ngx_http_bitrix1c_job_t *job = ev->data;
+
+    ngx_http_bitrix1c_worker_t  *w;
+
+    w = job->queue->worker;
+
+    if (w) {
+        ngx_http_bitrix1c_pack_landed(w, job);
     }
 }
 
@@ -94,7 +132,7 @@ ngx_http_bitrix1c_pack_fit(ngx_http_bitrix1c_job_t *job,
 
     ev = ngx_http_bitrix1c_job_parsed(job);
 
-    if (job->route == NULL || ev == NULL
+    if (ev == NULL
         || ngx_strcmp(ev->event, "batch") == 0
         || bitrix_batch_unfit(ev->data) != NULL
         || (*route && *route != job->route))
@@ -108,13 +146,13 @@ ngx_http_bitrix1c_pack_fit(ngx_http_bitrix1c_job_t *job,
 }
 
 
+/* halves of calls that together are more than the location lets through */
 static void
-ngx_http_bitrix1c_pack_start(ngx_http_bitrix1c_worker_t *w,
-    ngx_http_bitrix1c_job_t **jobs, ngx_uint_t n, ngx_uint_t slot,
-    ngx_uint_t probe)
+ngx_http_bitrix1c_pack_add(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t **jobs, ngx_uint_t n,
+    ngx_http_bitrix1c_pack_t ***last)
 {
     ngx_uint_t                 i;
-    ngx_http_bitrix1c_job_t   *carrier;
     ngx_http_bitrix1c_pack_t  *pack;
 
     pack = ngx_http_bitrix1c_pack_create(w, jobs, n);
@@ -125,31 +163,47 @@ ngx_http_bitrix1c_pack_start(ngx_http_bitrix1c_worker_t *w,
 
         for (i = 0; i < n; i++) {
             ngx_http_bitrix1c_judge_unsent(jobs[i]);
-            ngx_post_event(&jobs[i]->done, &ngx_posted_events);
-        }
-
-        if (slot) {
-            ngx_http_bitrix1c_slots_unused(w->queue->slots, &w->queue->pace,
-                                           1, probe);
+            ngx_http_bitrix1c_pack_over(jobs[i]);
         }
 
         return;
     }
 
-    carrier = pack->carrier;
-    carrier->slot = slot;
-    carrier->probe = slot && probe;
+    if (n > 1 && ngx_http_bitrix1c_pack_large(pack)) {
+        ngx_http_bitrix1c_job_release(pack->carrier);
+
+        ngx_http_bitrix1c_pack_add(w, jobs, n / 2, last);
+        ngx_http_bitrix1c_pack_add(w, jobs + n / 2, n - n / 2, last);
+        return;
+    }
 
     for (i = 0; i < n; i++) {
         jobs[i]->pack = pack;
-        jobs[i]->started = ngx_current_msec;
     }
 
-    /* their leases are extended while they wait, as they are in flight */
+    **last = pack;
+    *last = &pack->next;
+}
 
-    if (pack->turn.portal == NULL
-        || ngx_http_bitrix1c_pace_take(&pack->turn) == NGX_OK)
-    {
+
+static ngx_uint_t
+ngx_http_bitrix1c_pack_large(ngx_http_bitrix1c_pack_t *pack)
+{
+    off_t  max;
+
+    max = pack->carrier->route->clcf->client_max_body_size;
+
+    return max && (off_t) pack->carrier->body.len > max;
+}
+
+
+/* its calls' leases are extended while it waits, as they are in flight */
+static void
+ngx_http_bitrix1c_pack_start(ngx_http_bitrix1c_pack_t *pack, ngx_uint_t probe)
+{
+    pack->carrier->probe = probe;
+
+    if (ngx_http_bitrix1c_pace_take(&pack->turn) == NGX_OK) {
         ngx_http_bitrix1c_pack_send(pack);
     }
 }
@@ -175,14 +229,31 @@ ngx_http_bitrix1c_pack_turn(ngx_http_bitrix1c_turn_t *turn, ngx_int_t rc)
 static void
 ngx_http_bitrix1c_pack_send(ngx_http_bitrix1c_pack_t *pack)
 {
-    ngx_uint_t  i;
+    ngx_uint_t                i;
+    ngx_msec_t                wait;
+    ngx_http_bitrix1c_job_t  *job;
+
+    wait = ngx_http_bitrix1c_portal_stopped(pack->turn.portal);
+
+    if (wait) {
+
+        /* since these were claimed */
+
+        pack->carrier->delay = wait;
+        ngx_http_bitrix1c_judge_busy(pack);
+
+        ngx_post_event(&pack->carrier->done, &ngx_posted_events);
+        return;
+    }
 
     for (i = 0; i < pack->n; i++) {
+        job = pack->jobs[i];
 
         /* the event of a write may overtake its answer */
 
-        if (pack->jobs[i]) {
-            ngx_http_bitrix1c_echo_mark(&pack->jobs[i]->event);
+        if (job) {
+            job->started = ngx_current_msec;
+            ngx_http_bitrix1c_echo_mark(&job->event);
         }
     }
 
@@ -210,11 +281,12 @@ ngx_http_bitrix1c_pack_create(ngx_http_bitrix1c_worker_t *w,
 
     pack->worker = w;
     pack->carrier = carrier;
+    pack->next = NULL;
     pack->n = n;
 
     ngx_memzero(&pack->turn, sizeof(ngx_http_bitrix1c_turn_t));
 
-    pack->turn.portal = jobs[0]->route ? jobs[0]->route->portal : NULL;
+    pack->turn.portal = jobs[0]->route->portal;
     pack->turn.max = NGX_HTTP_BITRIX1C_TURN;
     pack->turn.handler = ngx_http_bitrix1c_pack_turn;
     pack->turn.data = pack;
@@ -252,7 +324,7 @@ ngx_http_bitrix1c_pack_uri(ngx_http_bitrix1c_pack_t *pack)
 
     carrier = pack->carrier;
     name = pack->n == 1 ? &pack->jobs[0]->event.name : &batch;
-    prefix = &pack->jobs[0]->uri;
+    prefix = &carrier->route->clcf->name;
 
     p = ngx_pnalloc(carrier->pool, prefix->len + name->len);
     if (p == NULL) {
@@ -341,22 +413,56 @@ ngx_http_bitrix1c_pack_done_handler(ngx_event_t *ev)
         return;
     }
 
+    ngx_http_bitrix1c_pack_pass(pack);
     ngx_http_bitrix1c_pack_slot(pack);
-    ngx_http_bitrix1c_result_keep(pack);
 
     for (i = 0; i < pack->n; i++) {
         job = pack->jobs[i];
 
         if (job) {
             job->pack = NULL;
-
-            if (ngx_http_bitrix1c_callback(w, job) != NGX_OK) {
-                ngx_http_bitrix1c_queue_done(w, job);
-            }
+            ngx_http_bitrix1c_pack_landed(w, job);
         }
     }
 
     ngx_http_bitrix1c_job_release(pack->carrier);
+}
+
+
+static void
+ngx_http_bitrix1c_pack_landed(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t *job)
+{
+    if (ngx_http_bitrix1c_callback(w, job) != NGX_OK) {
+        ngx_http_bitrix1c_queue_done(w, job);
+    }
+}
+
+
+/* a request that waited for this one's slot has it now */
+static void
+ngx_http_bitrix1c_pack_pass(ngx_http_bitrix1c_pack_t *pack)
+{
+    ngx_http_bitrix1c_pack_t  *next;
+
+    next = pack->next;
+
+    if (next == NULL) {
+        return;
+    }
+
+    next->carrier->slot = pack->carrier->slot;
+    pack->carrier->slot = 0;
+
+    if (pack->carrier->health <= NGX_HTTP_BITRIX1C_WELL) {
+        ngx_http_bitrix1c_pack_start(next, 0);
+        return;
+    }
+
+    /* what failed this one would fail that one */
+
+    ngx_http_bitrix1c_judge_busy(next);
+    ngx_post_event(&next->carrier->done, &ngx_posted_events);
 }
 
 
@@ -405,33 +511,31 @@ ngx_http_bitrix1c_pack_lost(ngx_http_bitrix1c_job_t *job)
 void
 ngx_http_bitrix1c_pack_abort(ngx_http_bitrix1c_pack_t *pack)
 {
-    ngx_uint_t                    i;
-    ngx_http_bitrix1c_outcome_t  *o;
+    ngx_uint_t                i;
+    ngx_http_bitrix1c_job_t  *job;
 
-    o = &pack->carrier->outcome;
+    ngx_http_bitrix1c_pace_leave(&pack->turn);
 
-    if (!o->done) {
-
-        /* the portal may have read it by now */
-
-        o->done = 1;
-        o->sent = pack->carrier->connection != NULL;
-        ngx_http_bitrix1c_judge(pack->carrier);
-    }
-
-    if (pack->turn.portal) {
-        ngx_http_bitrix1c_pace_leave(&pack->turn);
+    if (!pack->carrier->outcome.done) {
+        ngx_http_bitrix1c_judge_leave(pack);
     }
 
     ngx_http_bitrix1c_delivery_abort(pack->carrier);
     ngx_http_bitrix1c_pack_slot(pack);
-    ngx_http_bitrix1c_result_keep(pack);
 
     for (i = 0; i < pack->n; i++) {
-        if (pack->jobs[i]) {
-            pack->jobs[i]->pack = NULL;
-            pack->jobs[i]->outcome.done = 1;
+        job = pack->jobs[i];
+
+        if (job == NULL) {
+            continue;
         }
+
+        job->pack = NULL;
+        job->outcome.done = 1;
+
+        /* what 1C is to be told can still be stored, if Redis is there */
+
+        (void) ngx_http_bitrix1c_callback(pack->worker, job);
     }
 
     ngx_http_bitrix1c_job_release(pack->carrier);

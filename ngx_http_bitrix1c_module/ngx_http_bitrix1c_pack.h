@@ -25,6 +25,7 @@ struct ngx_http_bitrix1c_pack_s {
     ngx_http_bitrix1c_worker_t      *worker;
     ngx_http_bitrix1c_job_t         *carrier;
     ngx_http_bitrix1c_turn_t         turn;       /* with the portal */
+    ngx_http_bitrix1c_pack_t        *next;       /* gets the slot after it */
     ngx_uint_t                       n;
     ngx_http_bitrix1c_job_t         *jobs[BITRIX_BATCH_MAX];
 };
@@ -32,7 +33,8 @@ struct ngx_http_bitrix1c_pack_s {
 
 /*
  * Takes over n calls that were claimed together, none of them of one lane with
- * another, and the slot (and probe) under which they were.
+ * another, and the slot (and probe) under which they were.  What does not fit
+ * into one request goes in several, one after the other in that slot.
  */
 void ngx_http_bitrix1c_pack_deliver(ngx_http_bitrix1c_worker_t *w,
     ngx_http_bitrix1c_job_t **jobs, ngx_uint_t n, ngx_uint_t probe);

@@ -259,8 +259,10 @@ ngx_http_bitrix1c_report_worked(ngx_http_bitrix1c_job_t *job)
 
     if (n) {
         ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
-                      "bitrix1c_queue \"%V\": 1C takes events again, after "
-                      "%ui attempts that failed", &job->queue->name, n);
+                      "bitrix1c_queue \"%V\": %s again, after %ui attempts "
+                      "that failed", &job->queue->name,
+                      job->queue->calls ? "Bitrix takes calls"
+                                        : "1C takes events", n);
     }
 }
 

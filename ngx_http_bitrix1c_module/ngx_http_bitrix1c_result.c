@@ -11,7 +11,7 @@
 
 
 static ngx_int_t ngx_http_bitrix1c_result_words(ngx_http_bitrix1c_batch_t *b,
-    ngx_http_bitrix1c_pack_t *pack);
+    ngx_http_bitrix1c_job_t **jobs, ngx_uint_t n);
 static void ngx_http_bitrix1c_result_kept(void *data,
     ngx_http_bitrix1c_reply_t *reply);
 
@@ -71,52 +71,56 @@ ngx_http_bitrix1c_result_text(ngx_http_bitrix1c_job_t *job,
 }
 
 
-void
-ngx_http_bitrix1c_result_keep(ngx_http_bitrix1c_pack_t *pack)
+ngx_int_t
+ngx_http_bitrix1c_result_keep(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t **jobs, ngx_uint_t n)
 {
     ngx_uint_t                  i;
     ngx_http_bitrix1c_batch_t  *b;
 
-    if (!ngx_http_bitrix1c_redis_ready(pack->worker->redis)) {
-
-        /* the caller will hear that the call is done, and not of what */
-
-        return;
-    }
-
-    b = ngx_http_bitrix1c_batch_create(pack->worker, pack->n, 2);
+    b = ngx_http_bitrix1c_batch_create(w, n, 2);
     if (b == NULL) {
-        return;
+        return NGX_DECLINED;
     }
 
-    if (ngx_http_bitrix1c_result_words(b, pack) != NGX_OK
-        || b->n == 0
-        || ngx_http_bitrix1c_batch_send(b, NGX_HTTP_BITRIX1C_SCRIPT_RESULT,
-                                        b->n, ngx_http_bitrix1c_result_kept)
-           != NGX_OK)
+    if (ngx_http_bitrix1c_result_words(b, jobs, n) != NGX_OK) {
+        ngx_free(b);
+        return NGX_DECLINED;
+    }
+
+    if (b->n == 0) {
+        ngx_free(b);
+        return NGX_OK;
+    }
+
+    if (ngx_http_bitrix1c_batch_send(b, NGX_HTTP_BITRIX1C_SCRIPT_RESULT, b->n,
+                                     ngx_http_bitrix1c_result_kept)
+        != NGX_OK)
     {
         ngx_free(b);
-        return;
+        return NGX_DECLINED;
     }
 
     for (i = 0; i < b->n; i++) {
         ngx_http_bitrix1c_job_hold(b->jobs[i]);
     }
+
+    return NGX_OK;
 }
 
 
 static ngx_int_t
 ngx_http_bitrix1c_result_words(ngx_http_bitrix1c_batch_t *b,
-    ngx_http_bitrix1c_pack_t *pack)
+    ngx_http_bitrix1c_job_t **jobs, ngx_uint_t n)
 {
     ngx_str_t                 key;
     ngx_uint_t                i;
     ngx_http_bitrix1c_job_t  *job;
 
-    for (i = 0; i < pack->n; i++) {
-        job = pack->jobs[i];
+    for (i = 0; i < n; i++) {
+        job = jobs[i];
 
-        if (job == NULL || job->answer_text.len == 0) {
+        if (job->answer_text.len == 0) {
             continue;
         }
 

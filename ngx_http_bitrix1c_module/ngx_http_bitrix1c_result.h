@@ -23,8 +23,13 @@
 void ngx_http_bitrix1c_result_text(ngx_http_bitrix1c_job_t *job,
     bitrix_reply_t *reply);
 
-/* what the calls of a pack were answered goes to Redis, before their verdict */
-void ngx_http_bitrix1c_result_keep(ngx_http_bitrix1c_pack_t *pack);
+/*
+ * What these calls, at most NGX_HTTP_BITRIX1C_BATCH, were answered goes to
+ * Redis: right before their verdict, on the same connection, so that a call
+ * which is done has its answer.
+ */
+ngx_int_t ngx_http_bitrix1c_result_keep(ngx_http_bitrix1c_worker_t *w,
+    ngx_http_bitrix1c_job_t **jobs, ngx_uint_t n);
 
 /* the key {b1c:NAME}:r:ID under which it is kept */
 ngx_int_t ngx_http_bitrix1c_result_key(ngx_pool_t *pool,

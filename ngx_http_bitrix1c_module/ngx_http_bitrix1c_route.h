@@ -12,10 +12,19 @@
 
 
 /*
- * Where a stored event, or a call, goes by the configuration that this process
- * runs: the location it came by, else any of its server; NULL if there is none.
+ * Where a job goes by the configuration that this process runs, which need not
+ * be the one that it was taken by.  NULL: nowhere any more.
  */
+
+/* of an event: a location with bitrix1c_webhook in the server that took it */
 ngx_http_bitrix1c_route_t *ngx_http_bitrix1c_route_find(
+    ngx_http_bitrix1c_job_t *job);
+
+/*
+ * Of a call: the location with bitrix1c_rest that took it, or else another one
+ * of that server for the same portal.
+ */
+ngx_http_bitrix1c_route_t *ngx_http_bitrix1c_route_call(
     ngx_http_bitrix1c_job_t *job);
 
 

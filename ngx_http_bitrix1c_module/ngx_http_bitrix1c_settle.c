@@ -7,6 +7,7 @@
 #include "ngx_http_bitrix1c_call.h"
 #include "ngx_http_bitrix1c_job.h"
 #include "ngx_http_bitrix1c_report.h"
+#include "ngx_http_bitrix1c_result.h"
 
 
 static ngx_uint_t ngx_http_bitrix1c_batch_collect(
@@ -87,9 +88,11 @@ ngx_http_bitrix1c_batch_settle_send(ngx_http_bitrix1c_batch_t *b,
 {
     ngx_uint_t  i;
 
-    if (ngx_http_bitrix1c_batch_send(b, script, nkeys,
-                                     ngx_http_bitrix1c_batch_settled)
-        != NGX_OK)
+    if ((b->worker->queue->calls && script != NGX_HTTP_BITRIX1C_SCRIPT_NACK
+         && ngx_http_bitrix1c_result_keep(b->worker, b->jobs, b->n) != NGX_OK)
+        || ngx_http_bitrix1c_batch_send(b, script, nkeys,
+                                        ngx_http_bitrix1c_batch_settled)
+           != NGX_OK)
     {
         ngx_free(b);
         return NGX_DECLINED;

@@ -18,10 +18,11 @@ end
 
 if redis.call('ZSCORE', KEYS[3], id) then
     state = 'dead'
+elseif at then
+    -- also one that is sent again, the answer to which was kept before
+    state = at == '0' and 'waiting' or 'in_flight'
 elseif result ~= '' then
     state = 'done'
-elseif at then
-    state = at == '0' and 'waiting' or 'in_flight'
 end
 
 return { state, tonumber(attempts or 0), got[2] or '', result }

@@ -258,3 +258,55 @@ each once
 bitrix1c_pace;
 --- error_log
 invalid number of arguments in "bitrix1c_pace" directive
+
+
+=== TEST 32: kept calls in a queue of webhooks
+--- config
+location /b/ { bitrix1c_rest orders; bitrix1c_methods *; bitrix1c_async *; proxy_pass http://127.0.0.1:1/; }
+location = /w { bitrix1c_webhook orders; bitrix1c_token abcdefgh; proxy_pass http://127.0.0.1:1/; }
+--- error_log
+the queue "orders" of "bitrix1c_rest" in
+calls that are kept, see "bitrix1c_async", need a queue of their own
+
+
+=== TEST 33: coalesce without fields
+--- config
+bitrix1c_coalesce *.update;
+--- error_log
+invalid number of arguments in "bitrix1c_coalesce" directive
+
+
+=== TEST 34: coalesce with an empty field
+--- config
+bitrix1c_coalesce *.update a,,b;
+--- error_log
+invalid fields "a,,b" in "bitrix1c_coalesce"
+such as productId,storeId
+
+
+=== TEST 35: callback to no location
+--- config
+location /b/ { bitrix1c_rest orders; bitrix1c_methods *; bitrix1c_callback /w; proxy_pass http://127.0.0.1:1/; }
+--- error_log
+no location "/w" with "bitrix1c_webhook" in the server of "bitrix1c_callback /w" in
+
+
+=== TEST 36: echo is no time
+--- config
+bitrix1c_echo soon;
+--- error_log
+"bitrix1c_echo" directive invalid value
+
+
+=== TEST 37: async without a mask
+--- config
+bitrix1c_async;
+--- error_log
+invalid number of arguments in "bitrix1c_async" directive
+
+
+=== TEST 38: repeatable with a mask that is none
+--- config
+bitrix1c_repeatable "";
+--- error_log
+"bitrix1c_repeatable"

@@ -7,6 +7,7 @@ package Bitrix1C::Caller;
 #   methods    masks of bitrix1c_methods ("catalog.* sale.* crm.deal.*")
 #   rest       put into that location; may have a proxy_pass with PORTAL
 #   portal     [options of bitrix.pl]
+#   rest_queue name of the queue ("orders")
 
 use strict;
 use warnings;
@@ -44,7 +45,7 @@ sub rest_location {
 
     return <<"EOT";
         location /bitrix/ {
-            bitrix1c_rest orders;
+            bitrix1c_rest @{[ $self->{rest_queue} // 'orders' ]};
             bitrix1c_methods $methods;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
