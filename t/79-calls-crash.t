@@ -28,9 +28,13 @@ my $gw = Bitrix1C::Calls->new(
 )->start;
 
 
-sub call { my ($verb, $id, $title) = @_;
-           return $gw->keep("crm.deal.$verb", { id => $id,
-                                                fields => { TITLE => $title } }) }
+sub call {
+    my ($verb, $id, $title) = @_;
+    return $gw->keep("crm.deal.$verb",
+                     { id => $id, fields => { TITLE => $title } });
+}
+
+
 sub written { my ($title) = @_; return scalar grep {
                   ($_->{set}{TITLE} // '') eq $title } $gw->portal_writes }
 
@@ -72,7 +76,8 @@ is event(14, 'ONSALEORDERSAVED'), 'ignored', 'its event is ignored';
 is $gw->rest_call('batch', { cmd => {
     a => 'sale.order.update?id=15&fields[comments]=x',
     b => 'sale.order.get?id=16' } })->{status}, 200, 'a batch';
-is event(15, 'ONSALEORDERSAVED'), 'ignored', 'the event of its write is ignored';
+is event(15, 'ONSALEORDERSAVED'), 'ignored',
+    'the event of its write is ignored';
 is event(16, 'ONSALEORDERSAVED'), 'accepted', 'of its read not';
 
 $gw->portal_mode({ mode => 'error' });
