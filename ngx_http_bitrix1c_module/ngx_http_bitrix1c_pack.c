@@ -15,7 +15,7 @@
 
 
 /* ms that a request may wait for its turn before its calls go back */
-#define NGX_HTTP_BITRIX1C_TURN  60000
+#define NGX_HTTP_BITRIX1C_TURN  10000
 
 
 static ngx_uint_t ngx_http_bitrix1c_pack_fit(ngx_http_bitrix1c_job_t *job,
