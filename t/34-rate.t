@@ -78,8 +78,12 @@ my ($first, $last) = @slow[0, -1];
 my $gap = ($last - $first) / $#slow;
 note sprintf '60r/m: %d in %.2f s, one in %.3f s', scalar @slow,
     $last - $first, $gap;
-cmp_ok scalar(@slow), '>=', SECONDS - 1, '60r/m: it goes on';
-cmp_ok abs($gap - 1), '<=', TOLERANCE, '60r/m: one a second';
+# the worker that is killed may take one delivery's turn with it
+
+cmp_ok scalar(@slow), '>=', SECONDS - 2, '60r/m: it goes on';
+cmp_ok $gap, '>=', 1 - TOLERANCE, '60r/m: not more than one a second';
+cmp_ok $last - $first, '<=', (@slow + 1) * (1 + TOLERANCE),
+    '60r/m: not less, but for the killed one';
 
 for my $i (1 .. $#slow) {
     cmp_ok $slow[$i] - $slow[$i - 1], '>', 0.8, "60r/m: pause $i";
