@@ -65,8 +65,18 @@ is scalar(grep { $_->{status} == 200 } @answers), $n, 'all are answered';
 note sprintf '%d calls in %.2f s', $n, $seconds;
 cmp_ok $seconds, '>=', ($n - BURST) / RATE - 0.6, 'those over it wait';
 
-my $stats = $gw->portal_stats;
-is_deeply $stats->{errors} // {}, {}, 'the portal had nothing to refuse';
+# two nodes that begin in one moment do not know of each other's calls yet that
+# went without asking, a quarter of the bucket at most; they are made again
+
+sub refused {
+    my $errors = $gw->portal_stats->{errors} // {};
+    is join(' ', grep { $_ ne 'QUERY_LIMIT_EXCEEDED' } keys %$errors), '',
+        'no other error';
+    return $errors->{QUERY_LIMIT_EXCEEDED} // 0;
+}
+
+my $refused = refused();
+cmp_ok $refused, '<=', BURST / 4, 'the portal had next to nothing to refuse';
 
 # more than would come in time
 
@@ -80,7 +90,7 @@ is scalar(grep { $_->{code} ne 'QUERY_LIMIT_EXCEEDED' } @late), 0,
 is scalar(grep { ($_->{headers}{'retry-after'} // 0) !~ /^[1-9]\d?$/ } @late),
     0, 'and when to come back';
 is scalar(grep { $_->{seconds} > 3.5 } @late), 0, 'at once';
-is_deeply $gw->portal_stats->{errors} // {}, {}, 'nothing was refused here';
+is refused(), $refused, 'nothing was refused here';
 
 # who hangs up while it waits leaves its turn to those behind it
 
