@@ -24,7 +24,7 @@ SEED =
 MINUTES =
 
 ## seconds that each fuzzer runs
-FUZZ_TIME = 60
+FUZZ_TIME = 30
 
 ## how often "make bench" repeats each measurement; the median is shown
 ROUNDS = 3

@@ -128,7 +128,7 @@ use Test::Nginx::Socket ();
 use Test::More ();
 
 my %queue = (
-    redis       => 'unix:$TEST_NGINX_REDIS_SOCKET db=0 timeout=1s',
+    redis       => 'unix:$TEST_NGINX_REDIS_SOCKET db=0 timeout=10s',
     concurrency => '4',
     retry       => '200ms 400ms',
     window      => '1h',
