@@ -639,5 +639,6 @@ ngx_http_bitrix1c_queue_extend_handler(ngx_event_t *ev)
 
     while (ngx_http_bitrix1c_batch_extend(w) == NGX_OK) { /* void */ }
 
-    ngx_add_timer(ev, NGX_HTTP_BITRIX1C_EXTEND / 2);
+    /* soon again, for what began a moment after this or found no Redis */
+    ngx_add_timer(ev, NGX_HTTP_BITRIX1C_EXTEND / 5);
 }

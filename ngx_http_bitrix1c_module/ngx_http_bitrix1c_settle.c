@@ -362,10 +362,13 @@ ngx_http_bitrix1c_batch_extended(void *data, ngx_http_bitrix1c_reply_t *reply)
     for (i = 0; i < b->n; i++) {
         job = b->jobs[i];
 
-        if (!failed
-            && job->flying
-            && ngx_http_bitrix1c_reply_int(reply, i, &renewed) == NGX_OK
-            && renewed == 0)
+        if (failed) {
+            /* asked again at the next look, the lease has not grown */
+            job->leased = ngx_current_msec - NGX_HTTP_BITRIX1C_EXTEND;
+
+        } else if (job->flying
+                   && ngx_http_bitrix1c_reply_int(reply, i, &renewed) == NGX_OK
+                   && renewed == 0)
         {
             ngx_http_bitrix1c_queue_lost(b->worker, job);
         }

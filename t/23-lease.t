@@ -2,56 +2,104 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# A delivery that is slower than its lease: the lease is renewed as long as it
-# runs, so that the event is delivered once.
+# Deliveries that are slower than their lease: it is renewed as long as they
+# run, so that each event is delivered once; also if Redis hangs when it is
+# asked to.
 
 use strict;
 use warnings;
 
 use FindBin ();
 use Test::More;
-use Time::HiRes qw(time);
+use Time::HiRes qw(sleep time);
 
 use lib "$FindBin::Bin/lib";
 
 use Bitrix1C::Gateway qw(wait_until);
 
-use constant { LEASE => 15, SLOW => 20 };
+use constant { LEASE => 15, RENEWED => 5, SLOW => 20 };
 
-my $gw = Bitrix1C::Gateway->new(
-    workers  => 2,
-    queue    => 'concurrency 4; retry 1s;',
-    location => 'proxy_read_timeout 60s;',
-)->start;
 
-$gw->onec_mode({ mode => 'ok', delay => SLOW });
+sub slow_delivery {
+    my $gw = Bitrix1C::Gateway->new(
+        workers  => 2,
+        redis    => 'timeout=1s',
+        queue    => 'concurrency 4; retry 1s;',
+        location => 'proxy_read_timeout 60s;',
+    )->start;
 
-my $start = time;
-my $id = $gw->post(id => 1)->{id};
-my ($least, $renewed, $last) = (LEASE, 0, 0);
+    $gw->onec_mode({ mode => 'ok', delay => SLOW });
 
-ok wait_until(SLOW + 3, sub {
-    my $end = $gw->redis('ZSCORE', '{b1c:orders}:q', $id);
-    return 1 if !defined $end;
+    return { gw => $gw, start => time, id => $gw->post(id => 1)->{id},
+             least => LEASE, renewed => 0, last => 0 };
+}
+
+
+# looks at the lease; true when the event has gone
+
+sub look {
+    my ($slow) = @_;
+    my $end = $slow->{gw}->redis('ZSCORE', '{b1c:orders}:q', $slow->{id});
+
+    if (!defined $end) {
+        $slow->{took} //= time - $slow->{start};
+        return 1;
+    }
 
     my $left = $end / 1000 - time;
-    $least = $left if $left < $least;
-    $renewed++ if $last && $end > $last;
-    $last = $end;
+    $slow->{least} = $left if $left < $slow->{least};
+    $slow->{renewed}++ if $slow->{last} && $end > $slow->{last};
+    $slow->{last} = $end;
 
     return 0;
-}, 0.1), 'it is delivered in the end';
+}
 
-note sprintf 'after %.1f s; the lease was renewed %d times, %.1f s were left'
-    . ' at least', time - $start, $renewed, $least;
-cmp_ok time - $start, '>=', SLOW, 'slowly';
-cmp_ok $renewed, '>=', 1, 'the lease was renewed';
-cmp_ok $least, '>', LEASE / 4, 'in good time';
 
-my $stats = $gw->onec_stats;
-is $stats->{received}, 1, 'delivered once';
-is $stats->{closed_by_client}, 0, 'and not broken off';
-is $gw->depth, 0, 'nothing is left';
+# Redis hangs when the first renewal is due, until its loss is noticed
 
-$gw->finish;
+sub hang {
+    my ($slow, @others) = @_;
+    my $gw = $slow->{gw};
+
+    look($_) for $slow, @others;
+    sleep $slow->{start} + RENEWED - 0.5 - time;
+    kill 'STOP', $gw->{redis_pid};
+    ok wait_until(10, sub { $gw->slurp('error.log') =~ /no reply in time/ }),
+        'Redis hangs when the lease should be renewed';
+    kill 'CONT', $gw->{redis_pid};
+
+    my $mended = time;
+    ok wait_until(10, sub { look($_) for $slow, @others; $slow->{renewed} }, 0.1),
+        'the lease is renewed after all';
+
+    return time - $mended;
+}
+
+
+my ($quiet, $hung) = (slow_delivery(), slow_delivery());
+my $late = hang($hung, $quiet);
+
+note sprintf 'renewed %.1f s after Redis was back', $late;
+cmp_ok $late, '<', RENEWED * 0.7, 'sooner than if it had not failed';
+
+ok wait_until(SLOW + 10, sub { look($quiet) + look($hung) == 2 }, 0.1),
+    'both are delivered in the end';
+
+for my $slow ($quiet, $hung) {
+    my $gw = $slow->{gw};
+
+    note sprintf 'after %.1f s; the lease was renewed %d times, %.1f s were'
+        . ' left at least', @$slow{qw(took renewed least)};
+    cmp_ok $slow->{took}, '>=', SLOW, 'slowly';
+    cmp_ok $slow->{renewed}, '>=', 1, 'the lease was renewed';
+    cmp_ok $slow->{least}, '>', 0, 'in time';
+
+    my $stats = $gw->onec_stats;
+    is $stats->{received}, 1, 'delivered once';
+    is $stats->{closed_by_client}, 0, 'and not broken off';
+    is $gw->depth, 0, 'nothing is left';
+
+    $gw->finish;
+}
+
 done_testing;
