@@ -353,7 +353,7 @@ ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1","XML_ID":"b"}}
 
 
 === TEST 24: entities run beside each other
---- rules: {"delay":0.3}
+--- rules: {"delay":2}
 --- request eval
 [(map { main::event('ONSALEORDERNEW', $_, 'ts=1') } 1 .. 4),
  "GET /onec/received?wait=4&answered=1&show=count", "GET /onec/stats"]
