@@ -154,6 +154,8 @@ ngx_http_bitrix1c_rest_stop(ngx_http_bitrix1c_rest_t *rest,
 {
     ngx_http_bitrix1c_error_t  error;
 
+    ngx_memzero(&error, sizeof(ngx_http_bitrix1c_error_t));
+
     error.status = status;
     error.code = code;
     error.text = text;
@@ -223,7 +225,11 @@ ngx_http_bitrix1c_rest_run(ngx_http_bitrix1c_rest_t *rest)
 
     rest->sr = sr;
 
-    sr->method = r->method;
+    /* a write by GET must not be sent again by proxy_next_upstream either */
+
+    sr->method = ngx_http_bitrix1c_rest_reads((char *) rest->method.data,
+                                              rest->method.len)
+                 ? r->method : NGX_HTTP_POST;
     sr->method_name = r->method_name;
     sr->header_in = r->header_in;
 
@@ -463,9 +469,17 @@ ngx_http_bitrix1c_rest_end_none(ngx_http_bitrix1c_rest_t *rest)
 
     error.status = NGX_HTTP_BAD_GATEWAY;
 
-    if (rest->headed && status >= NGX_HTTP_SPECIAL_RESPONSE
-        && status < NGX_HTTP_BAD_REQUEST
-        && status != NGX_HTTP_NOT_MODIFIED)
+    if (rest->headed && status < NGX_HTTP_OK) {
+
+        /* what nginx takes for HTTP/0.9, and a 103, which it does not know */
+
+        error.code = "BITRIX1C_NO_ANSWER";
+        error.text = "what the portal sent is no answer of HTTP; whether the "
+                     "call was carried out is not known";
+
+    } else if (rest->headed && status >= NGX_HTTP_SPECIAL_RESPONSE
+               && status < NGX_HTTP_BAD_REQUEST
+               && status != NGX_HTTP_NOT_MODIFIED)
     {
         error.code = "BITRIX1C_REDIRECT";
         error.text = "the portal sent the call to another address: the "
