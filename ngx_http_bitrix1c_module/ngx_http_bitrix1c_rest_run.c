@@ -498,6 +498,13 @@ ngx_http_bitrix1c_rest_end_none(ngx_http_bitrix1c_rest_t *rest)
         error.text = "the portal's answer was cut off; whether the call was "
                      "carried out is not known";
 
+    } else if (rest->headed && rest->rc == NGX_OK
+               && status >= NGX_HTTP_BAD_REQUEST)
+    {
+        error.status = status;
+        error.code = "BITRIX1C_NO_ANSWER";
+        error.text = "the portal answered with an error and no word of it";
+
     } else if (rest->headed && rest->rc == NGX_OK) {
 
         /* a success without a word */
@@ -562,6 +569,21 @@ ngx_http_bitrix1c_rest_send_header(ngx_http_bitrix1c_rest_t *rest,
     {
         return NGX_ERROR;
     }
+
+    /* the body, which is the subrequest's, would follow a 304 all the same */
+
+    r->disable_not_modified = 1;
+
+#if (NGX_HTTP_GZIP)
+
+    /* "gunzip" would wait for a body of this request */
+
+    if (r->headers_out.content_encoding) {
+        r->gzip_tested = 1;
+        r->gzip_ok = 1;
+    }
+
+#endif
 
     /* so that its 413, if it is one, is known to be the portal's */
 

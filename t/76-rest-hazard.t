@@ -11,6 +11,7 @@ use warnings;
 
 use FindBin ();
 use Test::More;
+use Time::HiRes qw(sleep);
 
 use lib "$FindBin::Bin/lib";
 
@@ -55,6 +56,10 @@ my $raw = Bitrix1C::RawPortal->new($gw->{dir},
     'sale.url'    => said('{"result":{"url":"https:\/\/x\/rest\/1\/KEY\/f"}}'),
     'sale.refuse' => failed(400, '{"error":"NO_KEY","error_description":'
                                  . '"not at https://x/rest/1/KEY/sale"}'),
+    'sale.silent' => failed(502, ''),
+    'sale.zip'    => said("\x1f\x8b\x08\x00x", 'Content-Encoding: gzip',
+                          'Content-Length: 5'),
+    'sale.dated'  => said('{"result":1}', 'ETag: "x"', 'Content-Length: 12'),
     'sale.limit'  => failed(503, '{"error":"QUERY_LIMIT_EXCEEDED"}',
                             'Retry-After: 99999999999'),
     'sale.head'   => failed(401, '{"error":"expired_token"}',
@@ -64,7 +69,7 @@ my $raw = Bitrix1C::RawPortal->new($gw->{dir},
 );
 
 my $servers = "server 127.0.0.1:$raw->{port} max_fails=0;" x 3;
-$gw->{http} .= " upstream raw { $servers keepalive 2; }";
+$gw->{http} .= " gunzip on; upstream raw { $servers keepalive 2; }";
 $gw->{rest} =~ s{RAW}{"proxy_pass " . $raw->url =~ s/127\.0\.0\.1:\d+/raw/r
                       . ';'}e;
 $gw->{bitrix} = 'raw';
@@ -81,10 +86,11 @@ sub counted {
 
 
 sub whole {
-    my ($name) = @_;
+    my ($name, $header) = @_;
     my $sock = Bitrix1C::Http::connect_to($gw->{port});
 
     print {$sock} "GET /bitrix/$name HTTP/1.1\r\nHost: a\r\n"
+                  . (defined $header ? "$header\r\n" : '')
                   . "Connection: close\r\n\r\n";
     $sock->flush;
 
@@ -105,6 +111,14 @@ like whole('sale.hint'), qr/\AHTTP\S+ 502 .*"BITRIX1C_NO_ANSWER"/s,
     'a 103, which nginx takes for the answer';
 like whole('sale.old'), qr/\AHTTP\S+ 502 .*"BITRIX1C_NO_ANSWER"/s,
     'bytes that are not HTTP';
+
+like whole('sale.silent'), qr/\AHTTP\S+ 502 .*"BITRIX1C_NO_ANSWER"/s,
+    'an error without a word';
+like whole('sale.zip'), qr/\ncontent-encoding: gzip\r\n.*\n\x1f\x8b.{3}\z/is,
+    'gunzip does not swallow what the portal compressed unasked';
+like whole('sale.dated', 'If-None-Match: "x"'),
+    qr/\AHTTP\S+ 200 .*\r\n\r\n\{"result":1\}\z/s,
+    'no body behind a 304 of nginx';
 
 # headers
 
@@ -152,6 +166,36 @@ is_deeply [map { $_->{state} } map { $gw->becomes($_, 'done') }
 $gw->onec_received(3, 10);
 unlike $gw->onec_ask('received?show=bodies'), qr/$key/,
     '1C is not told the key';
+
+# what 1C sends
+
+my $bom = "\xef\xbb\xbf";
+
+for my $case (['one piece', "$bom\{\"a\":1}"], ['a piece of its own', $bom,
+               '{"a":1}'], ['two pieces', "\xef", "\xbb\xbf{\"a\":1}"]) {
+    my ($name, @pieces) = @$case;
+    my $sock = Bitrix1C::Http::connect_to($gw->{port});
+    my $n = () = $raw->bodies =~ /^\{"a":1}$/mg;
+
+    print {$sock} "POST /bitrix/sale.a HTTP/1.1\r\nHost: a\r\n"
+                  . "Connection: close\r\nContent-Length: 10\r\n\r\n";
+
+    for my $piece (@pieces) {
+        print {$sock} $piece;
+        $sock->flush;
+        sleep 0.1;
+    }
+
+    like do { local $/ = undef; scalar <$sock> }, qr/\AHTTP\S+ 200 /,
+        "a BOM in $name: is taken";
+    is scalar(() = $raw->bodies =~ /^\{"a":1}$/mg), $n + 1,
+        "a BOM in $name: is left out";
+}
+
+my $deep = $gw->rest_call('sale.a', undef, method => 'POST',
+                          body => '{"a":' . '[' x 70 . ']' x 70 . '}');
+is "$deep->{status} $deep->{json}{error_description}",
+    '400 the body: too deep, at byte 69', 'too deep, and no directive is named';
 
 # preferences and keys
 

@@ -8,8 +8,8 @@ package Bitrix1C::RawPortal;
 #                                   connection is closed
 #   method => { stay => 1, ... }    the same with the bytes in "say"; it is not
 # KEY is replaced by that of the webhook.  Others are answered {"result":true}.
-# Each request is a line "METHOD address" in the file raw.log, its head in
-# raw.heads.
+# Each request is a line "METHOD address" in the file raw.log, its body one in
+# raw.bodies.
 
 use strict;
 use warnings;
@@ -57,9 +57,11 @@ sub received {
 }
 
 
-sub heads {
+# the bodies of all requests, a line each
+
+sub bodies {
     my ($self) = @_;
-    open my $fh, '<', "$self->{dir}/raw.heads" or return '';
+    open my $fh, '<', "$self->{dir}/raw.bodies" or return '';
     local $/ = undef;
     return scalar <$fh>;
 }
@@ -116,12 +118,13 @@ sub take {
     my $size = length($head) + ($len // 0);
 
     return 1 if length $$in < $size;
+    my $body = substr $$in, length $head, $len // 0;
     substr $$in, 0, $size, '';
 
     my ($method, $path) = $head =~ /\A(\S+) (\S+)/;
     my ($name) = $path =~ m{([^/?]+)(?:\?|\z)};
 
-    append("$dir/raw.heads", $head);
+    append("$dir/raw.bodies", "$body\n");
     append("$dir/raw.log", "$method $path\n");
 
     my $how = $answers->{ $name // '' } // { stay => 1, say => [
