@@ -20,13 +20,12 @@ let status = null, history = null, historyOf = '', failed = null, timer = null;
 let received = 0;
 
 
-const queueName = () => decodeURIComponent(location.hash.slice(1));
-
-
 // the queue that the address names, or the first one
 
 function selected() {
-    return status.queues.find((queue) => queue.name === queueName())
+    const hash = location.hash.slice(1);
+
+    return status.queues.find(({ name }) => encodeURIComponent(name) === hash)
            ?? status.queues[0];
 }
 
@@ -372,9 +371,15 @@ async function poll() {
         failed = e;
     }
 
-    show();
-    clearTimeout(timer);
-    timer = document.hidden ? null : setTimeout(poll, EVERY);
+    // an nginx of another version may say what this page cannot show
+
+    try {
+        show();
+
+    } finally {
+        clearTimeout(timer);
+        timer = document.hidden ? null : setTimeout(poll, EVERY);
+    }
 }
 
 

@@ -247,6 +247,34 @@ is $browser->run('return [document.images.length, document.querySelectorAll('
                  . '"body script").length, typeof window.evil].join()'),
     '0,0,undefined', 'and became nothing else';
 
+# two clicks before the first of them is answered
+
+look('dead-' . 'e' x 32 => { %{ letter(8, 1, 'SECOND', 'X 1', 'x', 1, 'x') },
+                             id => 'e' x 32, body => {} },
+     dead => { queue => 'orders', total => 2, cursor => undef, items => [
+         $bad, { %{ letter(8, 1, 'SECOND', 'X 1', 'x', 1, 'x') },
+                 id => 'e' x 32 }] },
+     status => Bitrix1C::Page::status(queue('orders', dead => 2)));
+$browser->shows('#dead tbody', qr/SECOND/, 'two letters');
+$browser->run('document.querySelectorAll("#dead tbody .link")'
+              . '.forEach((link) => { link.click(); link.click(); })');
+$browser->shows('#letter h2', qr/^SECOND$/, 'the last one that was clicked');
+$browser->click('#letter [value=replay]');
+ok wait_until(10, sub { $browser->text('#toasts') =~ /did not work/ }),
+    'there is nothing behind the page that would replay it';
+sleep 0.3;
+is $browser->count('#toasts p'), 1, 'what is said is about that one alone';
+
+# an address that is none, an answer that cannot be shown
+
+$browser->open("$url#%");
+$browser->shows('#verdict h2', qr/^Events reach 1C$/, 'a queue is shown');
+status({ name => 'orders' });
+$asked = asked();
+ok wait_until(20, sub { asked() > $asked + 1 }), 'it looks on';
+status(queue('orders'));
+$browser->complaints;
+
 # nobody looks, while other things are tried
 
 $browser->run('Object.defineProperty(document, "hidden",'
