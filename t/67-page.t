@@ -192,6 +192,15 @@ my %state = (
           redis => { state => 'down', seconds => 4000 } },
         'kept on disk', 'сохраняются на диск', '12 MB of 256 MB on disk',
         'На диске 12 МБ из 256 МБ' ],
+    'calls that fail' => [
+        { kind => 'calls', state => 'open',
+          breaker => { state => 'open', seconds => 3, failures => 2 } },
+        'Calls do not reach Bitrix', 'Вызовы не доходят до Битрикса',
+        'Bitrix failed 2 times', 'Битрикс ответил ошибкой 2 раза подряд' ],
+    'calls that wait' => [
+        { kind => 'calls', waiting => 3, due => 3 }, 'Calls reach Bitrix',
+        'Вызовы доходят до Битрикса', '3 calls go to Bitrix now',
+        '3 вызова сейчас уходят в Битрикс' ],
     'draining' => [
         { state => 'spooling', spool => { state => 'draining',
                                           bytes => 5000 } },
@@ -224,6 +233,15 @@ $browser->shows('#verdict h2', qr/^crm: Deliveries to 1C are on hold$/,
                 'the worst of several queues is named');
 $browser->click('#queues li:nth-child(2) .name');
 $browser->shows('#queue h2', qr/^crm$/, 'a click shows another queue');
+
+status(queue('orders'), queue('crm', kind => 'calls'));
+$browser->shows('#last h3', qr/^Last answer of Bitrix$/,
+                'a queue of calls is about Bitrix');
+$browser->shows('#verdict h2', qr/^Events reach 1C, and calls Bitrix$/,
+                'if all is well, of both');
+$browser->click('#queues li:first-child .name');
+$browser->shows('#last h3', qr/^Last answer of 1C$/, 'one of events of 1C');
+$browser->click('#queues li:nth-child(2) .name');
 is $browser->count('#steer button'), 1, 'and what it can be told';
 
 # what customers typed
