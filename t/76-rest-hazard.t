@@ -68,8 +68,13 @@ my $raw = Bitrix1C::RawPortal->new($gw->{dir},
     map { $_ => [] } qw(sale.order.add sale.order.update sale.order.get batch),
 );
 
+# which not every nginx has
+
+my $version = qx{@{[ $ENV{TEST_NGINX_BINARY} // 'nginx' ]} -V 2>&1};
+my $gunzip = $version =~ /gunzip_module/ ? 'gunzip on;' : '';
+
 my $servers = "server 127.0.0.1:$raw->{port} max_fails=0;" x 3;
-$gw->{http} .= " gunzip on; upstream raw { $servers keepalive 2; }";
+$gw->{http} .= " $gunzip upstream raw { $servers }";
 $gw->{rest} =~ s{RAW}{"proxy_pass " . $raw->url =~ s/127\.0\.0\.1:\d+/raw/r
                       . ';'}e;
 $gw->{bitrix} = 'raw';
