@@ -19,6 +19,8 @@ static int bitrix_rest_number(const char *p, size_t len);
 static int bitrix_rest_secret(const char *p, size_t len);
 static int bitrix_rest_bracket(const char *p, const char *last, int open,
     size_t *len);
+static size_t bitrix_rest_token(const char *p, const char *last);
+static const char *bitrix_rest_comma(const char *p, const char *last);
 static int bitrix_rest_inside(const char *p, const char *last);
 static const char *bitrix_answer_last(const char *text, size_t len,
     const char *name, size_t *left);
@@ -252,6 +254,73 @@ bitrix_rest_inside(const char *p, const char *last)
     }
 
     return 0;
+}
+
+
+int
+bitrix_rest_prefers(const char *value, size_t len, const char *name)
+{
+    size_t       n, size;
+    const char  *p, *last;
+
+    size = strlen(name);
+    last = value + len;
+
+    for (p = value; p < last; /* void */ ) {
+
+        while (p < last && (*p == ' ' || *p == '\t' || *p == ',')) {
+            p++;
+        }
+
+        n = bitrix_rest_token(p, last);
+
+        if (n == size && strncasecmp(p, name, size) == 0) {
+            return 1;
+        }
+
+        p = bitrix_rest_comma(p + n, last);
+    }
+
+    return 0;
+}
+
+
+static size_t
+bitrix_rest_token(const char *p, const char *last)
+{
+    size_t  len;
+
+    for (len = 0;
+         p + len < last
+         && (bitrix_rest_alnum(p[len]) || p[len] == '-' || p[len] == '_');
+         len++)
+    {
+        /* void */
+    }
+
+    return len;
+}
+
+
+/* the next one outside of quotes, or last */
+static const char *
+bitrix_rest_comma(const char *p, const char *last)
+{
+    int  quoted;
+
+    quoted = 0;
+
+    for ( /* void */ ; p < last && (quoted || *p != ','); p++) {
+
+        if (*p == '"') {
+            quoted = !quoted;
+
+        } else if (quoted && *p == '\\' && p + 1 < last) {
+            p++;
+        }
+    }
+
+    return p;
 }
 
 

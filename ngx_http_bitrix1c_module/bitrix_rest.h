@@ -72,6 +72,12 @@ const char *bitrix_rest_path(const char *path, size_t len);
 size_t bitrix_rest_args(char *out, const char *args, size_t len);
 
 /*
+ * Whether a "Prefer" header (RFC 7240, 2) has this preference, with or without
+ * a value and parameters: not a parameter or a quoted value of another one.
+ */
+int bitrix_rest_prefers(const char *value, size_t len, const char *name);
+
+/*
  * The key of an inbound webhook in a path or address: /rest/1/KEY/method and
  * /rest/api/1/KEY/method.  NULL if there is none.
  */

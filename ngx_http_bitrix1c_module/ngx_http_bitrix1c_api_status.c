@@ -74,8 +74,9 @@ ngx_http_bitrix1c_api_status_queue(bitrix_buf_t *buf,
 
     queue = s->queue;
 
-    ngx_http_bitrix1c_api_put(buf, "{\"name\":\"%V\",\"state\":\"%s\"",
-                              &queue->name,
+    ngx_http_bitrix1c_api_put(buf, "{\"name\":\"%V\",\"kind\":\"%s\","
+                              "\"state\":\"%s\"", &queue->name,
+                              queue->calls ? "calls" : "events",
                               ngx_http_bitrix1c_api_status_word(s));
 
     ngx_http_bitrix1c_api_status_depth(buf, s);

@@ -12,6 +12,7 @@
 #include "ngx_http_bitrix1c_park.h"
 #include "ngx_http_bitrix1c_report.h"
 #include "bitrix_call.h"
+#include "bitrix_rest.h"
 
 
 /* bytes of a caller's Idempotency-Key, as Bitrix' REST 3.0 has it */
@@ -33,14 +34,14 @@ static void ngx_http_bitrix1c_calls_stored(ngx_http_bitrix1c_job_t *job);
 static ngx_int_t ngx_http_bitrix1c_calls_answer(ngx_http_request_t *r,
     ngx_http_bitrix1c_job_t *job);
 static ngx_str_t *ngx_http_bitrix1c_calls_header(ngx_http_request_t *r,
-    const char *name, size_t len);
+    const char *name, size_t len, ngx_uint_t skip);
 
 
 ngx_uint_t
 ngx_http_bitrix1c_calls_wanted(ngx_http_request_t *r, ngx_str_t *method)
 {
-    u_char                        *p, *last;
     ngx_str_t                     *prefer;
+    ngx_uint_t                     i;
     ngx_http_bitrix1c_loc_conf_t  *lcf;
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
@@ -53,21 +54,19 @@ ngx_http_bitrix1c_calls_wanted(ngx_http_request_t *r, ngx_str_t *method)
         return 1;
     }
 
-    prefer = ngx_http_bitrix1c_calls_header(r, "Prefer", 6);
+    for (i = 0; /* void */ ; i++) {
+        prefer = ngx_http_bitrix1c_calls_header(r, "Prefer", 6, i);
 
-    if (prefer == NULL) {
-        return 0;
+        if (prefer == NULL) {
+            return 0;
+        }
+
+        if (bitrix_rest_prefers((char *) prefer->data, prefer->len,
+                                "respond-async"))
+        {
+            return 1;
+        }
     }
-
-    last = prefer->data + prefer->len;
-    p = ngx_strlcasestrn(prefer->data, last, (u_char *) "respond-async",
-                         sizeof("respond-async") - 2);
-
-    /* a word of its own, not a part or a value of another preference */
-
-    return p != NULL
-           && (p == prefer->data || p[-1] == ',' || p[-1] == ' ')
-           && (p + 13 == last || p[13] == ',' || p[13] == ';' || p[13] == ' ');
 }
 
 
@@ -84,12 +83,15 @@ ngx_http_bitrix1c_calls_store(ngx_http_bitrix1c_rest_t *rest,
 
     r = rest->request;
 
-    key = ngx_http_bitrix1c_calls_header(r, "Idempotency-Key", 15);
+    key = ngx_http_bitrix1c_calls_header(r, "Idempotency-Key", 15, 0);
 
-    if (key && key->len > NGX_HTTP_BITRIX1C_KEY_MAX) {
+    if (key && (key->len == 0 || key->len > NGX_HTTP_BITRIX1C_KEY_MAX
+                || ngx_http_bitrix1c_calls_header(r, "Idempotency-Key", 15,
+                                                  1)))
+    {
         return ngx_http_bitrix1c_calls_refuse(r, NGX_HTTP_BAD_REQUEST,
                                     "BITRIX1C_BAD_REQUEST", "Idempotency-Key "
-                                    "may have no more than 255 bytes");
+                                    "is given once, and has 1 to 255 bytes");
     }
 
     brc = bitrix_call_build(&ev, (char *) rest->method.data, rest->method.len,
@@ -221,10 +223,10 @@ ngx_http_bitrix1c_calls_identity(ngx_http_request_t *r,
         lane = key;
     }
 
-    name = ngx_http_bitrix1c_calls_header(r, "Idempotency-Key", 15);
+    name = ngx_http_bitrix1c_calls_header(r, "Idempotency-Key", 15, 0);
     job->once = 1;
 
-    if (name && name->len) {
+    if (name) {
         key.len = sizeof("key   ") - 1 + job->event.domain.len
                   + job->event.name.len + name->len;
         key.data = ngx_pnalloc(job->pool, key.len);
@@ -411,9 +413,10 @@ ngx_http_bitrix1c_calls_answer(ngx_http_request_t *r,
 }
 
 
+/* of several of this name the one behind so many, or NULL */
 static ngx_str_t *
 ngx_http_bitrix1c_calls_header(ngx_http_request_t *r, const char *name,
-    size_t len)
+    size_t len, ngx_uint_t skip)
 {
     ngx_uint_t        i;
     ngx_list_part_t  *part;
@@ -435,7 +438,8 @@ ngx_http_bitrix1c_calls_header(ngx_http_request_t *r, const char *name,
         }
 
         if (h[i].key.len == len
-            && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0)
+            && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0
+            && skip-- == 0)
         {
             return &h[i].value;
         }

@@ -7,6 +7,7 @@
 #include "ngx_http_bitrix1c_calls.h"
 #include "ngx_http_bitrix1c_api_args.h"
 #include "ngx_http_bitrix1c_answer.h"
+#include "ngx_http_bitrix1c_error.h"
 #include "ngx_http_bitrix1c_result.h"
 
 
@@ -25,6 +26,7 @@ ngx_http_bitrix1c_calls_show(ngx_http_request_t *r, ngx_str_t *path)
 {
     ngx_int_t                      rc;
     ngx_str_t                      id;
+    ngx_http_bitrix1c_error_t      error;
     ngx_http_bitrix1c_loc_conf_t  *lcf;
 
     static ngx_str_t  calls = ngx_string("bitrix1c/calls/");
@@ -52,8 +54,14 @@ ngx_http_bitrix1c_calls_show(ngx_http_request_t *r, ngx_str_t *path)
                     "and letters from a to f");
 
     } else if (r->method != NGX_HTTP_GET) {
-        rc = ngx_http_bitrix1c_calls_refuse(r, NGX_HTTP_NOT_ALLOWED,
-                    "BITRIX1C_GET_OR_POST", "a call is asked for with GET");
+        ngx_memzero(&error, sizeof(ngx_http_bitrix1c_error_t));
+
+        error.status = NGX_HTTP_NOT_ALLOWED;
+        error.code = "BITRIX1C_GET_OR_POST";
+        error.text = "a call is asked for with GET";
+        error.only_get = 1;
+
+        rc = ngx_http_bitrix1c_error(r, &error);
 
     } else {
         rc = ngx_http_bitrix1c_calls_ask(r, lcf->rest->queue, &id);

@@ -10,6 +10,9 @@
 #include <iconv.h>
 
 
+extern ngx_module_t  ngx_http_proxy_module;
+
+
 static ngx_uint_t ngx_http_bitrix1c_charset_ascii(iconv_t cd);
 static void ngx_http_bitrix1c_charset_close(void *data);
 
@@ -238,6 +241,21 @@ static void
 ngx_http_bitrix1c_charset_close(void *data)
 {
     iconv_close((iconv_t) data);
+}
+
+
+void
+ngx_http_bitrix1c_no_redirects(ngx_conf_t *cf)
+{
+    ngx_http_upstream_conf_t  *ucf;
+
+    /* that of the upstream stands first in the proxy module's own */
+
+    ucf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_proxy_module);
+
+    if (ucf) {
+        ucf->ignore_headers |= NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT;
+    }
 }
 
 

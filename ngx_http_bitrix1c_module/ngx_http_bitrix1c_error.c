@@ -45,6 +45,7 @@ ngx_http_bitrix1c_error(ngx_http_request_t *r,
 
     if (error->status == NGX_HTTP_NOT_ALLOWED) {
         ngx_str_set(&allow, "GET, POST");
+        allow.len -= error->only_get ? sizeof(", POST") - 1 : 0;
     }
 
     if (ngx_http_bitrix1c_error_text(r->pool, error, &text) != NGX_OK
@@ -88,10 +89,29 @@ ngx_http_bitrix1c_error_header(ngx_http_request_t *r, const char *name,
 ngx_int_t
 ngx_http_bitrix1c_error_retry_after(ngx_http_request_t *r, ngx_uint_t seconds)
 {
-    ngx_str_t  value;
+    ngx_str_t         value;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
 
     if (seconds == 0) {
         return NGX_OK;
+    }
+
+    /* the portal's own knows nothing of the pace */
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (h[i].key.len == sizeof("Retry-After") - 1
+                && ngx_strncasecmp(h[i].key.data, (u_char *) "Retry-After",
+                                   sizeof("Retry-After") - 1)
+                   == 0)
+            {
+                h[i].hash = 0;
+            }
+        }
     }
 
     value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);

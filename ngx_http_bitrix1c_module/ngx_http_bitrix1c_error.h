@@ -21,6 +21,7 @@ typedef struct {
     const char                  *code;
     const char                  *text;
     ngx_uint_t                   retry_after;    /* s, 0: not told */
+    unsigned                     only_get:1;     /* of a 405 */
 } ngx_http_bitrix1c_error_t;
 
 

@@ -381,6 +381,10 @@ ngx_http_bitrix1c_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->rest = prev->rest;
     }
 
+    if (conf->route || conf->rest) {
+        ngx_http_bitrix1c_no_redirects(cf);
+    }
+
     ngx_http_bitrix1c_api_merge(cf, prev, conf);
 
     ngx_conf_merge_ptr_value(conf->tokens, prev->tokens, NULL);

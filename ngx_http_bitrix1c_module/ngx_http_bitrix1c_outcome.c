@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_bitrix1c_outcome.h"
+#include "ngx_http_bitrix1c_mask.h"
 
 
 static ngx_uint_t ngx_http_bitrix1c_outcome_sent(ngx_http_request_t *r);
@@ -17,6 +18,8 @@ void
 ngx_http_bitrix1c_outcome(ngx_http_bitrix1c_outcome_t *o,
     ngx_http_request_t *r, ngx_int_t rc)
 {
+    ngx_http_bitrix1c_mask_t  mask;
+
     o->done = 1;
 
     if (r->upstream == NULL || r->upstream_states == NULL) {
@@ -28,6 +31,11 @@ ngx_http_bitrix1c_outcome(ngx_http_bitrix1c_outcome_t *o,
                     ? (ngx_uint_t) rc : r->headers_out.status;
         return;
     }
+
+    /* Bitrix has it in addresses of files; from here on the text is kept */
+
+    ngx_http_bitrix1c_mask_init(&mask, &r->upstream->uri);
+    ngx_http_bitrix1c_mask_text(&mask, o->answer, o->len);
 
     o->sent = ngx_http_bitrix1c_outcome_sent(r);
 

@@ -47,6 +47,8 @@ static ngx_int_t ngx_http_bitrix1c_rest_args(
     ngx_http_bitrix1c_rest_in_t *in);
 static ngx_int_t ngx_http_bitrix1c_rest_parse(
     ngx_http_bitrix1c_rest_in_t *in, ngx_str_t *body);
+static void ngx_http_bitrix1c_rest_bom(ngx_http_request_t *r,
+    ngx_str_t *body);
 static ngx_int_t ngx_http_bitrix1c_rest_malformed(
     ngx_http_bitrix1c_rest_in_t *in, bitrix_rc_t rc, const char *where);
 static ngx_int_t ngx_http_bitrix1c_rest_batch(
@@ -433,6 +435,8 @@ ngx_http_bitrix1c_rest_parse(ngx_http_bitrix1c_rest_in_t *in,
         break;
 
     case NGX_HTTP_BITRIX1C_TYPE_JSON:
+        ngx_http_bitrix1c_rest_bom(in->request, body);
+
         brc = bitrix_json_parse(&in->json, (char *) body->data, body->len,
                                 &ngx_http_bitrix1c_rest_limits, NULL,
                                 &in->error);
@@ -456,18 +460,64 @@ ngx_http_bitrix1c_rest_parse(ngx_http_bitrix1c_rest_in_t *in,
 }
 
 
+/*
+ * 1C's own files begin with one.  PHP's json_decode() refuses it, and to Bitrix
+ * such a call has no parameters: an update of nothing, a list of all.
+ */
+static void
+ngx_http_bitrix1c_rest_bom(ngx_http_request_t *r, ngx_str_t *body)
+{
+    off_t         left, n;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    if (body->len < 3 || ngx_memcmp(body->data, "\xef\xbb\xbf", 3) != 0) {
+        return;
+    }
+
+    r->headers_in.content_length_n -= 3;
+
+    for (left = 3, cl = r->request_body->bufs; cl && left; cl = cl->next) {
+        b = cl->buf;
+        n = ngx_min(left, ngx_buf_size(b));
+
+        if (b->in_file) {
+            b->file_pos += n;
+
+        } else {
+            b->pos += n;
+        }
+
+        left -= n;
+
+        if (ngx_buf_size(b) == 0) {
+
+            /* an empty buffer would not be sent */
+
+            r->request_body->bufs = cl->next;
+        }
+    }
+}
+
+
 static ngx_int_t
 ngx_http_bitrix1c_rest_malformed(ngx_http_bitrix1c_rest_in_t *in,
     bitrix_rc_t rc, const char *where)
 {
     u_char  *p, *text;
-    size_t   size;
+    size_t   len, size;
 
     if (rc == BITRIX_NOMEM) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    size = ngx_strlen(where) + ngx_strlen(in->error.what) + NGX_SIZE_T_LEN
+    /* the limits of calls are no directive's */
+
+    p = (u_char *) ngx_strstr(in->error.what, " (bitrix1c_limits");
+    len = p ? (size_t) (p - (u_char *) in->error.what)
+            : ngx_strlen(in->error.what);
+
+    size = ngx_strlen(where) + len + NGX_SIZE_T_LEN
            + sizeof("the : , at byte ");
 
     text = ngx_pnalloc(in->request->pool, size);
@@ -475,8 +525,8 @@ ngx_http_bitrix1c_rest_malformed(ngx_http_bitrix1c_rest_in_t *in,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    p = ngx_sprintf(text, "the %s: %s, at byte %uz", where, in->error.what,
-                    in->error.where);
+    p = ngx_sprintf(text, "the %s: %*s, at byte %uz", where, len,
+                    in->error.what, in->error.where);
     *p = '\0';
 
     return ngx_http_bitrix1c_rest_error(in, NGX_HTTP_BAD_REQUEST,

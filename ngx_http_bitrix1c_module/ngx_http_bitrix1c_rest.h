@@ -113,6 +113,9 @@ void ngx_http_bitrix1c_rest_echo(ngx_http_bitrix1c_rest_t *rest,
 void ngx_http_bitrix1c_rest_echo_end(ngx_http_bitrix1c_rest_t *rest,
     ngx_uint_t good);
 
+/* 1 if the method, by its name, changes nothing; a batch may */
+ngx_uint_t ngx_http_bitrix1c_rest_reads(const char *method, size_t len);
+
 ngx_int_t ngx_http_bitrix1c_rest_filter_init(ngx_conf_t *cf);
 
 

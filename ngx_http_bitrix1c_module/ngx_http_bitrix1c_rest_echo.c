@@ -19,7 +19,6 @@ static void ngx_http_bitrix1c_rest_echo_batch(
 static void ngx_http_bitrix1c_rest_echo_add(ngx_http_bitrix1c_rest_t *rest,
     char *method, size_t len, bitrix_form_t *args, bitrix_form_t *form,
     cJSON *json);
-static ngx_uint_t ngx_http_bitrix1c_rest_reads(char *method, size_t len);
 static ngx_int_t ngx_http_bitrix1c_rest_echo_word(ngx_pool_t *pool,
     ngx_str_t *word, const char *text);
 
@@ -127,8 +126,8 @@ ngx_http_bitrix1c_rest_echo_add(ngx_http_bitrix1c_rest_t *rest, char *method,
 }
 
 
-static ngx_uint_t
-ngx_http_bitrix1c_rest_reads(char *method, size_t len)
+ngx_uint_t
+ngx_http_bitrix1c_rest_reads(const char *method, size_t len)
 {
     ngx_uint_t  i;
 

@@ -134,6 +134,7 @@ ngx_http_bitrix1c_rest_begin(ngx_http_bitrix1c_rest_t *rest, ngx_chain_t *in)
     status = rest->sr->headers_out.status;
 
     if (ngx_http_bitrix1c_rest_html(rest->sr)
+        || status < NGX_HTTP_OK
         || (status >= NGX_HTTP_SPECIAL_RESPONSE
             && status < NGX_HTTP_BAD_REQUEST))
     {

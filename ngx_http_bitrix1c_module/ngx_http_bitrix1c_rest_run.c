@@ -154,6 +154,8 @@ ngx_http_bitrix1c_rest_stop(ngx_http_bitrix1c_rest_t *rest,
 {
     ngx_http_bitrix1c_error_t  error;
 
+    ngx_memzero(&error, sizeof(ngx_http_bitrix1c_error_t));
+
     error.status = status;
     error.code = code;
     error.text = text;
@@ -223,7 +225,11 @@ ngx_http_bitrix1c_rest_run(ngx_http_bitrix1c_rest_t *rest)
 
     rest->sr = sr;
 
-    sr->method = r->method;
+    /* a write by GET must not be sent again by proxy_next_upstream either */
+
+    sr->method = ngx_http_bitrix1c_rest_reads((char *) rest->method.data,
+                                              rest->method.len)
+                 ? r->method : NGX_HTTP_POST;
     sr->method_name = r->method_name;
     sr->header_in = r->header_in;
 
@@ -463,9 +469,17 @@ ngx_http_bitrix1c_rest_end_none(ngx_http_bitrix1c_rest_t *rest)
 
     error.status = NGX_HTTP_BAD_GATEWAY;
 
-    if (rest->headed && status >= NGX_HTTP_SPECIAL_RESPONSE
-        && status < NGX_HTTP_BAD_REQUEST
-        && status != NGX_HTTP_NOT_MODIFIED)
+    if (rest->headed && status < NGX_HTTP_OK) {
+
+        /* what nginx takes for HTTP/0.9, and a 103, which it does not know */
+
+        error.code = "BITRIX1C_NO_ANSWER";
+        error.text = "what the portal sent is no answer of HTTP; whether the "
+                     "call was carried out is not known";
+
+    } else if (rest->headed && status >= NGX_HTTP_SPECIAL_RESPONSE
+               && status < NGX_HTTP_BAD_REQUEST
+               && status != NGX_HTTP_NOT_MODIFIED)
     {
         error.code = "BITRIX1C_REDIRECT";
         error.text = "the portal sent the call to another address: the "
@@ -483,6 +497,13 @@ ngx_http_bitrix1c_rest_end_none(ngx_http_bitrix1c_rest_t *rest)
         error.code = "BITRIX1C_TRUNCATED";
         error.text = "the portal's answer was cut off; whether the call was "
                      "carried out is not known";
+
+    } else if (rest->headed && rest->rc == NGX_OK
+               && status >= NGX_HTTP_BAD_REQUEST)
+    {
+        error.status = status;
+        error.code = "BITRIX1C_NO_ANSWER";
+        error.text = "the portal answered with an error and no word of it";
 
     } else if (rest->headed && rest->rc == NGX_OK) {
 
@@ -548,6 +569,21 @@ ngx_http_bitrix1c_rest_send_header(ngx_http_bitrix1c_rest_t *rest,
     {
         return NGX_ERROR;
     }
+
+    /* the body, which is the subrequest's, would follow a 304 all the same */
+
+    r->disable_not_modified = 1;
+
+#if (NGX_HTTP_GZIP)
+
+    /* "gunzip" would wait for a body of this request */
+
+    if (r->headers_out.content_encoding) {
+        r->gzip_tested = 1;
+        r->gzip_ok = 1;
+    }
+
+#endif
 
     /* so that its 413, if it is one, is known to be the portal's */
 

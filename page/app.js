@@ -20,13 +20,12 @@ let status = null, history = null, historyOf = '', failed = null, timer = null;
 let received = 0;
 
 
-const queueName = () => decodeURIComponent(location.hash.slice(1));
-
-
 // the queue that the address names, or the first one
 
 function selected() {
-    return status.queues.find((queue) => queue.name === queueName())
+    const hash = location.hash.slice(1);
+
+    return status.queues.find(({ name }) => encodeURIComponent(name) === hash)
            ?? status.queues[0];
 }
 
@@ -99,7 +98,10 @@ function pill(node, queue) {
 
 function others(sorted) {
     const list = sorted.slice(1).filter(({ state }) => state !== 'ok')
-        .map((queue) => `${queue.name} (${t(`s_${queue.state}`)})`);
+        .map((queue) => {
+            lang.about(queue);
+            return `${queue.name} (${t(`s_${queue.state}`)})`;
+        });
 
     return list.length ? t('v_also', { list: list.join(', ') }) : '';
 }
@@ -119,8 +121,11 @@ function showVerdict() {
         return;
     }
 
-    const text = status.queues.length === 1 || worst.state === 'ok'
-        ? headline(worst)
+    lang.about(worst);
+
+    const mixed = sorted.some(({ kind }) => kind !== worst.kind);
+    const text = worst.state === 'ok' && mixed ? t('v_all')
+        : sorted.length === 1 || worst.state === 'ok' ? headline(worst)
         : t('v_some', { queue: worst.name, text: headline(worst) });
 
     if (node.dataset.state !== worst.state) {
@@ -184,6 +189,7 @@ function showQueues() {
 function showRow(row, queue) {
     const values = figures(queue);
 
+    lang.about(queue);
     pill($('.pill', row), queue);
     say($('.why', row), why(queue));
 
@@ -289,6 +295,11 @@ function showSelected() {
         return;
     }
 
+    // and of what is asked and told from here on
+    lang.about(queue);
+    lang.translate($('#queue'));
+    lang.translate($('#letter'));
+
     const redisUp = queue.redis.state === 'up';
     const byHand = queue.hold.state === 'operator';
 
@@ -372,9 +383,15 @@ async function poll() {
         failed = e;
     }
 
-    show();
-    clearTimeout(timer);
-    timer = document.hidden ? null : setTimeout(poll, EVERY);
+    // an nginx of another version may say what this page cannot show
+
+    try {
+        show();
+
+    } finally {
+        clearTimeout(timer);
+        timer = document.hidden ? null : setTimeout(poll, EVERY);
+    }
 }
 
 

@@ -439,8 +439,11 @@ export class DeadLetters {
     }
 
 
+    // of several that were clicked one is shown, and what is said is about it
+
     async open(item) {
         const dialog = $('#letter');
+        const mine = this.opening = {};
         let whole;
 
         try {
@@ -452,6 +455,10 @@ export class DeadLetters {
                   : t('r_failed', { text: e.status ? e.message : t('never') }),
                   true);
             this.load();
+            return;
+        }
+
+        if (this.opening !== mine || dialog.open) {
             return;
         }
 

@@ -35,6 +35,8 @@ const TEXTS = {
                  'Redis не отвечает, новые события сохраняются на диск'],
     v_draining: ['Events that were kept on disk go back to Redis',
                  'События с диска возвращаются в Redis'],
+    v_all: ['Events reach 1C, and calls Bitrix',
+            'События доходят до 1С, вызовы — до Битрикса'],
     v_some: ['{queue}: {text}', '{queue}: {text}'],
     v_also: ['Also: {list}', 'Также: {list}'],
 
@@ -193,9 +195,9 @@ const TEXTS = {
            { one: '{n} недоставленное', few: '{n} недоставленных',
              many: '{n} недоставленных', other: '{n} недоставленных' }],
     what_match: ['all dead letters that match the filter',
-                 'все недоставленные под фильтром'],
+                 'все недоставленные, подходящие под фильтр'],
     what_all: ['all dead letters of “{queue}”',
-               'все недоставленные очереди «{queue}»'],
+               'всё недоставленное из очереди «{queue}»'],
     r_replay: [{ one: '{n} event goes to 1C again.',
                  other: '{n} events go to 1C again.' },
                { one: '{n} событие снова пойдёт в 1С.',
@@ -258,8 +260,8 @@ const TEXTS = {
     m_limit: ['{n} at once, at most {limit} a second',
               '{n} сразу, не больше {limit} в секунду'],
     m_no_limit: ['{n} at once', '{n} сразу'],
-    m_lanes: ['Behind another of their lane', 'За другим той же линии'],
-    m_due: ['Due now', 'Пора сейчас'],
+    m_lanes: ['Behind another of their lane', 'За другими своей линии'],
+    m_due: ['Due now', 'Пора отправлять'],
     k_received: ['Received', 'Получено'],
     k_accepted: ['Accepted', 'Принято'],
     k_coalesced: ['Coalesced', 'Слито'],
@@ -282,7 +284,99 @@ const TEXTS = {
 };
 
 
-// the module's own words in reasons; 1C's stay as they are
+// the same for queues of calls, which go from 1C to Bitrix
+
+const CALLS = {
+    s_open: ['Bitrix fails', 'Битрикс не принимает'],
+    v_ok: ['Calls reach Bitrix', 'Вызовы доходят до Битрикса'],
+    v_busy: ['Calls reach Bitrix, more come than it takes at once',
+             'Вызовы доходят до Битрикса, но приходят быстрее, чем он'
+             + ' принимает'],
+    v_held: ['Calls of Bitrix are on hold', 'Вызовы Битрикса приостановлены'],
+    v_open: ['Calls do not reach Bitrix: it fails',
+             'Вызовы не доходят до Битрикса: он отвечает ошибками'],
+    v_redis_down: ['Redis does not answer, no calls can be kept',
+                   'Redis не отвечает, вызовы не принимаются на хранение'],
+    v_spooling: ['Redis does not answer, new calls are kept on disk',
+                 'Redis не отвечает, новые вызовы сохраняются на диск'],
+    v_draining: ['Calls that were kept on disk go back to Redis',
+                 'Вызовы с диска возвращаются в Redis'],
+    y_due: [{ one: '{n} call goes to Bitrix now.',
+              other: '{n} calls go to Bitrix now.' },
+            { one: '{n} вызов сейчас уходит в Битрикс.',
+              few: '{n} вызова сейчас уходят в Битрикс.',
+              many: '{n} вызовов сейчас уходят в Битрикс.',
+              other: '{n} вызова сейчас уходит в Битрикс.' }],
+    y_later: [{ one: '{n} call waits for its next attempt.',
+                other: '{n} calls wait for their next attempt.' },
+              { one: '{n} вызов ждёт следующей попытки.',
+                few: '{n} вызова ждут следующей попытки.',
+                many: '{n} вызовов ждут следующей попытки.',
+                other: '{n} вызова ждёт следующей попытки.' }],
+    y_busy: [{ one: 'All slots are taken, {n} call waits its turn.',
+               other: 'All slots are taken, {n} calls wait their turn.' },
+             { one: 'Все потоки заняты, {n} вызов ждёт очереди.',
+               few: 'Все потоки заняты, {n} вызова ждут очереди.',
+               many: 'Все потоки заняты, {n} вызовов ждут очереди.',
+               other: 'Все потоки заняты, {n} вызова ждёт очереди.' }],
+    y_operator: ['Held here, by hand. Calls are taken and wait.',
+                 'Приостановлена вручную. Вызовы принимаются и ждут.'],
+    y_on: ['Held by the configuration. Calls are taken and wait.',
+           'Приостановлена в конфигурации. Вызовы принимаются и ждут.'],
+    y_daily: ['Held every day from {from} to {to}. Calls are taken and wait.',
+              'Приостановлена ежедневно с {from} до {to}. Вызовы принимаются'
+              + ' и ждут.'],
+    y_open: [{ one: 'Bitrix failed {n} time in a row.',
+               other: 'Bitrix failed {n} times in a row.' },
+             { one: 'Битрикс ответил ошибкой {n} раз подряд.',
+               few: 'Битрикс ответил ошибкой {n} раза подряд.',
+               many: 'Битрикс ответил ошибкой {n} раз подряд.',
+               other: 'Битрикс ответил ошибкой {n} раза подряд.' }],
+    y_probing: ['One call is trying now whether Bitrix is back.',
+                'Один вызов сейчас проверяет, ожил ли Битрикс.'],
+    c_events: ['Calls per minute', 'Вызовы в минуту'],
+    c_depth: ['Waiting', 'Ждут отправки'],
+    last: ['Last answer of Bitrix', 'Последний ответ Битрикса'],
+    f_event: ['Method', 'Метод'],
+    d_event: ['Method', 'Метод'],
+    d_none: ['None. What Bitrix refuses for good comes here.',
+             'Нет. Сюда попадает то, что Битрикс отверг окончательно.'],
+    body: ['What is called', 'Что вызывается'],
+    q_hold: ['Hold the calls of “{queue}”?',
+             'Приостановить вызовы «{queue}»?'],
+    q_hold_text: ['Calls are taken as ever and wait in Redis. Nothing that is'
+                  + ' kept is sent to Bitrix by any nginx of this queue until'
+                  + ' you resume, not even after a restart.',
+                  'Вызовы принимаются как прежде и ждут в Redis. Ни один nginx'
+                  + ' этой очереди не отправит в Битрикс ничего из отложенного,'
+                  + ' пока отправка не возобновлена, даже после перезапуска.'],
+    q_resume: ['Resume the calls of “{queue}”?',
+               'Возобновить вызовы «{queue}»?'],
+    q_resume_text: ['What waits goes to Bitrix at once, at the pace of the'
+                    + ' portal.',
+                    'Всё, что ждёт, сразу пойдёт в Битрикс с допустимой'
+                    + ' скоростью.'],
+    q_replay_text: ['They go to Bitrix again, under the same ids. What Bitrix'
+                    + ' has carried out already is then done twice.',
+                    'Они снова пойдут в Битрикс с теми же id. То, что Битрикс'
+                    + ' уже выполнил, будет выполнено дважды.'],
+    q_delete_text: ['Bitrix will never get what is deleted. This cannot be'
+                    + ' undone.',
+                    'Битрикс никогда не получит удалённого. Отменить это'
+                    + ' нельзя.'],
+    r_replay: [{ one: '{n} call goes to Bitrix again.',
+                 other: '{n} calls go to Bitrix again.' },
+               { one: '{n} вызов снова пойдёт в Битрикс.',
+                 few: '{n} вызова снова пойдут в Битрикс.',
+                 many: '{n} вызовов снова пойдут в Битрикс.',
+                 other: '{n} вызова снова пойдёт в Битрикс.' }],
+    r_hold: ['Calls of “{queue}” are on hold.',
+             'Вызовы «{queue}» приостановлены.'],
+    r_resume: ['Calls of “{queue}” go on.', 'Вызовы «{queue}» возобновлены.'],
+};
+
+
+// the module's own words in reasons; what 1C and Bitrix said stays as it is
 
 const REASONS = {
     '1C gave no answer': '1С не ответила',
@@ -301,10 +395,31 @@ const REASONS = {
         'ответил сам nginx, до proxy_pass не дошло',
     'nginx could not start the delivery': 'nginx не смог начать доставку',
     'the worker had to leave': 'рабочий процесс nginx завершался',
+    'Bitrix does not know the webhook, see proxy_pass':
+        'Битрикс не знает этого вебхука, см. proxy_pass',
+    'Bitrix refused the call': 'Битрикс отверг вызов',
+    'Bitrix refused the batch': 'Битрикс отверг пакет вызовов',
+    'Bitrix failed': 'Битрикс ответил ошибкой',
+    'Bitrix gave no answer': 'Битрикс не ответил',
+    'Bitrix\' answer was cut off': 'Ответ Битрикса оборвался',
+    'Bitrix wants fewer requests': 'Битрикс просит меньше запросов',
+    'Bitrix bears no more requests for now':
+        'Битрикс пока не выдержит новых запросов',
+    'Bitrix has blocked this address, ask its support':
+        'Битрикс заблокировал этот адрес, обратитесь в его поддержку',
+    'the method has used up its time': 'метод исчерпал своё время',
+    'what answered is no REST of Bitrix': 'ответил не REST Битрикса',
+    'nginx could not send the call': 'nginx не смог отправить вызов',
+    'outcome unknown, look into Bitrix before it is sent again':
+        'исход неизвестен, проверьте в Битриксе, прежде чем повторять',
+    'outcome unknown, its worker died during the call':
+        'исход неизвестен, рабочий процесс nginx погиб во время вызова',
+    'outcome unknown, the worker had to leave during the call':
+        'исход неизвестен, рабочий процесс nginx завершался во время вызова',
 };
 
 
-let lang = 'en', plurals, locale;
+let lang = 'en', own = {}, plurals, locale;
 
 
 export const language = () => lang;
@@ -332,6 +447,13 @@ export function choose(wanted) {
     for (const button of document.querySelectorAll('[data-lang]')) {
         button.setAttribute('aria-pressed', button.dataset.lang === lang);
     }
+}
+
+
+// whose words are said from now on: those of a queue of events, or of calls
+
+export function about(queue) {
+    own = queue.kind === 'calls' ? CALLS : {};
 }
 
 
@@ -364,7 +486,7 @@ export function translate(root) {
 // a text with {names} filled in; the number n chooses the plural
 
 export function t(key, values = {}) {
-    let text = TEXTS[key]?.[lang === 'ru' ? 1 : 0] ?? key;
+    let text = (own[key] ?? TEXTS[key])?.[lang === 'ru' ? 1 : 0] ?? key;
 
     if (typeof text === 'object') {
         text = text[plurals.select(values.n)] ?? text.other;

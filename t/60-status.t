@@ -68,7 +68,8 @@ my @zeros = qw(accepted coalesced duplicate spooled ignored malformed forbidden
                refused unavailable received delivered retried dead lost replayed
                deleted dropped_dead spool_replayed spool_torn);
 is_deeply $s, {
-    name => 'orders', state => 'ok', waiting => 0, due => 0, followers => 0,
+    name => 'orders', kind => 'events', state => 'ok',
+    waiting => 0, due => 0, followers => 0,
     in_flight => 0, dead => 0, oldest_seconds => 0, concurrency => 2,
     slots_used => 0, rate => { limit => 200, delivered => 0, accepted => 0 },
     breaker => { state => 'closed', seconds => 0, failures => 0 },

@@ -192,6 +192,15 @@ my %state = (
           redis => { state => 'down', seconds => 4000 } },
         'kept on disk', 'сохраняются на диск', '12 MB of 256 MB on disk',
         'На диске 12 МБ из 256 МБ' ],
+    'calls that fail' => [
+        { kind => 'calls', state => 'open',
+          breaker => { state => 'open', seconds => 3, failures => 2 } },
+        'Calls do not reach Bitrix', 'Вызовы не доходят до Битрикса',
+        'Bitrix failed 2 times', 'Битрикс ответил ошибкой 2 раза подряд' ],
+    'calls that wait' => [
+        { kind => 'calls', waiting => 3, due => 3 }, 'Calls reach Bitrix',
+        'Вызовы доходят до Битрикса', '3 calls go to Bitrix now',
+        '3 вызова сейчас уходят в Битрикс' ],
     'draining' => [
         { state => 'spooling', spool => { state => 'draining',
                                           bytes => 5000 } },
@@ -224,6 +233,15 @@ $browser->shows('#verdict h2', qr/^crm: Deliveries to 1C are on hold$/,
                 'the worst of several queues is named');
 $browser->click('#queues li:nth-child(2) .name');
 $browser->shows('#queue h2', qr/^crm$/, 'a click shows another queue');
+
+status(queue('orders'), queue('crm', kind => 'calls'));
+$browser->shows('#last h3', qr/^Last answer of Bitrix$/,
+                'a queue of calls is about Bitrix');
+$browser->shows('#verdict h2', qr/^Events reach 1C, and calls Bitrix$/,
+                'if all is well, of both');
+$browser->click('#queues li:first-child .name');
+$browser->shows('#last h3', qr/^Last answer of 1C$/, 'one of events of 1C');
+$browser->click('#queues li:nth-child(2) .name');
 is $browser->count('#steer button'), 1, 'and what it can be told';
 
 # what customers typed
@@ -246,6 +264,34 @@ ok wait_until(10, sub { !$browser->count('dialog') }), 'Esc closes it';
 is $browser->run('return [document.images.length, document.querySelectorAll('
                  . '"body script").length, typeof window.evil].join()'),
     '0,0,undefined', 'and became nothing else';
+
+# two clicks before the first of them is answered
+
+look('dead-' . 'e' x 32 => { %{ letter(8, 1, 'SECOND', 'X 1', 'x', 1, 'x') },
+                             id => 'e' x 32, body => {} },
+     dead => { queue => 'orders', total => 2, cursor => undef, items => [
+         $bad, { %{ letter(8, 1, 'SECOND', 'X 1', 'x', 1, 'x') },
+                 id => 'e' x 32 }] },
+     status => Bitrix1C::Page::status(queue('orders', dead => 2)));
+$browser->shows('#dead tbody', qr/SECOND/, 'two letters');
+$browser->run('document.querySelectorAll("#dead tbody .link")'
+              . '.forEach((link) => { link.click(); link.click(); })');
+$browser->shows('#letter h2', qr/^SECOND$/, 'the last one that was clicked');
+$browser->click('#letter [value=replay]');
+ok wait_until(10, sub { $browser->text('#toasts') =~ /did not work/ }),
+    'there is nothing behind the page that would replay it';
+sleep 0.3;
+is $browser->count('#toasts p'), 1, 'what is said is about that one alone';
+
+# an address that is none, an answer that cannot be shown
+
+$browser->open("$url#%");
+$browser->shows('#verdict h2', qr/^Events reach 1C$/, 'a queue is shown');
+status({ name => 'orders' });
+$asked = asked();
+ok wait_until(20, sub { asked() > $asked + 1 }), 'it looks on';
+status(queue('orders'));
+$browser->complaints;
 
 # nobody looks, while other things are tried
 

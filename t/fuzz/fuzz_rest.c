@@ -29,6 +29,7 @@ fuzz_address(const char *text, size_t size)
     }
 
     (void) bitrix_rest_path(text, size);
+    (void) bitrix_rest_prefers(text, size, "respond-async");
 
     /* what is the key of an address is masked where it is written */
 

@@ -184,6 +184,42 @@ test_args(void)
 
 
 static void
+test_prefers(void)
+{
+    size_t  i;
+
+    static const struct {
+        const char  *value;
+        int          want;
+    } cases[] = {
+        { "respond-async", 1 },
+        { "Respond-Async", 1 },
+        { "wait=10, respond-async", 1 },
+        { "wait=10,\trespond-async ; x=1", 1 },
+        { "respond-async;x", 1 },
+        { "respond-async=\"\"", 1 },
+        { "respond-asynchronously, respond-async", 1 },
+        { "a=\"x\\\",\", respond-async", 1 },
+        { ",, respond-async", 1 },
+        { "", 0 },
+        { "respond", 0 },
+        { "respond-asynchronously", 0 },
+        { "x-respond-async", 0 },
+        { "x; respond-async", 0 },
+        { "x=respond-async", 0 },
+        { "x=\"a, respond-async\"", 0 },
+        { "x=\"a\\\", respond-async", 0 }
+    };
+
+    for (i = 0; i < countof(cases); i++) {
+        ok(bitrix_rest_prefers(cases[i].value, strlen(cases[i].value),
+                               "respond-async") == cases[i].want,
+           cases[i].value);
+    }
+}
+
+
+static void
 test_judge(void)
 {
     size_t           i;
@@ -408,6 +444,7 @@ main(void)
     test_path();
     test_key();
     test_args();
+    test_prefers();
     test_judge();
     test_time();
     test_trap();

@@ -124,7 +124,8 @@ sub queue {
     my $now = time;
 
     my %queue = (
-        name => $name, state => 'ok', waiting => 0, due => 0, followers => 0,
+        name => $name, kind => 'events', state => 'ok',
+        waiting => 0, due => 0, followers => 0,
         in_flight => 1, dead => 0, oldest_seconds => 0, concurrency => 4,
         slots_used => 1,
         rate => { limit => 20, delivered => 0.82, accepted => 0.85 },
