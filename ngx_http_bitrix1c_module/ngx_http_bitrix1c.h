@@ -266,6 +266,7 @@ typedef struct {
     ngx_http_event_handler_pt        read;       /* core's, of an h2 body */
     ngx_event_t                      wait;
     unsigned                         delivery:1;
+    unsigned                         entered:1;  /* it found its location */
     unsigned                         answered:1; /* by this module */
     unsigned                         hung_up:1;  /* while its body was read */
     unsigned                         replaced:1; /* a body of core's, by us */

@@ -142,6 +142,7 @@ ngx_http_bitrix1c_batch_claimed(void *data, ngx_http_bitrix1c_reply_t *reply)
     }
 
     n = (ngx_http_bitrix1c_reply_count(reply) - 2) / NGX_HTTP_BITRIX1C_CLAIMED;
+    n = ngx_min(n, b->asked);
 
     if (n + dropped < b->asked) {
         ngx_http_bitrix1c_slots_clear(w->queue->slots, b->snap);

@@ -5,9 +5,9 @@
 
 
 #include "ngx_http_bitrix1c_delivery.h"
+#include "ngx_http_bitrix1c_job.h"
 #include "ngx_http_bitrix1c_outcome.h"
 #include "ngx_http_bitrix1c_verdict.h"
-#include "ngx_http_bitrix1c_sign.h"
 
 
 /*
@@ -16,6 +16,10 @@
  * location that took the event.  So proxy_pass and all that belongs to it are
  * nginx's own.
  */
+
+
+/* ms after which it is seen again whether a thread is done with its file */
+#define NGX_HTTP_BITRIX1C_DELIVERY_BLOCKED  10
 
 
 typedef struct {
@@ -44,14 +48,6 @@ static ngx_connection_t *ngx_http_bitrix1c_delivery_connection(
     ngx_http_bitrix1c_job_t *job, ngx_http_bitrix1c_detached_t *d);
 static ngx_int_t ngx_http_bitrix1c_delivery_request(
     ngx_http_bitrix1c_job_t *job, ngx_http_bitrix1c_detached_t *d);
-static ngx_int_t ngx_http_bitrix1c_delivery_headers(
-    ngx_http_bitrix1c_job_t *job, ngx_http_request_t *r, off_t len);
-static ngx_int_t ngx_http_bitrix1c_delivery_names(
-    ngx_http_bitrix1c_job_t *job, ngx_http_request_t *r);
-static ngx_int_t ngx_http_bitrix1c_delivery_signature(
-    ngx_http_bitrix1c_job_t *job, ngx_http_request_t *r);
-static ngx_table_elt_t *ngx_http_bitrix1c_delivery_header(
-    ngx_http_request_t *r, const char *name, ngx_str_t *value);
 static void ngx_http_bitrix1c_delivery_body(ngx_http_bitrix1c_job_t *job,
     ngx_http_bitrix1c_detached_t *d);
 static ngx_int_t ngx_http_bitrix1c_delivery_handler(ngx_http_request_t *r,
@@ -60,6 +56,8 @@ static void ngx_http_bitrix1c_delivery_woken(ngx_http_request_t *r);
 static void ngx_http_bitrix1c_delivery_terminated(void *data);
 static void ngx_http_bitrix1c_delivery_pool_gone(void *data);
 static void ngx_http_bitrix1c_delivery_event(ngx_event_t *ev);
+static void ngx_http_bitrix1c_delivery_over(ngx_http_bitrix1c_job_t *job);
+static void ngx_http_bitrix1c_delivery_orphan(ngx_event_t *ev);
 static void ngx_http_bitrix1c_delivery_logged(ngx_http_request_t *r);
 static u_char *ngx_http_bitrix1c_delivery_log(ngx_log_t *log, u_char *buf,
     size_t len);
@@ -336,154 +334,6 @@ ngx_http_bitrix1c_delivery_body(ngx_http_bitrix1c_job_t *job,
 }
 
 
-static ngx_int_t
-ngx_http_bitrix1c_delivery_headers(ngx_http_bitrix1c_job_t *job,
-    ngx_http_request_t *r, off_t len)
-{
-    ngx_str_t         length;
-    ngx_table_elt_t  *h;
-
-    static ngx_str_t  json = ngx_string("application/json");
-
-    if (ngx_list_init(&r->headers_in.headers, r->pool, 8,
-                      sizeof(ngx_table_elt_t))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    h = ngx_http_bitrix1c_delivery_header(r, "Content-Type", &json);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    r->headers_in.content_type = h;
-
-    /* 1C's web extension is not known to take chunked bodies */
-
-    length.data = ngx_pnalloc(r->pool, NGX_OFF_T_LEN);
-    if (length.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    length.len = ngx_sprintf(length.data, "%O", len) - length.data;
-
-    h = ngx_http_bitrix1c_delivery_header(r, "Content-Length", &length);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    r->headers_in.content_length = h;
-    r->headers_in.content_length_n = len;
-
-    if (job->body.data) {
-        return ngx_http_bitrix1c_delivery_header(r, "Accept", &json)
-               ? NGX_OK : NGX_ERROR;
-    }
-
-    return ngx_http_bitrix1c_delivery_names(job, r);
-}
-
-
-/* what tells 1C which event this is, and that it is ours */
-static ngx_int_t
-ngx_http_bitrix1c_delivery_names(ngx_http_bitrix1c_job_t *job,
-    ngx_http_request_t *r)
-{
-    ngx_str_t  now, attempt;
-
-    now.data = ngx_pnalloc(r->pool, 2 * NGX_INT64_LEN);
-    if (now.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    attempt.data = now.data + NGX_INT64_LEN;
-
-    now.len = ngx_sprintf(now.data, "%T", ngx_time()) - now.data;
-    attempt.len = ngx_sprintf(attempt.data, "%ui", job->attempts + 1)
-                  - attempt.data;
-
-    if (ngx_http_bitrix1c_delivery_header(r, "Webhook-Id", &job->id) == NULL
-        || ngx_http_bitrix1c_delivery_header(r, "Idempotency-Key", &job->id)
-           == NULL
-        || ngx_http_bitrix1c_delivery_header(r, "X-Bitrix-Event",
-                                             &job->event.name)
-           == NULL
-        || ngx_http_bitrix1c_delivery_header(r, "Webhook-Timestamp", &now)
-           == NULL
-        || ngx_http_bitrix1c_delivery_header(r, "X-Bitrix1c-Attempt",
-                                             &attempt)
-           == NULL)
-    {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_bitrix1c_delivery_signature(job, r);
-}
-
-
-static ngx_int_t
-ngx_http_bitrix1c_delivery_signature(ngx_http_bitrix1c_job_t *job,
-    ngx_http_request_t *r)
-{
-    ngx_str_t                      signature, parts[2];
-    ngx_chain_t                   *cl;
-    ngx_http_bitrix1c_loc_conf_t  *lcf;
-
-    lcf = job->route->clcf->loc_conf[ngx_http_bitrix1c_module.ctx_index];
-
-    if (lcf->sign == NULL) {
-        return NGX_OK;
-    }
-
-    cl = r->request_body->bufs;
-
-    parts[0].data = cl->buf->pos;
-    parts[0].len = cl->buf->last - cl->buf->pos;
-    parts[1] = job->event.tail;
-
-    if (ngx_http_bitrix1c_sign(r->pool, lcf->sign, &job->id, ngx_time(),
-                               &parts[0], &parts[1], &signature)
-        != NGX_OK
-        || ngx_http_bitrix1c_delivery_header(r, "Webhook-Signature",
-                                             &signature)
-           == NULL)
-    {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_table_elt_t *
-ngx_http_bitrix1c_delivery_header(ngx_http_request_t *r, const char *name,
-    ngx_str_t *value)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_in.headers);
-    if (h == NULL) {
-        return NULL;
-    }
-
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-
-    h->key.data = (u_char *) name;
-    h->key.len = ngx_strlen(name);
-    h->value = *value;
-
-    h->lowcase_key = ngx_pnalloc(r->pool, h->key.len);
-    if (h->lowcase_key == NULL) {
-        return NULL;
-    }
-
-    h->hash = ngx_hash_strlow(h->lowcase_key, h->key.data, h->key.len);
-
-    return h;
-}
-
-
 /*
  * Called by core when the subrequest ends, perhaps twice, and only stores: to
  * wake or free anything here would pull the request from under its callers.
@@ -518,18 +368,39 @@ ngx_http_bitrix1c_delivery_woken(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
 
-    if (ctx->job->outcome.done) {
-        ngx_post_event(&ctx->job->done, &ngx_posted_events);
-    }
+    ngx_http_bitrix1c_delivery_over(ctx->job);
 }
 
 
-/* nothing is read from or written to this connection */
+/*
+ * Nothing is read from or written to this connection, but core tells it that a
+ * thread is done with a file, if that was after the end of the subrequest.
+ */
 static void
 ngx_http_bitrix1c_delivery_event(ngx_event_t *ev)
 {
+    ngx_connection_t         *c;
+    ngx_http_request_t       *r;
+    ngx_http_bitrix1c_ctx_t  *ctx;
+
+    c = ev->data;
+    r = c->data;
+
     ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ev->log, 0,
                    "bitrix1c detached connection event");
+
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_bitrix1c_module);
+
+    ngx_http_bitrix1c_delivery_over(ctx->job);
+}
+
+
+static void
+ngx_http_bitrix1c_delivery_over(ngx_http_bitrix1c_job_t *job)
+{
+    if (job->outcome.done && job->detached && job->detached->blocked == 0) {
+        ngx_post_event(&job->done, &ngx_posted_events);
+    }
 }
 
 
@@ -620,7 +491,35 @@ ngx_http_bitrix1c_delivery_abort(ngx_http_bitrix1c_job_t *job)
         ngx_http_bitrix1c_delivery_logged(job->detached->postponed->request);
     }
 
+    job->done.handler = ngx_http_bitrix1c_delivery_orphan;
+    job->done.data = job;
+
+    ngx_http_bitrix1c_job_hold(job);
+    ngx_http_bitrix1c_delivery_orphan(&job->done);
+}
+
+
+/* a thread may be at work on a file of the request, and knows no end but its */
+static void
+ngx_http_bitrix1c_delivery_orphan(ngx_event_t *ev)
+{
+    ngx_http_bitrix1c_job_t *job = ev->data;
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+
+    if (ev->posted) {
+        ngx_delete_posted_event(ev);
+    }
+
+    if (job->detached && job->detached->blocked) {
+        ngx_add_timer(ev, NGX_HTTP_BITRIX1C_DELIVERY_BLOCKED);
+        return;
+    }
+
     ngx_http_bitrix1c_delivery_free(job);
+    ngx_http_bitrix1c_job_release(job);
 }
 
 

@@ -24,5 +24,9 @@ void ngx_http_bitrix1c_delivery_abort(ngx_http_bitrix1c_job_t *job);
 /* frees the detached request; to be called by the handler of job->done */
 void ngx_http_bitrix1c_delivery_free(ngx_http_bitrix1c_job_t *job);
 
+/* of the detached request, for a body of len bytes */
+ngx_int_t ngx_http_bitrix1c_delivery_headers(ngx_http_bitrix1c_job_t *job,
+    ngx_http_request_t *r, off_t len);
+
 
 #endif /* _NGX_HTTP_BITRIX1C_DELIVERY_H_INCLUDED_ */

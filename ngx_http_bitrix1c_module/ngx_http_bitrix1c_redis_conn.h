@@ -96,7 +96,7 @@ struct ngx_http_bitrix1c_redis_s {
     uint64_t                          number;      /* commands ever sent */
     ngx_uint_t                        pending;     /* without a reply yet */
     size_t                            bytes;       /* of those */
-    ngx_msec_t                        progress;    /* last reply came */
+    ngx_msec_t                        progress;    /* of replies, when */
 
     ngx_addr_t                       *peer;        /* whom it goes to */
     ngx_uint_t                        next;        /* of conf->addrs */

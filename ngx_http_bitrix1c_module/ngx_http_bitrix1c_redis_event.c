@@ -78,6 +78,10 @@ ngx_http_bitrix1c_redis_read_handler(ngx_event_t *rev)
         return;
     }
 
+    /* of a reply that is long in coming each part is a sign of life */
+
+    redis->progress = ngx_current_msec;
+
     redisAsyncHandleRead(redis->ac);
 }
 

@@ -8,85 +8,133 @@
 #include "ngx_http_bitrix1c_portal.h"
 
 
-static ngx_uint_t ngx_http_bitrix1c_route_near(
+/* a path never gets so long */
+#define NGX_HTTP_BITRIX1C_ROUTE_EXACT  NGX_MAX_SIZE_T_VALUE
+
+
+typedef size_t (*ngx_http_bitrix1c_route_fit_pt)(
     ngx_http_bitrix1c_route_t *route, ngx_http_bitrix1c_job_t *job);
+
+
+static ngx_http_bitrix1c_route_t *ngx_http_bitrix1c_route_best(
+    ngx_array_t *routes, ngx_http_bitrix1c_job_t *job,
+    ngx_http_bitrix1c_route_fit_pt fit);
+static size_t ngx_http_bitrix1c_route_event(ngx_http_bitrix1c_route_t *route,
+    ngx_http_bitrix1c_job_t *job);
+static size_t ngx_http_bitrix1c_route_portal(ngx_http_bitrix1c_route_t *route,
+    ngx_http_bitrix1c_job_t *job);
 static ngx_uint_t ngx_http_bitrix1c_route_same(ngx_str_t *a, ngx_str_t *b);
 
 
 ngx_http_bitrix1c_route_t *
 ngx_http_bitrix1c_route_find(ngx_http_bitrix1c_job_t *job)
 {
-    ngx_uint_t                      i;
-    ngx_http_bitrix1c_route_t     **route, *found;
     ngx_http_bitrix1c_main_conf_t  *mcf;
 
     mcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
                                               ngx_http_bitrix1c_module);
-    route = mcf->routes.elts;
-    found = NULL;
 
-    for (i = 0; i < mcf->routes.nelts; i++) {
-
-        if (!ngx_http_bitrix1c_route_near(route[i], job)) {
-            continue;
-        }
-
-        /* which of a server's locations it is, find_config knows */
-
-        found = route[i];
-
-        if (ngx_http_bitrix1c_route_same(&found->clcf->name, &job->uri)) {
-            break;
-        }
-    }
-
-    return found;
+    return ngx_http_bitrix1c_route_best(&mcf->routes, job,
+                                        ngx_http_bitrix1c_route_event);
 }
 
 
 ngx_http_bitrix1c_route_t *
 ngx_http_bitrix1c_route_call(ngx_http_bitrix1c_job_t *job)
 {
-    ngx_uint_t                      i;
-    ngx_http_bitrix1c_route_t     **route, *found;
     ngx_http_bitrix1c_main_conf_t  *mcf;
 
     mcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
                                               ngx_http_bitrix1c_module);
-    route = mcf->rests.elts;
-    found = NULL;
 
-    for (i = 0; i < mcf->rests.nelts; i++) {
-
-        if (!ngx_http_bitrix1c_route_near(route[i], job)) {
-            continue;
-        }
-
-        if (ngx_http_bitrix1c_route_same(&route[i]->clcf->name, &job->uri)) {
-            return route[i];
-        }
-
-        /* never to a portal that it is not for */
-
-        if (found == NULL
-            && ngx_http_bitrix1c_route_same(&route[i]->portal->name,
-                                            &job->event.domain))
-        {
-            found = route[i];
-        }
-    }
-
-    return found;
+    return ngx_http_bitrix1c_route_best(&mcf->rests, job,
+                                        ngx_http_bitrix1c_route_portal);
 }
 
 
-static ngx_uint_t
-ngx_http_bitrix1c_route_near(ngx_http_bitrix1c_route_t *route,
+/* of those that fit equally well the first one in the configuration */
+static ngx_http_bitrix1c_route_t *
+ngx_http_bitrix1c_route_best(ngx_array_t *routes,
+    ngx_http_bitrix1c_job_t *job, ngx_http_bitrix1c_route_fit_pt fit)
+{
+    size_t                       n, max;
+    ngx_uint_t                   i;
+    ngx_http_bitrix1c_route_t  **route, *best;
+
+    route = routes->elts;
+    best = NULL;
+    max = 0;
+
+    for (i = 0; i < routes->nelts; i++) {
+
+        if (route[i]->queue != job->queue
+            || !ngx_http_bitrix1c_route_same(&route[i]->cscf->server_name,
+                                             &job->server))
+        {
+            continue;
+        }
+
+        n = fit(route[i], job);
+
+        if (n > max) {
+            max = n;
+            best = route[i];
+        }
+    }
+
+    return best;
+}
+
+
+/*
+ * Servers may have one name, or none, and differ in their ports: it has to be
+ * one whose location the event's address leads to.
+ */
+static size_t
+ngx_http_bitrix1c_route_event(ngx_http_bitrix1c_route_t *route,
     ngx_http_bitrix1c_job_t *job)
 {
-    return route->queue == job->queue
-           && ngx_http_bitrix1c_route_same(&route->cscf->server_name,
-                                           &job->server);
+    ngx_str_t                 *name, *uri;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = route->clcf;
+    name = &clcf->name;
+    uri = &job->uri;
+
+#if (NGX_PCRE)
+
+    if (clcf->regex) {
+        return ngx_regex_exec(clcf->regex->regex, uri, NULL, 0) >= 0;
+    }
+
+#endif
+
+    if (ngx_http_bitrix1c_route_same(name, uri)) {
+        return NGX_HTTP_BITRIX1C_ROUTE_EXACT;
+    }
+
+    if (clcf->exact_match
+        || uri->len < name->len
+        || ngx_strncmp(uri->data, name->data, name->len) != 0)
+    {
+        return 0;
+    }
+
+    return 1 + name->len;
+}
+
+
+/* never to a portal that it is not for */
+static size_t
+ngx_http_bitrix1c_route_portal(ngx_http_bitrix1c_route_t *route,
+    ngx_http_bitrix1c_job_t *job)
+{
+    if (ngx_http_bitrix1c_route_same(&route->clcf->name, &job->uri)) {
+        return NGX_HTTP_BITRIX1C_ROUTE_EXACT;
+    }
+
+    return ngx_http_bitrix1c_route_same(&route->portal->name,
+                                        &job->event.domain);
 }
 
 

@@ -16,7 +16,10 @@
  * be the one that it was taken by.  NULL: nowhere any more.
  */
 
-/* of an event: a location with bitrix1c_webhook in the server that took it */
+/*
+ * Of an event: the location with bitrix1c_webhook that its address leads to, in
+ * a server of the name that took it.
+ */
 ngx_http_bitrix1c_route_t *ngx_http_bitrix1c_route_find(
     ngx_http_bitrix1c_job_t *job);
 

@@ -64,8 +64,8 @@ ngx_http_bitrix1c_verdict(ngx_http_bitrix1c_job_t *job)
 
     if (job->route == NULL) {
         ngx_http_bitrix1c_verdict_retry(job, NGX_HTTP_BITRIX1C_UNKNOWN,
-            "the configuration has no location with bitrix1c_webhook in the "
-            "event's server any more", NULL);
+            "the configuration has no location with bitrix1c_webhook for the "
+            "event's address any more", NULL);
 
     } else if (o->ours) {
         ngx_http_bitrix1c_verdict_retry(job, NGX_HTTP_BITRIX1C_UNKNOWN,

@@ -30,7 +30,7 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_bitrix1c_webhook_subrequest(
-    ngx_http_request_t *r);
+    ngx_http_request_t *r, ngx_http_bitrix1c_loc_conf_t *lcf);
 static ngx_int_t ngx_http_bitrix1c_webhook_simple(ngx_http_request_t *r,
     ngx_http_bitrix1c_result_e result);
 static void ngx_http_bitrix1c_webhook_body(ngx_http_request_t *r);
@@ -63,12 +63,12 @@ ngx_http_bitrix1c_webhook_handler(ngx_http_request_t *r)
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
 
-    if (lcf->route == NULL) {
-        return NGX_DECLINED;
+    if (r != r->main) {
+        return ngx_http_bitrix1c_webhook_subrequest(r, lcf);
     }
 
-    if (r != r->main) {
-        return ngx_http_bitrix1c_webhook_subrequest(r);
+    if (lcf->route == NULL) {
+        return NGX_DECLINED;
     }
 
     /* portals look whether the address answers before they subscribe */
@@ -114,7 +114,17 @@ ngx_http_bitrix1c_webhook_entry(ngx_http_request_t *r)
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
 
-    if (lcf->route == NULL || r != r->main) {
+    if (lcf->route == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (r != r->main) {
+        ctx = ngx_http_get_module_ctx(r->main, ngx_http_bitrix1c_module);
+
+        if (ctx) {
+            ctx->entered = 1;
+        }
+
         return NGX_DECLINED;
     }
 
@@ -129,17 +139,30 @@ ngx_http_bitrix1c_webhook_entry(ngx_http_request_t *r)
 }
 
 
-/* a "mirror" or the like of another location would get past the token */
 static ngx_int_t
-ngx_http_bitrix1c_webhook_subrequest(ngx_http_request_t *r)
+ngx_http_bitrix1c_webhook_subrequest(ngx_http_request_t *r,
+    ngx_http_bitrix1c_loc_conf_t *lcf)
 {
     ngx_http_bitrix1c_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r->main, ngx_http_bitrix1c_module);
 
     if (ctx && ctx->delivery) {
+
+        /*
+         * The configuration may have another location for this address by now,
+         * whose 200 would be taken for 1C's.
+         */
+
+        return (ctx->entered || ctx->job->route->portal) ? NGX_DECLINED
+                                                         : NGX_HTTP_NOT_FOUND;
+    }
+
+    if (lcf->route == NULL) {
         return NGX_DECLINED;
     }
+
+    /* a "mirror" or the like of another location would get past the token */
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "bitrix1c refused a subrequest: it is no delivery");

@@ -25,15 +25,16 @@ for i = 1, n do
     local have, attempts, rest
 
     if got[i] then
-        have, attempts, rest = got[i]:match('^(%d+) (%d+) %d+ (.*)$')
+        have, attempts, rest = got[i]:match('^(%d+) (%d+) %d+ %d+ (.*)$')
     end
 
     if have ~= epoch then
         reply[i] = 0
     else
-        -- the epoch is raised, or this nack sent twice would count twice
+        -- the epoch is raised, or this nack sent twice would count twice; and
+        -- an event with which a worker lived is not to blame for lost leases
         set[#set + 1] = id .. ':m'
-        set[#set + 1] = string.format('%d %d 0 %s', epoch + 1,
+        set[#set + 1] = string.format('%d %d 0 0 %s', epoch + 1,
                                       attempts + ARGV[a + 3], rest)
         set[#set + 1] = id .. ':r'
         set[#set + 1] = ARGV[a + 4]

@@ -233,7 +233,7 @@ sub nack {
 
         $event->{epoch}++;
         $event->{attempts} += $job->{spent};
-        $event->{at} = 0;
+        $event->{at} = $event->{lost} = 0;
         $event->{due} = $self->{now} + $job->{delay};
         $event->{reason} = $job->{reason};
     }
