@@ -29,6 +29,10 @@ our @EXPORT_OK = qw(row_names start_row finish_row run_row bad_row wrong_with
 
 use constant { LANES => 48, CONNECTIONS => 16, DELAY => 0.005 };
 
+# the portal takes so long that there is something to be broken off
+
+use constant PORTAL_DELAY => 0.02;
+
 # calls beside the events: one for so many, and of how many the gateway is asked
 use constant { CALLS_PART => 4, CALLS_CONNECTIONS => 8, ASKED => 60 };
 
@@ -120,11 +124,12 @@ sub run_row {
 sub act {
     my ($stage, $fault, %opt) = @_;
     my @usual = ({ delay => DELAY });
+    my @portal = ({ delay => PORTAL_DELAY });
 
     $stage->{rules} = [@{ $fault->{rules} // [] }, @usual];
+    $stage->{portal_rules} = [@{ $fault->{portal} // [] }, @portal];
     $stage->start;
     $fault->{begin}->($stage) if $fault->{begin};
-    $stage->{portal_rules} = $fault->{portal} // [];
     $stage->onec_mode(@{ $stage->{rules} });
     $stage->portal_mode(@{ $stage->{portal_rules} });
 
@@ -138,7 +143,7 @@ sub act {
     end_calls($calls);
 
     $stage->onec_mode(@usual);
-    $stage->portal_mode();
+    $stage->portal_mode(@portal);
     my @error;
     push @error, 'not all that was taken was settled in 90 s'
         if !$stage->settled(90);
