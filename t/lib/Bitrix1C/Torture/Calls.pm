@@ -34,7 +34,8 @@ use constant { KEYED => 4, REPEATED => 3 };
 my $json = JSON::PP->new->utf8->canonical;
 
 
-# lanes, connections (fewer than lanes), rate
+# lanes, connections (fewer than lanes), rate; a second load goes on with numbers
+# that are higher
 
 sub begin_calls {
     my ($gw, %opt) = @_;
@@ -43,6 +44,7 @@ sub begin_calls {
     open my $out, '>>', $file or die "$file: $!";
     unlink $stop;
 
+    my $from = 1_000_000 * $gw->{call_loads}++;
     my (%numbers, @again);
     my @free = 1 .. $opt{lanes};
 
@@ -54,7 +56,7 @@ sub begin_calls {
             return if -e $stop;
             my $lane = splice @free, rand @free, 1;
             my $kind = (qw(A U C))[rand 3];
-            my $number = ++$numbers{$lane}{$kind};
+            my $number = $from + ++$numbers{$lane}{$kind};
             return call(join ' ', $lane, $kind, $number,
                         int(rand KEYED) ? '-' : 'key');
         },

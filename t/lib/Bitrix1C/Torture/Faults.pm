@@ -25,6 +25,7 @@ use Time::HiRes qw(sleep time);
 
 use Bitrix1C::Http qw(start_load finish_load);
 use Bitrix1C::Process qw(wait_until);
+use Bitrix1C::Torture::Calls qw(begin_calls end_calls);
 
 our @EXPORT_OK = qw(faults all_at_random);
 
@@ -277,10 +278,13 @@ sub note_size {
         my $load = start_load(port => $stage->{port}, connections => 16,
             path => '/bitrix/orders', rate => 600, seconds => 3,
             next => $stage->events($number * 1_000_000));
+        my $calls = begin_calls($stage, lanes => 40, connections => 8,
+                                rate => 150);
         sleep 1;
         $stage->stop_redis('KILL');
         sleep 1;
         $stage->start_redis;
+        end_calls($calls);
         finish_load($load);
         $stage->settled(60);
     }
