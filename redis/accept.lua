@@ -13,7 +13,8 @@
 --       4...           one a event: done marker STRING "started id", PX window
 -- ARGV  1 lease, ms; then 3 an event: its k:, l: and id:m field; then 6 an
 --       event: id, once (1 or 0), lease wanted (1 or 0), ms before which a
---       delivery may have missed the change (2^52 or more for a call), "once key lane", record
+--       delivery may have missed the change (2^53 or more for a call), "once key
+--       lane", record
 -- Returns for each event 1: accepted and leased with epoch 1; 0: accepted and
 --       waiting, as all are while the queue is held; or "c<id>": coalesced with
 --       that one; "d<id>": a duplicate of that one.
@@ -41,7 +42,7 @@ end
 
 -- a call to Bitrix is the change itself: no delivery of another has it
 local function is_call(since)
-    return tonumber(since) >= 2 ^ 52
+    return tonumber(since) >= 2 ^ 53
 end
 
 -- the newer body takes the waiting one's place; once an attempt was made, 1C
@@ -144,8 +145,7 @@ local function known(i, a, kf, lf)
         return 'd' .. other
     end
     if other and meta:match('^%d+ %d+ 0 ') then
-        local merged = coalesce(other, meta, id, record, kf,
-                                ARGV[a + 3])
+        local merged = coalesce(other, meta, id, record, kf, ARGV[a + 3])
         if merged then
             return merged
         end
