@@ -33,7 +33,7 @@ static void ngx_http_bitrix1c_batch_again(ngx_http_bitrix1c_batch_t *b);
 
 static ngx_http_bitrix1c_script_t  ngx_http_bitrix1c_scripts[] = {
     { ngx_string("accept"), ngx_string(NGX_HTTP_BITRIX1C_LUA_ACCEPT), { 0 },
-      1 },
+      NGX_HTTP_BITRIX1C_DURABLE_OR_ERROR },
     { ngx_string("ack"), ngx_string(NGX_HTTP_BITRIX1C_LUA_ACK), { 0 }, 0 },
     { ngx_string("claim"), ngx_string(NGX_HTTP_BITRIX1C_LUA_CLAIM), { 0 }, 0 },
     { ngx_string("dead"), ngx_string(NGX_HTTP_BITRIX1C_LUA_DEAD), { 0 }, 0 },
@@ -41,7 +41,9 @@ static ngx_http_bitrix1c_script_t  ngx_http_bitrix1c_scripts[] = {
       0 },
     { ngx_string("nack"), ngx_string(NGX_HTTP_BITRIX1C_LUA_NACK), { 0 }, 0 },
     { ngx_string("result"), ngx_string(NGX_HTTP_BITRIX1C_LUA_RESULT), { 0 },
-      0 }
+      0 },
+    { ngx_string("claim"), ngx_string(NGX_HTTP_BITRIX1C_LUA_CLAIM), { 0 },
+      NGX_HTTP_BITRIX1C_DURABLE_OR_SHORT }
 };
 
 

@@ -244,9 +244,12 @@ ngx_http_bitrix1c_calls_identity(ngx_http_request_t *r,
         key = job->id;
     }
 
-    /* no delivery that was made can have known this call */
+    /*
+     * No delivery that was made can have known this call, nor may it overtake
+     * another: more than any time, and than that of an event without one.
+     */
 
-    if (ngx_http_bitrix1c_job_number(job, (int64_t) 1 << 52, &job->since)
+    if (ngx_http_bitrix1c_job_number(job, (int64_t) 1 << 53, &job->since)
         != NGX_OK)
     {
         return NGX_ERROR;

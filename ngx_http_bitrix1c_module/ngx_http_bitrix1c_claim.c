@@ -34,6 +34,7 @@ ngx_http_bitrix1c_batch_claim(ngx_http_bitrix1c_worker_t *w)
 {
     u_char                     *p;
     ngx_str_t                   max;
+    ngx_uint_t                  script;
     ngx_http_bitrix1c_batch_t  *b;
     ngx_http_bitrix1c_grant_t   grant;
 
@@ -78,7 +79,15 @@ ngx_http_bitrix1c_batch_claim(ngx_http_bitrix1c_worker_t *w)
     ngx_http_bitrix1c_batch_word(b, &max);
     ngx_http_bitrix1c_batch_word(b, &w->lease);
 
-    if (ngx_http_bitrix1c_batch_send(b, NGX_HTTP_BITRIX1C_SCRIPT_CLAIM, 3,
+    /*
+     * After a failover nobody may find a call waiting that was sent: then it
+     * would go twice.
+     */
+
+    script = w->queue->calls ? NGX_HTTP_BITRIX1C_SCRIPT_CLAIM_CALLS
+                             : NGX_HTTP_BITRIX1C_SCRIPT_CLAIM;
+
+    if (ngx_http_bitrix1c_batch_send(b, script, 3,
                                      ngx_http_bitrix1c_batch_claimed)
         != NGX_OK)
     {

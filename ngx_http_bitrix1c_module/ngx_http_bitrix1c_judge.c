@@ -456,6 +456,15 @@ ngx_http_bitrix1c_judge_leave(ngx_http_bitrix1c_pack_t *pack)
 
 
 void
+ngx_http_bitrix1c_judge_short(ngx_http_bitrix1c_job_t *job)
+{
+    ngx_http_bitrix1c_judge_again(job, "Redis lacks the replicas that \"wait\" "
+                                  "asks for", NULL,
+                                  NGX_HTTP_BITRIX1C_LIMITED);
+}
+
+
+void
 ngx_http_bitrix1c_judge_unsent(ngx_http_bitrix1c_job_t *job)
 {
     ngx_http_bitrix1c_judge_again(job, "nginx could not send the call", NULL,

@@ -34,6 +34,9 @@ void ngx_http_bitrix1c_judge_busy(ngx_http_bitrix1c_pack_t *pack);
  */
 void ngx_http_bitrix1c_judge_leave(ngx_http_bitrix1c_pack_t *pack);
 
+/* a call whose lease too few replicas of Redis know of */
+void ngx_http_bitrix1c_judge_short(ngx_http_bitrix1c_job_t *job);
+
 /* a call that could not be sent for lack of memory */
 void ngx_http_bitrix1c_judge_unsent(ngx_http_bitrix1c_job_t *job);
 

@@ -68,6 +68,12 @@ ngx_http_bitrix1c_pack_deliver(ngx_http_bitrix1c_worker_t *w,
             ngx_http_bitrix1c_judge_before(job);
         }
 
+        if (job->result == NGX_HTTP_BITRIX1C_NONE
+            && ngx_http_bitrix1c_redis_short(w->redis))
+        {
+            ngx_http_bitrix1c_judge_short(job);
+        }
+
         if (job->result != NGX_HTTP_BITRIX1C_NONE) {
 
             /* nothing to send, or nothing that may be sent now */

@@ -44,11 +44,17 @@ typedef struct {
 } ngx_http_bitrix1c_redis_conf_t;
 
 
+/* too few replicas are an error instead of the reply, or redis_short() tells */
+#define NGX_HTTP_BITRIX1C_DURABLE_OR_ERROR  1
+#define NGX_HTTP_BITRIX1C_DURABLE_OR_SHORT  2
+
+
 typedef struct {
     ngx_str_t                    name;      /* "accept", for the error log */
     ngx_str_t                    text;
     u_char                       sha1[40];  /* hex, set by script_init() */
-    ngx_uint_t                   durable;   /* conf->wait is for it */
+    ngx_uint_t                   durable;   /* conf->wait is for it, if set:
+                                               what a shortage does */
 } ngx_http_bitrix1c_script_t;
 
 
@@ -103,11 +109,15 @@ void ngx_http_bitrix1c_redis_info(ngx_http_bitrix1c_redis_t *redis,
  * A durable script is followed by WAIT, and the handler called when that is
  * answered: if fewer than conf->wait replicas have what the script wrote, with
  * the error "NOREPLICAS 0 of 1 replicas have it" instead of the script's reply,
- * although the script was carried out.
+ * although the script was carried out; or with that reply, see redis_short().
  */
 ngx_int_t ngx_http_bitrix1c_redis_eval(ngx_http_bitrix1c_redis_t *redis,
     ngx_http_bitrix1c_script_t *script, ngx_uint_t nkeys, ngx_uint_t argc,
     const ngx_str_t *argv, ngx_http_bitrix1c_reply_pt handler, void *data);
+
+
+/* 1 in a handler: too few replicas have what its script has written */
+ngx_uint_t ngx_http_bitrix1c_redis_short(ngx_http_bitrix1c_redis_t *redis);
 
 
 /* NGX_OK: the reply is an error and its text is set; else NGX_DECLINED */

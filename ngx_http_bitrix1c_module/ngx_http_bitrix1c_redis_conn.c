@@ -240,6 +240,8 @@ void
 ngx_http_bitrix1c_redis_drop(ngx_http_bitrix1c_redis_t *redis,
     const char *reason)
 {
+    struct linger  linger;
+
     if (redis->phase == NGX_HTTP_BITRIX1C_REDIS_CLOSING) {
         return;
     }
@@ -250,6 +252,17 @@ ngx_http_bitrix1c_redis_drop(ngx_http_bitrix1c_redis_t *redis,
         ngx_http_bitrix1c_redis_reason(redis, NULL, reason,
                                        ngx_strlen(reason));
     }
+
+    /*
+     * What the kernel has not sent yet must not come to Redis after all, behind
+     * what goes by the next connection.
+     */
+
+    linger.l_onoff = 1;
+    linger.l_linger = 0;
+
+    (void) setsockopt(redis->connection->fd, SOL_SOCKET, SO_LINGER, &linger,
+                      sizeof(struct linger));
 
     redisAsyncFree(redis->ac);
 }

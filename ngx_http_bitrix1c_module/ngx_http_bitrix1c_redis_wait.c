@@ -145,7 +145,9 @@ ngx_http_bitrix1c_redis_judge(ngx_http_bitrix1c_command_t *cmd,
 
     ngx_http_bitrix1c_redis_shortage(redis, shortage, reply->integer);
 
-    if (!shortage) {
+    if (!shortage
+        || cmd->script->durable == NGX_HTTP_BITRIX1C_DURABLE_OR_SHORT)
+    {
         ngx_http_bitrix1c_redis_finish(cmd, cmd->held);
         return;
     }
@@ -161,6 +163,13 @@ ngx_http_bitrix1c_redis_judge(ngx_http_bitrix1c_command_t *cmd,
     text[error.len] = '\0';
 
     ngx_http_bitrix1c_redis_finish(cmd, &error);
+}
+
+
+ngx_uint_t
+ngx_http_bitrix1c_redis_short(ngx_http_bitrix1c_redis_t *redis)
+{
+    return redis->conf->wait && redis->shortage;
 }
 
 

@@ -12,8 +12,9 @@
 --       3 followers    ZSET of "LANE:number:id", all scores 0
 --       4...           one a event: done marker STRING "started id", PX window
 -- ARGV  1 lease, ms; then 3 an event: its k:, l: and id:m field; then 6 an
---       event: id, once (1 or 0), lease wanted (1 or 0), ms before which a delivery may
---       have missed the change, "once key lane", record
+--       event: id, once (1 or 0), lease wanted (1 or 0), ms before which a
+--       delivery may have missed the change (2^53 or more for a call), "once key
+--       lane", record
 -- Returns for each event 1: accepted and leased with epoch 1; 0: accepted and
 --       waiting, as all are while the queue is held; or "c<id>": coalesced with
 --       that one; "d<id>": a duplicate of that one.
@@ -33,10 +34,28 @@ local held = live[1]
 local done = redis.call('MGET', unpack(KEYS, 4))
 local reply, set, add, renamed = {}, {}, {}, {}
 
+-- the last one that waits in a lane, nil if there is none
+local function last_of(lane)
+    return redis.call('ZREVRANGEBYLEX', f, '(' .. lane .. ';',
+                      '[' .. lane .. ':', 'LIMIT', 0, 1)[1]
+end
+
+-- a call to Bitrix is the change itself: no delivery of another has it
+local function is_call(since)
+    return tonumber(since) >= 2 ^ 53
+end
+
 -- the newer body takes the waiting one's place; once an attempt was made, 1C
 -- may know the old id as done, so then the place goes to the new id
-local function coalesce(old, meta, id, record, kf)
+local function coalesce(old, meta, id, record, kf, since)
     local epoch, rest, lane = meta:match('^(%d+) %d+ 0 (.* (%x+))$')
+    -- nor may a newer value be written before one that came between the two
+    if is_call(since) then
+        local last = last_of(lane)
+        if last and last:sub(-32) ~= old then
+            return nil
+        end
+    end
     if epoch == '0' then
         redis.call('HSET', h, old, record)
         return 'c' .. old
@@ -60,8 +79,7 @@ end
 local function follow(id, lf, head)
     local lane = lf:sub(3)
     local number = t[1] * 1000000 + t[2]
-    local last = redis.call('ZREVRANGEBYLEX', f, '(' .. lane .. ';',
-                            '[' .. lane .. ':', 'LIMIT', 0, 1)[1]
+    local last = last_of(lane)
     if last then
         number = math.max(number, last:sub(#lane + 2, #lane + 17) + 1)
     end
@@ -127,7 +145,7 @@ local function known(i, a, kf, lf)
         return 'd' .. other
     end
     if other and meta:match('^%d+ %d+ 0 ') then
-        local merged = coalesce(other, meta, id, record, kf)
+        local merged = coalesce(other, meta, id, record, kf, ARGV[a + 3])
         if merged then
             return merged
         end

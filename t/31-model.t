@@ -181,7 +181,8 @@ sub new_event {
     return {
         id => $id, key => md5_hex($key), lane => md5_hex("lane $lane"),
         name => $name, once => $once, lease => rand() < 0.4 ? 1 : 0,
-        since => rand() < 0.03 ? NO_TS : ($ts + 1) * 1000 + MARGIN,
+        since => rand() < 0.03 ? NO_TS : rand() < 0.2 ? Bitrix1C::Model::CALL
+                 : ($ts + 1) * 1000 + MARGIN,
         record => qq(,"event":"$name","ts":$ts,"n":"$id"),
         changes => [$change],
     };

@@ -4,7 +4,7 @@
 
 # A short torture, of which "make torture" is the long one: under load nginx,
 # Redis and the network between them fail at random, and nothing that was
-# promised is lost or out of order.
+# promised is lost, out of order or done twice.
 #
 # BITRIX1C_TEST_SEED     seed of it
 # BITRIX1C_TEST_SECONDS  for how long each row goes on at least (4)
@@ -18,10 +18,11 @@ use Test::More;
 use lib "$FindBin::Bin/lib";
 
 use Bitrix1C::Gateway qw(seed);
-use Bitrix1C::Torture qw(start_row finish_row bad_row);
+use Bitrix1C::Torture qw(start_row finish_row bad_row wrong_with);
 
 my @names = ('kill -9 of nginx as a whole', 'half-open connections',
-             'failover to a replica that was frozen', 'torn tail of the spool');
+             'failover to a replica that was frozen', 'torn tail of the spool',
+             'portal commits, then closes');
 
 my $seed = seed();
 my $seconds = $ENV{BITRIX1C_TEST_SECONDS} || 4;
@@ -40,10 +41,12 @@ for my $r (map { finish_row($_) } @rows) {
 
     is bad_row($r), '', "$r->{name}: nothing lost, nothing out of order"
         or diag join "\n", "BITRIX1C_TEST_SEED=$seed",
-                map { @{ $_ // [] } } @$r{qw(error lost disorder)};
+                map { @$_ } wrong_with($r);
     cmp_ok $r->{promised}, '>', 100, "$r->{name}: under load";
+    cmp_ok $r->{calls}{promised}, '>', 25, "$r->{name}: and with calls";
     note "$r->{name}: $r->{cycles} times, $r->{events} events,"
-        . " $r->{duplicates} duplicates, $r->{unavailable} answered 503";
+        . " $r->{duplicates} duplicates, $r->{unavailable} answered 503,"
+        . " $r->{calls}{posted} calls";
 }
 
 done_testing;

@@ -13,6 +13,8 @@ use Test::More;
 
 use lib "$FindBin::Bin/lib";
 
+use Bitrix1C::Torture::Calls qw(call_number);
+use Bitrix1C::Torture::CallsChecker qw(check_calls);
 use Bitrix1C::Torture::Checker qw(check_history);
 
 
@@ -150,5 +152,141 @@ finds(['N 1 accepted', 'S 1 accepted'],
 finds(['N 1 accepted', 'S 1 lost', 'S 1 accepted'],
       ['S 1 taken 1000 a', 'N 1 taken', 'S 1 taken 1003 b'], [], 0, 0, 0,
       'also when its sender has lost an answer');
+
+# calls of 1C: "A 1 accepted" without a key, "A 1 key accepted" with one
+
+sub calls {
+    my $time = 1000;
+
+    return [map {
+        my ($kind, $number, $keyed, $result)
+            = /^(\w) (\d+) (key )?(\w+)$/ or die;
+        my %status = (503 => 503, lost => 0);
+        { lane => 7, kind => $kind, number => $number, keyed => $keyed,
+          sent => $time++, answered => $time - 0.9,
+          status => $status{$result} // 202, result => $result,
+          id => "$kind$number" };
+    } @_];
+}
+
+
+# what there is to tell: "twice, wrong"; written are "A 1", dead letters the
+# same with the reason behind it
+
+sub finds_calls {
+    my ($posts, $written, $dead, $expected, $name, %opt) = @_;
+    my @writes = map {
+        my ($kind, $number) = split / /;
+        { lane => 7, kind => $kind, number => $number, text => $_ };
+    } @$written;
+    my %dead = map { my ($call, $why) = /^(\w \d+) ?(.*)$/; ("7 $call", $why) }
+               @$dead;
+    my $r = check_calls(calls(@$posts), \@writes, \%dead, %opt);
+    my $found = join ', ', map { ($_) x @{ $r->{$_} } }
+                qw(lost twice disorder wrong);
+
+    is $found, $expected, "calls: $name" or diag explain $r;
+    return $r;
+}
+
+my $unknown = 'outcome unknown, its worker died';
+
+$r = finds_calls(['A 1 accepted', 'U 1 spooled', 'C 1 accepted', 'A 2 503',
+                  'A 3 accepted'],
+                 ['A 1', 'U 1', 'U 1', 'C 1'], ["A 3 $unknown"], '', 'sound');
+is_deeply [@$r{qw(posted promised unavailable done dead repeated)}],
+    [5, 4, 1, 3, 1, 1], 'calls: counted';
+is $r->{results}{spooled}, 1, 'calls: spooled';
+is sprintf('%.1f', $r->{worst}), '0.1', 'calls: the slowest answer';
+
+finds_calls([], [], [], '', 'nothing');
+finds_calls(["$_ 1 accepted"], [], [], 'lost', "$_, never written")
+    for qw(A U C);
+finds_calls(['U 1 accepted', 'U 2 accepted'], ['U 2'], [], 'lost',
+            'an update is not replaced by the next one');
+finds_calls(['C 1 accepted', 'C 2 coalesced'], ['C 2'], [], '',
+            'a value is');
+finds_calls(['C 1 accepted', 'C 2 coalesced'], ['C 1'], [], 'lost',
+            'but not by an older one');
+finds_calls(['C 1 accepted', 'C 2 coalesced'], [], ["C 2 $unknown"], '',
+            'a dead letter has taken its place');
+finds_calls(['A 1 duplicate'], [], [], 'lost', 'a duplicate of nothing');
+
+# additions
+
+finds_calls(['A 1 accepted'], ['A 1', 'A 1'], [], 'twice', 'done twice');
+finds_calls(['A 1 lost'], ['A 1', 'A 1'], [], 'twice',
+            'twice, though it was never promised');
+finds_calls(['A 1 503', 'A 2 lost'], ['A 1', 'A 2'], [], '',
+            'what was not promised may have been done');
+finds_calls(['A 1 key lost', 'A 1 key accepted', 'A 1 key duplicate'],
+            ['A 1'], [], '', 'a key is one call');
+finds_calls(['A 1 key lost', 'A 1 key accepted'], ['A 1', 'A 1'], [],
+            'twice', 'and not two');
+finds_calls(['A 1 key accepted', 'A 1 key 503'], [], [], 'lost',
+            'whatever is answered to a repeat');
+finds_calls(['A 1 accepted'], ['A 1', 'A 1'], ["A 1 $unknown"], 'twice',
+            'a dead letter that was done twice');
+finds_calls(['A 1 accepted'], ['A 1'], ["A 1 $unknown"], '',
+            'one of which nobody knows whether it was done');
+finds_calls(['A 1 accepted'], ['A 1'], ['A 1 Bitrix refused the call'],
+            'wrong', 'one that says that it was not');
+
+# order
+
+finds_calls(["$_ 1 accepted", "$_ 2 accepted"], ["$_ 2", "$_ 1"], [],
+            'disorder', "$_, the older one last") for qw(U C);
+finds_calls(["$_ 1 accepted", "$_ 2 accepted", "$_ 3 accepted"],
+            ["$_ 2", "$_ 1", "$_ 3"], [], 'disorder',
+            "$_, also if a newer one comes then") for qw(U C);
+finds_calls(['U 1 accepted', 'U 2 accepted'], ['U 1', 'U 2', 'U 1', 'U 2'],
+            [], '', 'Redis has forgotten both', reruns => 1);
+finds_calls(['U 1 accepted', 'U 2 accepted'], ['U 1', 'U 2', 'U 1'], [],
+            'disorder', 'but the newest has to be the last', reruns => 1);
+finds_calls(['U 1 accepted', 'U 2 accepted'], ['U 1', 'U 1', 'U 2'], [], '',
+            'a repeat before the next one');
+finds_calls(['U 1 accepted', 'U 2 accepted'], ['U 2'], ["U 1 $unknown"], '',
+            'a dead letter frees its lane');
+finds_calls(['A 1 accepted', 'A 2 accepted'], ['A 2', 'A 1'], [], '',
+            'additions have no order');
+finds_calls(['U 1 lost', 'U 1 accepted', 'U 2 accepted'],
+            ['U 1', 'U 2', 'U 1'], [], '',
+            'a copy of which the sender knows nothing');
+finds_calls(['U 1 key lost', 'U 1 key accepted', 'U 2 accepted'],
+            ['U 1', 'U 2', 'U 1'], [], 'disorder', 'a key has no copies');
+finds_calls(['U 1 503', 'U 2 accepted'], ['U 2', 'U 1'], [], '',
+            'what was not promised has no place');
+
+# written, told
+
+finds_calls(['A 1 accepted'], ['A 1', 'A 2'], [], 'wrong',
+            'written though nobody posted it');
+finds_calls(['A 1 accepted'], ['A 1'], [], '', 'told so',
+            told => { A1 => 'done' });
+finds_calls(['A 1 accepted'], [], ["A 1 $unknown"], '', 'told that it is dead',
+            told => { A1 => 'dead' });
+finds_calls(['A 1 accepted'], ['A 1'], [], 'wrong', "told that it is $_",
+            told => { A1 => $_ }) for qw(dead waiting in_flight unknown);
+finds_calls(['A 1 accepted'], [], ["A 1 $unknown"], 'wrong',
+            'a dead letter is told to be done', told => { A1 => 'done' });
+finds_calls(['A 1 spooled'], ['A 1'], [], '', 'a spooled one has another id',
+            told => { A1 => 'unknown' });
+finds_calls(['A 1 accepted'], ['A 1'], [], '', 'Redis has forgotten it',
+            told => { A1 => 'unknown' }, reruns => 1);
+
+# what is read in records and in the portal's history
+
+my @texts = (
+    '{"row":"deals 61","set":{"STAGE_ID":"NEW","TITLE":"A-7-12"}}' => '7 A 12',
+    '{"row":"orders 8","set":{"comments":"U-8-3"}}' => '8 U 3',
+    '{"row":"storeProducts 40/1","set":{"amount":17}}' => '40 C 17',
+    '{"data":{"amount":17,"productId":40,"storeId":1}}' => '40 C 17',
+    '{"data":{"productId":"4","storeId":"1","amount":"1"}}' => '4 C 1',
+    '{"row":"orders 8","set":{"comments":"by hand"}}' => '',
+);
+
+while (my ($text, $call) = splice @texts, 0, 2) {
+    is join(' ', call_number($text)), $call, "read in $text";
+}
 
 done_testing;

@@ -128,6 +128,17 @@ $gw->keep($update, amount(3, 1, 5));
 ok $gw->all_done, 'the same once more';
 is scalar(writes_of('storeProducts 3/1')), 2, 'is done, since it was asked';
 
+# but it never overtakes one with a key, which is merged with none
+
+busy(0.7);
+$gw->keep($update, amount(4, 1, 1));
+$gw->keep($update, amount(4, 1, 2), headers => { 'Idempotency-Key' => 'own' });
+$gw->keep($update, amount(4, 1, 3));
+$gw->keep($update, amount(4, 1, 4));
+ok $gw->all_done, 'one with a key among others of its row';
+is_deeply [map { $_->{amount} } writes_of('storeProducts 4/1')], [1, 2, 4],
+    'a newer one goes after it';
+
 # many at once
 
 busy(1.2);

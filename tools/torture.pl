@@ -3,8 +3,8 @@
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
 # Harms the gateway under load in every way that is known, each alone and then
-# all at random, and checks that nothing that was promised is lost or out of
-# order.  Prints a table; the exit code is 1 if anything was lost or wrong, 2 if
+# all at random, and checks that nothing that was promised to the portal or to
+# 1C is lost, out of order or done twice.  Prints a table; the exit code is 1 if anything was lost or wrong, 2 if
 # a fault could not be tried on this machine.
 #
 #   torture.pl [--events=200000] [--minutes=N] [--faults=REGEX] [--seed=N]
@@ -31,7 +31,7 @@ use POSIX qw(strftime);
 use lib "$FindBin::Bin/../t/lib";
 
 use Bitrix1C::Torture qw(row_names start_row finish_row run_row bad_row
-                         table_head table_line);
+                         wrong_with table_head table_line);
 
 my %opt = (rate => 600, jobs => 2, seed => time % 1_000_000_007);
 
@@ -89,10 +89,15 @@ sub main {
 sub summary {
     my (@results) = @_;
 
+    my @calls = map { $_->{calls} // {} } @results;
+
     printf "\n%d events, %d lost, %d out of order\n",
-        map { sum0(@$_) } [map { $_->{events} // 0 } @results],
-            [map { scalar @{ $_->{lost} // [] } } @results],
-            [map { scalar @{ $_->{disorder} // [] } } @results];
+        count('events', @results),
+        map { count($_, @results) } qw(lost disorder);
+    printf "%d calls, %d done, %d dead letters, %d lost, %d done twice,"
+           . " %d out of order, %d otherwise wrong; %d writes repeated\n",
+        map { count($_, @calls) } qw(posted done dead lost twice disorder
+                                     wrong repeated);
 
     for my $r (@results) {
         print map { "$r->{name}: $_\n" } @{ $r->{notes} // [] };
@@ -101,9 +106,7 @@ sub summary {
     for my $r (grep { bad_row($_) } @results) {
         print "\n$r->{name}, seed $r->{seed}:\n";
         print "    not tried: $r->{missing}\n" if $r->{missing};
-        print map { "    $_\n" } first_of(@{ $r->{error} // [] }),
-            first_of(@{ $r->{lost} // [] }),
-            first_of(@{ $r->{disorder} // [] });
+        print map { "    $_\n" } map { first_of(@$_) } wrong_with($r);
         print "    kept: $r->{kept}\n" if $r->{kept};
     }
 
@@ -112,6 +115,16 @@ sub summary {
     my $missing = delete $bad{missing};
 
     return %bad ? 1 : $missing ? 2 : 0;
+}
+
+
+# numbers, or lengths of lists
+
+sub count {
+    my ($what, @results) = @_;
+
+    return sum0(map { ref $_->{$what} ? scalar @{ $_->{$what} }
+                                      : $_->{$what} // 0 } @results);
 }
 
 

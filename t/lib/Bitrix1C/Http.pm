@@ -115,12 +115,14 @@ sub take_answer {
 
 # Starts a process that posts events over several keepalive connections.
 #   port, path, connections (8)   where to
-#   next => sub { (key, body) }   the next event, () at the end
+#   next => sub { (key, body) }   the next event, () at the end; path and
+#                                 headers {} may follow
 #   rate => N                     at most so many a second, all together
 #   seconds => N                  no new events after that time
 #   retry => 1                    an event without an answer, or with one that
 #                                 is not 200, is posted again
 #   retry => 'lost'               only one without an answer is
+#   retry => sub { (key) }        the same, if that is true
 #   answered => sub { (key, { sent, answered, status, result, id }) }
 #                                 called in that process, also with status 0
 #                                 when a connection was lost
@@ -216,7 +218,7 @@ sub send_next {
     if (!$event) {
         return 0 if $opt->{seconds} && $passed > $opt->{seconds};
         my @next = $opt->{next}->() or return 0;
-        $event = { key => $next[0], body => $next[1] };
+        @$event{qw(key body path headers)} = @next;
     }
 
     $c->{sock} //= connect_to($opt->{port});
@@ -232,8 +234,8 @@ sub send_next {
     $c->{sent} = time;
     $l->{busy}++;
     $l->{stats}{sent}++;
-    syswrite $c->{sock}, request_text(path => $opt->{path},
-                                      body => $event->{body});
+    syswrite $c->{sock}, request_text(path => $event->{path} // $opt->{path},
+        headers => $event->{headers}, body => $event->{body});
     return 1;
 }
 
@@ -268,7 +270,7 @@ sub read_answer {
 
     if (!$n) {
         $stats->{errors}++;
-        push @{ $l->{again} }, $event if $opt->{retry};
+        push @{ $l->{again} }, $event if posted_again($opt, $event);
         report($l, $c, $event, 0);
         close $c->{sock};
         $l->{busy}--;
@@ -283,7 +285,7 @@ sub read_answer {
     $stats->{statuses}{$answer->{status}}++;
     push @{ $stats->{times} }, 0 + sprintf '%.6f', time - $c->{sent};
 
-    my ($result) = $answer->{body} =~ /"result":"(\w+)"/;
+    my ($result) = $answer->{body} =~ /"(?:result|state)":"(\w+)"/;
     my ($id) = $answer->{body} =~ /"id":"(\w+)"/;
     $stats->{results}{$result // '?'}++;
     report($l, $c, $event, $answer->{status}, $result, $id);
@@ -291,7 +293,7 @@ sub read_answer {
     if ($answer->{status} == 200) {
         $stats->{ok}{$event->{key}} = $id // '';
 
-    } elsif ($opt->{retry} && $opt->{retry} ne 'lost') {
+    } elsif (($opt->{retry} // '') eq '1') {
         push @{ $l->{again} }, $event;
     }
 
@@ -301,6 +303,16 @@ sub read_answer {
     }
 
     return;
+}
+
+
+# one whose connection was lost
+
+sub posted_again {
+    my ($opt, $event) = @_;
+    my $retry = $opt->{retry};
+
+    return ref $retry ? $retry->($event->{key}) : $retry;
 }
 
 

@@ -16,6 +16,9 @@ use warnings;
 
 use List::Util qw(max min);
 
+# "since" of a call to Bitrix
+use constant CALL => 1 << 53;
+
 
 # now is the clock in ms, to be set before every call
 
@@ -83,13 +86,17 @@ sub knows {
 }
 
 
-# what waits is replaced, in its place; 1C may know an id that was handed out,
+# What waits is replaced, in its place, a call only if it is the last of its lane;
+# 1C may know an id that was handed out,
 # and would not look again for it, so then the place goes to the new id
 
 sub coalesce {
     my ($self, $old, $event) = @_;
 
+    my $lane = $self->{lanes}{ $old->{lane} };
+
     return if $old->{at};
+    return if $event->{since} >= CALL && $lane->[-1] != $old;
 
     if ($old->{epoch} == 0) {
         $old->{record} = $event->{record};
@@ -97,7 +104,6 @@ sub coalesce {
         return $old->{id};
     }
 
-    my $lane = $self->{lanes}{ $old->{lane} };
     return if $lane->[0] != $old;
 
     delete $self->{live}{ $old->{id} };

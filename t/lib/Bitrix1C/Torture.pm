@@ -13,18 +13,28 @@ use warnings;
 use Exporter qw(import);
 use File::Basename qw(dirname);
 use JSON::PP ();
-use List::Util qw(max);
+use List::Util qw(max shuffle);
 use Time::HiRes qw(sleep time);
 
+use Bitrix1C::Torture::Calls qw(begin_calls calls_posted end_calls call_posts
+                                call_writes);
+use Bitrix1C::Torture::CallsChecker qw(check_calls);
 use Bitrix1C::Torture::Checker qw(check_history);
 use Bitrix1C::Torture::Faults qw(faults all_at_random);
 use Bitrix1C::Torture::Load qw(begin_load posted end_load posts requests);
 use Bitrix1C::Torture::Stage ();
 
-our @EXPORT_OK = qw(row_names start_row finish_row run_row bad_row table_head
-                    table_line);
+our @EXPORT_OK = qw(row_names start_row finish_row run_row bad_row wrong_with
+                    table_head table_line);
 
 use constant { LANES => 48, CONNECTIONS => 16, DELAY => 0.005 };
+
+# the portal takes so long that there is something to be broken off
+
+use constant PORTAL_DELAY => 0.02;
+
+# calls beside the events: one for so many, and of how many the gateway is asked
+use constant { CALLS_PART => 4, CALLS_CONNECTIONS => 8, ASKED => 60 };
 
 my $program = dirname(__FILE__) . '/../../../tools/torture.pl';
 my $json = JSON::PP->new->utf8->canonical;
@@ -82,6 +92,7 @@ sub finish_row {
 
 # name, seed; the load is kept up for "seconds" and until "events" were posted,
 # at "rate" a second at most.  Returns a hash as check_history() does, with
+#   calls     a hash as check_calls() does
 #   missing   why the fault is not possible on this machine, nothing was done
 #   error     [texts]: what else is wrong
 #   notes     [texts]: what else is worth telling
@@ -113,18 +124,26 @@ sub run_row {
 sub act {
     my ($stage, $fault, %opt) = @_;
     my @usual = ({ delay => DELAY });
+    my @portal = ({ delay => PORTAL_DELAY });
 
     $stage->{rules} = [@{ $fault->{rules} // [] }, @usual];
+    $stage->{portal_rules} = [@{ $fault->{portal} // [] }, @portal];
     $stage->start;
     $fault->{begin}->($stage) if $fault->{begin};
     $stage->onec_mode(@{ $stage->{rules} });
+    $stage->portal_mode(@{ $stage->{portal_rules} });
 
     my $load = begin_load($stage, lanes => LANES, connections => CONNECTIONS,
                           rate => $opt{rate});
+    my $calls = begin_calls($stage, lanes => LANES,
+                            connections => CALLS_CONNECTIONS,
+                            rate => $opt{rate} / CALLS_PART);
     my $cycles = torment($stage, $fault, $load, %opt);
     my $sent = end_load($load);
+    end_calls($calls);
 
     $stage->onec_mode(@usual);
+    $stage->portal_mode(@portal);
     my @error;
     push @error, 'not all that was taken was settled in 90 s'
         if !$stage->settled(90);
@@ -133,12 +152,28 @@ sub act {
 
     my $requests = requests($stage);
     my $r = check_history(posts($stage), $requests, $stage->dead_numbers);
+    $r->{calls} = calls($stage, $fault);
     push @error, 'the fault was not felt'
         if $fault->{bitten} && !$fault->{bitten}->($stage, $r, $requests);
 
     return { %$r, cycles => $cycles, elapsed => $sent->{elapsed},
              error => \@error,
              notes => [map { @{ $_->{notes} // [] } } $fault, $stage] };
+}
+
+
+# what became of the calls
+
+sub calls {
+    my ($stage, $fault) = @_;
+    my $posts = call_posts($stage);
+    my %ids = map { $_->{id} => 1 } grep { $_->{kind} ne 'C' } @$posts;
+    my @asked = (shuffle grep { $_ ne '-' } sort keys %ids);
+
+    splice @asked, ASKED if @asked > ASKED;
+
+    return check_calls($posts, call_writes($stage), $stage->dead_calls,
+        told => $stage->told_of(@asked), reruns => $fault->{reruns});
 }
 
 
@@ -167,6 +202,8 @@ sub torment {
 }
 
 
+# the first thing that is wrong with it, '' if nothing is
+
 sub bad_row {
     my ($r) = @_;
 
@@ -174,16 +211,32 @@ sub bad_row {
     return 'error' if @{ $r->{error} // [] };
     return 'lost' if @{ $r->{lost} // [] };
     return 'disorder' if @{ $r->{disorder} // [] };
+
+    for my $what (qw(lost twice disorder wrong)) {
+        return "calls, $what" if @{ $r->{calls}{$what} // [] };
+    }
+
     return '';
+}
+
+
+# [texts] of all that is wrong with it
+
+sub wrong_with {
+    my ($r) = @_;
+
+    return grep { @$_ } map { $_ // [] } @$r{qw(error lost disorder)},
+        @{ $r->{calls} // {} }{qw(lost twice disorder wrong)};
 }
 
 
 # Markdown
 
 my @COLUMNS = (
-    [40, 'fault'], [8, 'times'], [8, 'events'], [6, 'lost'],
-    [12, 'out of order'], [10, 'duplicates'], [6, 'dead'], [6, '503s'],
-    [9, 'spooled'], [14, 'worst, ms'], [11, 'seed'],
+    [40, 'fault'], [5, 'times'], [6, 'events'], [4, 'lost'],
+    [12, 'out of order'], [10, 'duplicates'], [4, 'dead'], [5, '503s'],
+    [7, 'spooled'], [6, 'calls'], [6, 'done'], [5, 'dead'], [4, 'lost'],
+    [5, 'twice'], [12, 'out of order'], [9, 'worst, ms'], [9, 'seed'],
 );
 
 
@@ -198,13 +251,18 @@ sub table_line {
 
     my $why = $r->{missing} ? "not tried, $r->{missing}" : 'broke off';
 
-    return line("$r->{name}: $why", ('-') x 9, $r->{seed})
+    return line("$r->{name}: $why", ('-') x (@COLUMNS - 2), $r->{seed})
         if !defined $r->{events};
+
+    my $c = $r->{calls};
 
     return line($r->{name}, $r->{cycles} || '-', $r->{events},
         scalar @{ $r->{lost} }, scalar @{ $r->{disorder} }, $r->{duplicates},
-        $r->{dead}, $r->{unavailable}, $r->{results}{spooled} // 0,
-        sprintf('%.0f', 1000 * $r->{worst}), $r->{seed});
+        $r->{dead}, map({ $r->{$_} + $c->{$_} } 'unavailable'),
+        map({ ($r->{results}{$_} // 0) + ($c->{results}{$_} // 0) } 'spooled'),
+        @$c{qw(posted done dead)},
+        map({ scalar @{ $c->{$_} } } qw(lost twice disorder)),
+        sprintf('%.0f', 1000 * max($r->{worst}, $c->{worst})), $r->{seed});
 }
 
 

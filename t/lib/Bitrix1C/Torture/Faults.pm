@@ -7,12 +7,13 @@ package Bitrix1C::Torture::Faults;
 #
 #   name      as the table shows it
 #   stage     parameters of Bitrix1C::Torture::Stage that it needs
-#   rules     of the stand-in 1C, all the time
+#   rules     of the stand-in 1C, all the time; portal: of the stand-in Bitrix
 #   notes     [texts] to be shown with the result
 #   begin     sub (stage), before the load
 #   cycle     sub (stage); without it the rules are the fault
 #   after     sub (stage), when all has settled: texts of what is wrong
 #   bitten    sub (stage, check, requests): true if it was felt at all
+#   reruns    true: Redis may forget what has been done
 #   alone     true: not among those drawn at random
 
 use strict;
@@ -24,6 +25,7 @@ use Time::HiRes qw(sleep time);
 
 use Bitrix1C::Http qw(start_load finish_load);
 use Bitrix1C::Process qw(wait_until);
+use Bitrix1C::Torture::Calls qw(begin_calls end_calls);
 
 our @EXPORT_OK = qw(faults all_at_random);
 
@@ -54,12 +56,12 @@ my @FAULTS = (
       cycle => sub { redis_frozen($_[0], LEASE + 2) } },
     { name => 'SCRIPT FLUSH', cycle => \&scripts_flushed },
     { name => 'FLUSHALL, refused by the ACL', cycle => \&flush_refused },
-    { name => 'maxmemory reached', cycle => \&memory_full,
+    { name => 'maxmemory reached', cycle => \&memory_full, reruns => 1,
       stage => { spool => 1 } },
     { name => 'CLIENT KILL', cycle => \&clients_killed,
       stage => { spool => 1 } },
     { name => 'failover to a replica that was frozen', cycle => \&failed_over,
-      stage => { spool => 1, replica => 1 } },
+      reruns => 1, stage => { spool => 1, replica => 1 } },
 
     { name => 'half-open connections', cycle => \&half_open,
       stage => { spool => 1, network => 1 } },
@@ -84,6 +86,26 @@ my @FAULTS = (
         ['1C answers 500', 'fault', 0.3],
         ['1C has no session', 'nosession', 0.3]),
     { name => '1C answers the first late', cycle => \&onec_cold },
+
+    { name => 'portal refuses connections', cycle => \&portal_refuses },
+    map({ portal_one_in(@$_) }
+        ['portal hangs', 'hang', 0.05],
+        ['portal closes', 'close', 0.15],
+        ['portal resets', 'reset', 0.15],
+        ['portal commits, then closes', 'commit-close', 0.15],
+        ['portal commits, then resets', 'commit-reset', 0.15],
+        ['portal commits, then hangs', 'commit-hang', 0.05],
+        ['portal truncates its answer', 'truncated', 0.15],
+        ['portal answers HTML', 'html', 0.15],
+        ['portal answers 500', 'internal', 0.15],
+        ['QUERY_LIMIT_EXCEEDED', 'limit', 0.15],
+        ['OVERLOAD_LIMIT', 'overload', 0.05],
+        ['a batch is refused', 'scope', 0.15, method => '^batch$'],
+        ['errors in a batch', 'error', 0.1, inside => 1]),
+    { name => 'OPERATION_TIME_LIMIT', cycle => \&method_used_up,
+      bitten => sub {
+          $_[0]->portal_stats->{errors}{OPERATION_TIME_LIMIT};
+      } },
 );
 
 
@@ -104,8 +126,26 @@ sub one_in {
 }
 
 
-# every fault that is not to stand alone, drawn again and again, while 1C is as
-# bad as it can be
+# the same of the portal
+
+sub portal_one_in {
+    my ($name, $mode, $part, %more) = @_;
+    my $inside = $more{inside};
+
+    return { name => $name,
+             portal => [{ mode => $mode, random => $part,
+                          seed => int rand 1 << 30, %more }],
+             bitten => sub {
+                 my ($stage) = @_;
+                 return $inside
+                     ? %{ $stage->dead_calls }
+                     : $stage->slurp('bitrix.log') =~ /"mode":"\Q$mode\E"/;
+             } };
+}
+
+
+# every fault that is not to stand alone, drawn again and again, while 1C and the
+# portal are as bad as they can be
 
 sub all_at_random {
     my ($why_not) = @_;
@@ -123,8 +163,12 @@ sub all_at_random {
         name  => 'all of these at random',
         stage => all_needs(@able),
         notes => \@notes,
-        rules => [map { { %$_, random => $_->{random} / 5 } }
-                  map { @{ $_->{rules} // [] } } @able],
+        reruns => 1,
+        map({
+            my $whose = $_;
+            $whose => [map { { %$_, random => $_->{random} / 5 } }
+                       map { @{ $_->{$whose} // [] } } @able];
+        } qw(rules portal)),
         least => scalar @draw,
         cycle => sub {
             my ($stage) = @_;
@@ -234,10 +278,13 @@ sub note_size {
         my $load = start_load(port => $stage->{port}, connections => 16,
             path => '/bitrix/orders', rate => 600, seconds => 3,
             next => $stage->events($number * 1_000_000));
+        my $calls = begin_calls($stage, lanes => 40, connections => 8,
+                                rate => 150);
         sleep 1;
         $stage->stop_redis('KILL');
         sleep 1;
         $stage->start_redis;
+        end_calls($calls);
         finish_load($load);
         $stage->settled(60);
     }
@@ -450,6 +497,34 @@ sub onec_cold {
     $stage->onec_mode({ mode => 'cold', first => 0.9, then => DELAY });
     sleep 1 + rand;
     $stage->onec_mode(@{ $stage->{rules} });
+    return;
+}
+
+
+# the portal
+
+sub portal_refuses {
+    my ($stage) = @_;
+    sleep 0.2 + rand;
+    $stage->portal_mode({ mode => 'refuse' });
+    sleep 0.3 + rand;
+    $stage->portal_mode({ mode => 'listen' }, @{ $stage->{portal_rules} });
+    return;
+}
+
+
+sub method_used_up {
+    my ($stage) = @_;
+    my @methods = qw(crm.deal.add crm.deal.update sale.order.update
+                     catalog.storeproduct.update);
+    my $method = $methods[rand @methods];
+
+    sleep 0.2 + rand;
+    $stage->portal_set(spend => { $method => 479.99 },
+                       cost => { $method => 1 });
+    sleep 0.5 + rand;
+    $stage->portal_set(cost => { $method => 0.03 });
+
     return;
 }
 

@@ -4,7 +4,8 @@ package Bitrix1C::Torture::Stage;
 
 # What a fault plays on: a gateway whose nginx can die as a whole and come
 # back, whose Redis may sit behind a network of its own, with a replica, and
-# whose spool may have a small disk of its own.
+# whose spool may have a small disk of its own.  It takes events of a portal and
+# keeps calls to it, each in a queue of its own.
 #
 # Parameters beside those of Bitrix1C::Gateway
 #   spool     true: a spool; "small": on a tmpfs of SPOOL_DISK
@@ -19,10 +20,12 @@ use Test::More ();
 use Time::HiRes qw(sleep time);
 
 use Bitrix1C::Port qw(free_port);
+use Bitrix1C::Gateway ();
 use Bitrix1C::Process qw(wait_until);
+use Bitrix1C::Torture::Calls qw(call_number CALLS_CONF);
 use Bitrix1C::Torture::Load qw(number_of);
 
-use parent 'Bitrix1C::Gateway';
+use parent 'Bitrix1C::Caller';
 
 # With "everysec" Redis holds writes back while the disk is still busy with the
 # sync before, and loses them with kill -9.
@@ -31,6 +34,11 @@ use constant DURABLE => ('--appendfsync', 'always');
 
 use constant { SPOOL_DISK => '4m', SPOOL_HEADER => 32,
                SPOOL_FRAME => 12, REDIS_PORT => 6379 };
+
+# A day of the stand-in portal's limits is over in some minutes; a method that
+# has used up its time comes back in a second.
+
+use constant SCALE => 600;
 
 
 sub new {
@@ -45,15 +53,27 @@ sub new {
                       . ' proxy_read_timeout 1s; proxy_connect_timeout 1s;',
         onec_args  => ['--keep', 100],
         redis_args => [DURABLE],
+        portal     => ['--scale', SCALE, '--keep', 100],
+        rest_queue => 'portal',
+        methods    => 'crm.deal.* sale.order.* catalog.storeproduct.*',
+        rest       => CALLS_CONF . ' proxy_read_timeout 1s;'
+                      . ' proxy_connect_timeout 1s; bitrix1c_pace'
+                      . ' rate=1000/s burst=1000 overload=500ms;',
         %opt,
     );
 
-    $self->{queue} = 'concurrency 16; retry ' . '100ms ' x 90 . ';'
+    my $both = 'retry ' . '100ms ' x 90 . ';'
         . ' breaker failures=10 pause=200ms;' . $queue;
+    $self->{queue} = "concurrency 16; $both";
     $self->{master} = $self;
     $self->open_network if $self->{network};
     $self->open_replica if $self->{replica};
     $self->open_spool if $self->{spool};
+
+    $self->{http} = ($self->{http} // '') . 'bitrix1c_queue portal { '
+        . ($self->{store} // "redis unix:$self->{socket}")
+        . " $self->{redis} " . $self->redis_login . ';'
+        . " concurrency 4; $both" . ($self->{spool_conf} // '') . ' }';
 
     return $self;
 }
@@ -192,7 +212,8 @@ sub open_spool {
         $self->{mounted} = $dir;
     }
 
-    $self->{queue} .= " spool $dir;";
+    $self->{spool_conf} = " spool $dir;";
+    $self->{queue} .= $self->{spool_conf};
 
     return;
 }
@@ -411,8 +432,14 @@ sub settled {
 
     return wait_until($seconds, sub {
         return if grep { -s } $self->spool_files;
-        return eval { $self->depth == 0 };
+        return eval { $self->depth == 0 && $self->calls_depth == 0 };
     }, 0.1);
+}
+
+
+sub calls_depth {
+    my ($self) = @_;
+    return $self->redis('ZCARD', '{b1c:portal}:q');
 }
 
 
@@ -429,6 +456,44 @@ sub dead_numbers {
     }
 
     return \%dead;
+}
+
+
+# the same of calls, with the reason
+
+sub dead_calls {
+    my ($self) = @_;
+    my %dead;
+
+    for my $id (@{ $self->redis('ZRANGE', '{b1c:portal}:d', 0, -1) }) {
+        my ($record, $reason) = @{ $self->redis('HMGET', '{b1c:portal}:h',
+                                                $id, "$id:r") };
+        my @call = call_number($record // '');
+        $dead{"@call"} = $reason // '' if @call;
+    }
+
+    return \%dead;
+}
+
+
+# what the gateway tells of these calls: { id => state }, "unknown" of those
+# that it has forgotten
+
+sub told_of {
+    my ($self, @ids) = @_;
+    my %told;
+
+    for my $id (@ids) {
+        my $r;
+        wait_until(15, sub {
+            $r = $self->rest_call("bitrix1c/calls/$id");
+            return $r->{status} == 200 || $r->{status} == 404;
+        }, 0.1);
+        $told{$id} = $r->{status} == 404 ? 'unknown'
+                     : $r->{json}{result}{state} // "$r->{status} $r->{code}";
+    }
+
+    return \%told;
 }
 
 
