@@ -6,13 +6,14 @@
 #
 #   bare      nginx's proxy_pass of a webhook to a server that does nothing
 #   gateway   this module: until that server has received every event
+#   always    the same with Redis that syncs before it answers
 #   lanes     the same with all events in 64 lanes, one at a time in each
 #   scraped   the gateway, and its metrics are read every 100 ms
 #   peer      the same work in Lua
 #
-# with one worker of nginx and Redis with appendfsync everysec.  A round fails
-# unless all that was answered 200 was received, nothing else was, and every id
-# came once.
+# with one worker of nginx and, but for "always", Redis with appendfsync
+# everysec.  A round fails unless all that was answered 200 was received,
+# nothing else was, and every id came once.
 #
 # environment: ROUNDS, DURATION (seconds of load), CONNECTIONS, KINDS (of the
 # above), and see lib/Bench.pm
@@ -33,11 +34,12 @@ use Bench qw($bench $body cpu machine prepare read_file redis redis_commands
 my $rounds = $ENV{ROUNDS} // 3;
 my $duration = $ENV{DURATION} // 6;
 my $connections = $ENV{CONNECTIONS} // 64;
-my @kinds = split ' ', $ENV{KINDS} // 'bare gateway lanes scraped peer';
+my @kinds = split ' ', $ENV{KINDS}
+                       // 'bare gateway always lanes scraped peer';
 
 my %title = (bare => 'bare proxy_pass', gateway => 'gateway',
-             lanes => '... in 64 lanes', scraped => '... scraped',
-             peer => 'Lua peer');
+             always => '... fsync always', lanes => '... in 64 lanes',
+             scraped => '... scraped', peer => 'Lua peer');
 
 main();
 
@@ -68,11 +70,13 @@ sub main {
 sub measure {
     my ($kind) = @_;
     my ($run, $at) = prepare($kind);
-    my $conf = $kind =~ /^(?:lanes|scraped)$/ ? 'gateway' : $kind;
+    my $conf = $kind =~ /^(?:always|lanes|scraped)$/ ? 'gateway' : $kind;
 
     $at->{LANE} = 'bitrix1c_lane $last_two;' if $kind eq 'lanes';
 
-    my %worker = ($kind eq 'bare' ? () : (redis => start_redis($run, $at)),
+    my @sync = $kind eq 'always' ? $kind : ();
+    my %worker = ($kind eq 'bare' ? ()
+                  : (redis => start_redis($run, $at, @sync)),
                   sink => start_nginx('sink', "$run/sink", $at, $at->{SINK}));
 
     my $redis = $kind eq 'bare' ? undef : redis_connect($at->{REDIS});
@@ -286,6 +290,8 @@ sub report {
     ratio($done, qw(gateway bare), 0.35, 0.5);
     ratio($done, qw(gateway peer), 1.2, 2.0);
     ratio($done, qw(peer bare));
+    ratio($done, qw(always bare));
+    ratio($done, qw(always gateway));
     ratio($done, qw(lanes gateway));
     ratio($done, qw(scraped gateway));
 
