@@ -9,6 +9,8 @@
 #   always    the same with Redis that syncs before it answers
 #   lanes     the same with all events in 64 lanes, one at a time in each
 #   scraped   the gateway, and its metrics are read every 100 ms
+#   text      the same, and the scraper reads a fixed text of their size: what
+#             it costs to have a scraper, and what any request takes then
 #   peer      the same work in Lua
 #
 # with one worker of nginx and, but for "always", Redis with appendfsync
@@ -35,11 +37,14 @@ my $rounds = $ENV{ROUNDS} // 3;
 my $duration = $ENV{DURATION} // 6;
 my $connections = $ENV{CONNECTIONS} // 64;
 my @kinds = split ' ', $ENV{KINDS}
-                       // 'bare gateway always lanes scraped peer';
+                       // 'bare gateway always lanes scraped text peer';
 
 my %title = (bare => 'bare proxy_pass', gateway => 'gateway',
              always => '... fsync always', lanes => '... in 64 lanes',
-             scraped => '... scraped', peer => 'Lua peer');
+             scraped => '... scraped', text => '... text instead',
+             peer => 'Lua peer');
+
+my %scrape = (scraped => '/bitrix1c/metrics', text => '/text');
 
 main();
 
@@ -70,7 +75,7 @@ sub main {
 sub measure {
     my ($kind) = @_;
     my ($run, $at) = prepare($kind);
-    my $conf = $kind =~ /^(?:always|lanes|scraped)$/ ? 'gateway' : $kind;
+    my $conf = $kind =~ /^(?:always|lanes|scraped|text)$/ ? 'gateway' : $kind;
 
     $at->{LANE} = 'bitrix1c_lane $last_two;' if $kind eq 'lanes';
 
@@ -86,7 +91,8 @@ sub measure {
     redis($redis, qw(CONFIG RESETSTAT)) if $redis;
 
     my %cpu = map { $_ => -cpu($worker{$_}) } keys %worker;
-    my $scraper = $kind eq 'scraped' ? start_scraper($at->{PORT}) : undef;
+    my $scraper = $scrape{$kind}
+                  ? start_scraper($at->{PORT}, $scrape{$kind}) : undef;
     my $load = load("http://127.0.0.1:$at->{PORT}/bitrix/orders");
     my @scrapes = $scraper ? stop_scraper($scraper) : ();
     my $done = wait_until_received("$run/subject/access.log",
@@ -162,10 +168,10 @@ sub load {
 }
 
 
-# reads the metrics, one after the other, in a process of its own
+# reads the address again and again, in a process of its own
 
 sub start_scraper {
-    my ($port) = @_;
+    my ($port, $path) = @_;
 
     my $pid = open my $out, '-|' // die "fork: $!\n";
     return { pid => $pid, out => $out } if $pid;
@@ -177,7 +183,7 @@ sub start_scraper {
     while (!$stop) {
         my ($start, $in) = (time, '');
 
-        syswrite $sock, "GET /bitrix1c/metrics HTTP/1.1\r\nHost: a\r\n\r\n";
+        syswrite $sock, "GET $path HTTP/1.1\r\nHost: a\r\n\r\n";
 
         until ($in =~ /\r\nContent-Length: (\d+)\r\n.*?\r\n\r\n/s
                && length $in >= $+[0] + $1)
@@ -294,10 +300,22 @@ sub report {
     ratio($done, qw(always gateway));
     ratio($done, qw(lanes gateway));
     ratio($done, qw(scraped gateway));
+    ratio($done, qw(text gateway));
+    ratio($done, qw(scraped text));
 
+    scrapes($done, 'scraped', 'a scrape under this load');
+    scrapes($done, 'text', 'a text of the same size');
+
+    return;
+}
+
+
+sub scrapes {
+    my ($done, $kind, $title) = @_;
     my @ms = sort { $a <=> $b } map { @{ $_->{scrapes} } }
-             @{ $done->{scraped} // [] };
-    printf "%-30s p50 %.2f, p99 %.2f ms of %d\n", 'a scrape under this load',
+             @{ $done->{$kind} // [] };
+
+    printf "%-30s p50 %.2f, p99 %.2f ms of %d\n", $title,
         @ms[$#ms * 0.5, $#ms * 0.99], scalar @ms if @ms;
 
     return;
