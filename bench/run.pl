@@ -6,13 +6,16 @@
 #
 #   bare      nginx's proxy_pass of a webhook to a server that does nothing
 #   gateway   this module: until that server has received every event
+#   always    the same with Redis that syncs before it answers
 #   lanes     the same with all events in 64 lanes, one at a time in each
 #   scraped   the gateway, and its metrics are read every 100 ms
+#   text      the same, and the scraper reads a fixed text of their size: what
+#             it costs to have a scraper, and what any request takes then
 #   peer      the same work in Lua
 #
-# with one worker of nginx and Redis with appendfsync everysec.  A round fails
-# unless all that was answered 200 was received, nothing else was, and every id
-# came once.
+# with one worker of nginx and, but for "always", Redis with appendfsync
+# everysec.  A round fails unless all that was answered 200 was received,
+# nothing else was, and every id came once.
 #
 # environment: ROUNDS, DURATION (seconds of load), CONNECTIONS, KINDS (of the
 # above), and see lib/Bench.pm
@@ -33,11 +36,15 @@ use Bench qw($bench $body cpu machine prepare read_file redis redis_commands
 my $rounds = $ENV{ROUNDS} // 3;
 my $duration = $ENV{DURATION} // 6;
 my $connections = $ENV{CONNECTIONS} // 64;
-my @kinds = split ' ', $ENV{KINDS} // 'bare gateway lanes scraped peer';
+my @kinds = split ' ', $ENV{KINDS}
+                       // 'bare gateway always lanes scraped text peer';
 
 my %title = (bare => 'bare proxy_pass', gateway => 'gateway',
-             lanes => '... in 64 lanes', scraped => '... scraped',
+             always => '... fsync always', lanes => '... in 64 lanes',
+             scraped => '... scraped', text => '... text instead',
              peer => 'Lua peer');
+
+my %scrape = (scraped => '/bitrix1c/metrics', text => '/text');
 
 main();
 
@@ -68,11 +75,13 @@ sub main {
 sub measure {
     my ($kind) = @_;
     my ($run, $at) = prepare($kind);
-    my $conf = $kind =~ /^(?:lanes|scraped)$/ ? 'gateway' : $kind;
+    my $conf = $kind =~ /^(?:always|lanes|scraped|text)$/ ? 'gateway' : $kind;
 
     $at->{LANE} = 'bitrix1c_lane $last_two;' if $kind eq 'lanes';
 
-    my %worker = ($kind eq 'bare' ? () : (redis => start_redis($run, $at)),
+    my @sync = $kind eq 'always' ? $kind : ();
+    my %worker = ($kind eq 'bare' ? ()
+                  : (redis => start_redis($run, $at, @sync)),
                   sink => start_nginx('sink', "$run/sink", $at, $at->{SINK}));
 
     my $redis = $kind eq 'bare' ? undef : redis_connect($at->{REDIS});
@@ -82,7 +91,8 @@ sub measure {
     redis($redis, qw(CONFIG RESETSTAT)) if $redis;
 
     my %cpu = map { $_ => -cpu($worker{$_}) } keys %worker;
-    my $scraper = $kind eq 'scraped' ? start_scraper($at->{PORT}) : undef;
+    my $scraper = $scrape{$kind}
+                  ? start_scraper($at->{PORT}, $scrape{$kind}) : undef;
     my $load = load("http://127.0.0.1:$at->{PORT}/bitrix/orders");
     my @scrapes = $scraper ? stop_scraper($scraper) : ();
     my $done = wait_until_received("$run/subject/access.log",
@@ -158,10 +168,10 @@ sub load {
 }
 
 
-# reads the metrics, one after the other, in a process of its own
+# reads the address again and again, in a process of its own
 
 sub start_scraper {
-    my ($port) = @_;
+    my ($port, $path) = @_;
 
     my $pid = open my $out, '-|' // die "fork: $!\n";
     return { pid => $pid, out => $out } if $pid;
@@ -173,7 +183,7 @@ sub start_scraper {
     while (!$stop) {
         my ($start, $in) = (time, '');
 
-        syswrite $sock, "GET /bitrix1c/metrics HTTP/1.1\r\nHost: a\r\n\r\n";
+        syswrite $sock, "GET $path HTTP/1.1\r\nHost: a\r\n\r\n";
 
         until ($in =~ /\r\nContent-Length: (\d+)\r\n.*?\r\n\r\n/s
                && length $in >= $+[0] + $1)
@@ -286,12 +296,26 @@ sub report {
     ratio($done, qw(gateway bare), 0.35, 0.5);
     ratio($done, qw(gateway peer), 1.2, 2.0);
     ratio($done, qw(peer bare));
+    ratio($done, qw(always bare));
+    ratio($done, qw(always gateway));
     ratio($done, qw(lanes gateway));
     ratio($done, qw(scraped gateway));
+    ratio($done, qw(text gateway));
+    ratio($done, qw(scraped text));
 
+    scrapes($done, 'scraped', 'a scrape under this load');
+    scrapes($done, 'text', 'a text of the same size');
+
+    return;
+}
+
+
+sub scrapes {
+    my ($done, $kind, $title) = @_;
     my @ms = sort { $a <=> $b } map { @{ $_->{scrapes} } }
-             @{ $done->{scraped} // [] };
-    printf "%-30s p50 %.2f, p99 %.2f ms of %d\n", 'a scrape under this load',
+             @{ $done->{$kind} // [] };
+
+    printf "%-30s p50 %.2f, p99 %.2f ms of %d\n", $title,
         @ms[$#ms * 0.5, $#ms * 0.99], scalar @ms if @ms;
 
     return;

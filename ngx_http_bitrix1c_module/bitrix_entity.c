@@ -4,6 +4,7 @@
  */
 
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -178,13 +179,23 @@ bitrix_entity_suffix(const char *name, size_t len)
 static const bitrix_word_t *
 bitrix_entity_verb(const char *name, size_t len)
 {
+    char                  last;
     size_t                i;
     const bitrix_word_t  *verb;
+
+    if (len == 0) {
+        return NULL;
+    }
+
+    /* all verbs are looked at for every event, the last letter tells most */
+
+    last = (char) toupper((unsigned char) name[len - 1]);
 
     for (i = 0; i < sizeof(bitrix_verbs) / sizeof(bitrix_verbs[0]); i++) {
         verb = &bitrix_verbs[i];
 
         if (len >= verb->len
+            && verb->name[verb->len - 1] == last
             && strncasecmp(name + len - verb->len, verb->name, verb->len) == 0)
         {
             return verb;

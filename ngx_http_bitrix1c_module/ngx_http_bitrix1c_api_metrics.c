@@ -56,7 +56,8 @@ static ngx_int_t ngx_http_bitrix1c_metrics_text(
 static void ngx_http_bitrix1c_metrics_head(bitrix_buf_t *buf,
     const char *name, const char *type, const char *help);
 static void ngx_http_bitrix1c_metrics_gauge(bitrix_buf_t *buf,
-    ngx_uint_t gauge, ngx_http_bitrix1c_api_state_t *states, ngx_uint_t n);
+    ngx_uint_t gauge, ngx_http_bitrix1c_api_state_t *states, int64_t *values,
+    ngx_uint_t n);
 static void ngx_http_bitrix1c_metrics_family(bitrix_buf_t *buf,
     ngx_http_bitrix1c_family_t *family, ngx_http_bitrix1c_api_state_t *states,
     ngx_uint_t n);
@@ -124,7 +125,8 @@ static ngx_http_bitrix1c_timing_t  ngx_http_bitrix1c_timings[] = {
 ngx_int_t
 ngx_http_bitrix1c_api_metrics(ngx_http_bitrix1c_api_call_t *call)
 {
-    return ngx_http_bitrix1c_api_states(call, ngx_http_bitrix1c_metrics_text);
+    return ngx_http_bitrix1c_api_states(call, ngx_http_bitrix1c_metrics_text,
+                                        0);
 }
 
 
@@ -132,9 +134,21 @@ static ngx_int_t
 ngx_http_bitrix1c_metrics_text(ngx_http_bitrix1c_api_call_t *call,
     ngx_http_bitrix1c_api_state_t *states, ngx_uint_t n)
 {
+    int64_t                     *values;
     ngx_uint_t                   i;
     bitrix_buf_t                 buf;
     ngx_http_bitrix1c_family_t  *family;
+
+    values = ngx_palloc(call->pool, (n + 1) * NGX_HTTP_BITRIX1C_GAUGES
+                                    * sizeof(int64_t));
+    if (values == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        ngx_http_bitrix1c_metrics_values(&states[i],
+                                     values + i * NGX_HTTP_BITRIX1C_GAUGES);
+    }
 
     ngx_memzero(&buf, sizeof(bitrix_buf_t));
 
@@ -144,7 +158,7 @@ ngx_http_bitrix1c_metrics_text(ngx_http_bitrix1c_api_call_t *call,
                               NGINX_VERSION);
 
     for (i = 0; i < NGX_HTTP_BITRIX1C_GAUGES; i++) {
-        ngx_http_bitrix1c_metrics_gauge(&buf, i, states, n);
+        ngx_http_bitrix1c_metrics_gauge(&buf, i, states, values, n);
     }
 
     for (family = ngx_http_bitrix1c_families; family->name; family++) {
@@ -173,9 +187,9 @@ ngx_http_bitrix1c_metrics_head(bitrix_buf_t *buf, const char *name,
 
 static void
 ngx_http_bitrix1c_metrics_gauge(bitrix_buf_t *buf, ngx_uint_t gauge,
-    ngx_http_bitrix1c_api_state_t *states, ngx_uint_t n)
+    ngx_http_bitrix1c_api_state_t *states, int64_t *values, ngx_uint_t n)
 {
-    int64_t                     value[NGX_HTTP_BITRIX1C_GAUGES];
+    int64_t                     value;
     ngx_uint_t                  i;
     ngx_http_bitrix1c_gauge_t  *g;
 
@@ -184,9 +198,9 @@ ngx_http_bitrix1c_metrics_gauge(bitrix_buf_t *buf, ngx_uint_t gauge,
     ngx_http_bitrix1c_metrics_head(buf, g->name, "gauge", g->help);
 
     for (i = 0; i < n; i++) {
-        ngx_http_bitrix1c_metrics_values(&states[i], value);
+        value = values[i * NGX_HTTP_BITRIX1C_GAUGES + gauge];
 
-        if (value[gauge] < 0) {
+        if (value < 0) {
             continue;
         }
 
@@ -194,10 +208,10 @@ ngx_http_bitrix1c_metrics_gauge(bitrix_buf_t *buf, ngx_uint_t gauge,
                                   g->name, &states[i].queue->name);
 
         if (g->ms) {
-            ngx_http_bitrix1c_api_put_seconds(buf, value[gauge]);
+            ngx_http_bitrix1c_api_put_seconds(buf, value);
 
         } else {
-            ngx_http_bitrix1c_api_put(buf, "%L", value[gauge]);
+            ngx_http_bitrix1c_api_put(buf, "%L", value);
         }
 
         ngx_http_bitrix1c_api_put(buf, "\n");

@@ -31,7 +31,7 @@ static void ngx_http_bitrix1c_api_spool(ngx_http_bitrix1c_queue_t *queue,
 
 ngx_int_t
 ngx_http_bitrix1c_api_states(ngx_http_bitrix1c_api_call_t *call,
-    ngx_http_bitrix1c_api_states_pt handler)
+    ngx_http_bitrix1c_api_states_pt handler, ngx_uint_t now)
 {
     ngx_uint_t                       i;
     ngx_http_bitrix1c_queue_t      **queue;
@@ -61,6 +61,13 @@ ngx_http_bitrix1c_api_states(ngx_http_bitrix1c_api_call_t *call,
 
     for (i = 0; i < all->n; i++) {
         all->states[i].queue = queue[i];
+
+        if (!now
+            && ngx_http_bitrix1c_depth_recent(queue[i],
+                                              &all->states[i].depth))
+        {
+            continue;
+        }
 
         one[i].all = all;
         one[i].state = &all->states[i];

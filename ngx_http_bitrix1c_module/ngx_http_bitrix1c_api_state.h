@@ -37,9 +37,12 @@ typedef ngx_int_t (*ngx_http_bitrix1c_api_states_pt)(
     ngx_http_bitrix1c_api_state_t *states, ngx_uint_t n);
 
 
-/* asks for all queues, one script call each, and then calls the handler */
+/*
+ * Asks for all queues, one script call each, and then calls the handler; what
+ * was asked for within the last second is asked again only if "now".
+ */
 ngx_int_t ngx_http_bitrix1c_api_states(ngx_http_bitrix1c_api_call_t *call,
-    ngx_http_bitrix1c_api_states_pt handler);
+    ngx_http_bitrix1c_api_states_pt handler, ngx_uint_t now);
 
 /* since nginx was started, whoever counts it */
 ngx_uint_t ngx_http_bitrix1c_api_counter(ngx_http_bitrix1c_queue_t *queue,

@@ -35,7 +35,7 @@ ngx_int_t
 ngx_http_bitrix1c_api_status(ngx_http_bitrix1c_api_call_t *call)
 {
     return ngx_http_bitrix1c_api_states(call,
-                                        ngx_http_bitrix1c_api_status_text);
+                                        ngx_http_bitrix1c_api_status_text, 1);
 }
 
 

@@ -9,6 +9,11 @@
 #include "ngx_http_bitrix1c_report.h"
 
 
+/* ms for which a depth is good enough, and after which it is asked for anew */
+#define NGX_HTTP_BITRIX1C_DEPTH_AGE    1000
+#define NGX_HTTP_BITRIX1C_DEPTH_RENEW  500
+
+
 static void ngx_http_bitrix1c_depth_sampled(void *data,
     ngx_http_bitrix1c_reply_t *reply);
 
@@ -40,6 +45,32 @@ ngx_http_bitrix1c_depth_ask(ngx_http_bitrix1c_queue_t *queue,
 }
 
 
+ngx_uint_t
+ngx_http_bitrix1c_depth_recent(ngx_http_bitrix1c_queue_t *queue,
+    ngx_http_bitrix1c_depth_t *depth)
+{
+    ngx_msec_t  age;
+
+    if (queue->worker == NULL
+        || !ngx_http_bitrix1c_redis_ready(queue->worker->redis)
+        || ngx_http_bitrix1c_stats_get_depth(queue->stats, depth, &age)
+           != NGX_OK
+        || age > NGX_HTTP_BITRIX1C_DEPTH_AGE)
+    {
+        ngx_memzero(depth, sizeof(ngx_http_bitrix1c_depth_t));
+        return 0;
+    }
+
+    if (age > NGX_HTTP_BITRIX1C_DEPTH_RENEW) {
+        (void) ngx_http_bitrix1c_depth_ask(queue,
+                                           ngx_http_bitrix1c_depth_sampled,
+                                           queue);
+    }
+
+    return 1;
+}
+
+
 void
 ngx_http_bitrix1c_depth_read(ngx_http_bitrix1c_queue_t *queue,
     ngx_http_bitrix1c_reply_t *reply, ngx_http_bitrix1c_depth_t *depth)
@@ -53,6 +84,8 @@ ngx_http_bitrix1c_depth_read(ngx_http_bitrix1c_queue_t *queue,
         && ngx_http_bitrix1c_reply_int(reply, 3, &depth->dead) == NGX_OK
         && ngx_http_bitrix1c_reply_int(reply, 4, &depth->age) == NGX_OK
         && ngx_http_bitrix1c_reply_int(reply, 5, &depth->held) == NGX_OK;
+
+    ngx_http_bitrix1c_stats_depth(queue->stats, depth);
 
     if (!depth->known || queue->worker == NULL) {
         return;

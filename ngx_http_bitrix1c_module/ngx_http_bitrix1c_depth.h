@@ -11,24 +11,19 @@
 #include "ngx_http_bitrix1c_queue.h"
 
 
-/* what Redis holds of a queue, see status.lua */
-typedef struct {
-    ngx_uint_t                   known;
-    int64_t                      living;     /* followers not counted */
-    int64_t                      due;
-    int64_t                      followers;
-    int64_t                      dead;
-    int64_t                      age;        /* ms */
-    int64_t                      held;
-} ngx_http_bitrix1c_depth_t;
-
-
 /* in init_process */
 void ngx_http_bitrix1c_depth_init(void);
 
 /* NGX_DECLINED: Redis is away, the handler will not be called */
 ngx_int_t ngx_http_bitrix1c_depth_ask(ngx_http_bitrix1c_queue_t *queue,
     ngx_http_bitrix1c_reply_pt handler, void *data);
+
+/*
+ * A depth that somebody asked for within the last second; 0: there is none.
+ * One that gets old is renewed by the way, so that who asks often never waits.
+ */
+ngx_uint_t ngx_http_bitrix1c_depth_recent(ngx_http_bitrix1c_queue_t *queue,
+    ngx_http_bitrix1c_depth_t *depth);
 
 /* its reply; what it says of the queue is remembered, too */
 void ngx_http_bitrix1c_depth_read(ngx_http_bitrix1c_queue_t *queue,

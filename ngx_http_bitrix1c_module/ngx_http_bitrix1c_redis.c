@@ -23,8 +23,11 @@ static ngx_int_t ngx_http_bitrix1c_redis_resend(
     ngx_http_bitrix1c_command_t *cmd);
 static ngx_http_bitrix1c_loaded_t *ngx_http_bitrix1c_redis_loaded(
     ngx_http_bitrix1c_redis_t *redis, ngx_http_bitrix1c_script_t *script);
-static ngx_int_t ngx_http_bitrix1c_redis_reserve(
-    ngx_http_bitrix1c_redis_t *redis, ngx_uint_t n);
+static ngx_int_t ngx_http_bitrix1c_redis_text(
+    ngx_http_bitrix1c_command_t *cmd, ngx_uint_t whole, ngx_str_t *text);
+static u_char *ngx_http_bitrix1c_redis_word(u_char *p, const void *data,
+    size_t len);
+static u_char *ngx_http_bitrix1c_redis_count(u_char *p, u_char kind, size_t n);
 
 static void ngx_http_bitrix1c_redis_reply(redisAsyncContext *ac, void *r,
     void *data);
@@ -117,11 +120,6 @@ ngx_http_bitrix1c_redis_destroy(ngx_http_bitrix1c_redis_t *redis)
         ngx_free(cmd);
     }
 
-    if (redis->args) {
-        ngx_free(redis->args);
-        ngx_free(redis->lens);
-    }
-
     ngx_free(redis);
 }
 
@@ -205,43 +203,21 @@ static ngx_int_t
 ngx_http_bitrix1c_redis_send(ngx_http_bitrix1c_command_t *cmd,
     ngx_uint_t whole)
 {
-    u_char                      nkeys[NGX_INT_T_LEN];
-    ngx_uint_t                  i, n;
+    int                         rc;
+    ngx_str_t                   text;
     ngx_http_bitrix1c_redis_t  *redis;
 
     redis = cmd->redis;
-    n = cmd->argc + 3;
 
-    if (ngx_http_bitrix1c_redis_reserve(redis, n) != NGX_OK) {
+    if (ngx_http_bitrix1c_redis_text(cmd, whole, &text) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (whole) {
-        redis->args[0] = "EVAL";
-        redis->lens[0] = 4;
-        redis->args[1] = (const char *) cmd->script->text.data;
-        redis->lens[1] = cmd->script->text.len;
+    rc = redisAsyncFormattedCommand(redis->ac, ngx_http_bitrix1c_redis_reply,
+                                    cmd, (char *) text.data, text.len);
+    ngx_free(text.data);
 
-    } else {
-        redis->args[0] = "EVALSHA";
-        redis->lens[0] = 7;
-        redis->args[1] = (const char *) cmd->script->sha1;
-        redis->lens[1] = sizeof(cmd->script->sha1);
-    }
-
-    redis->args[2] = (const char *) nkeys;
-    redis->lens[2] = ngx_sprintf(nkeys, "%ui", cmd->nkeys) - nkeys;
-
-    for (i = 3; i < n; i++) {
-        redis->lens[i] = cmd->argv[i - 3].len;
-        redis->args[i] = redis->lens[i]
-                         ? (const char *) cmd->argv[i - 3].data : "";
-    }
-
-    if (redisAsyncCommandArgv(redis->ac, ngx_http_bitrix1c_redis_reply, cmd,
-                              (int) n, redis->args, redis->lens)
-        != REDIS_OK)
-    {
+    if (rc != REDIS_OK) {
         return NGX_ERROR;
     }
 
@@ -253,6 +229,93 @@ ngx_http_bitrix1c_redis_send(ngx_http_bitrix1c_command_t *cmd,
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * The command as it goes over the wire, to be freed.  hiredis would do it, with
+ * a printf() for each of a batch's hundreds of words.
+ */
+
+static ngx_int_t
+ngx_http_bitrix1c_redis_text(ngx_http_bitrix1c_command_t *cmd,
+    ngx_uint_t whole, ngx_str_t *text)
+{
+    u_char      *p, nkeys[NGX_INT_T_LEN];
+    size_t       len;
+    ngx_uint_t   i, n;
+
+    n = cmd->argc + 3;
+    len = (n + 1) * (NGX_SIZE_T_LEN + sizeof("$\r\n\r\n")) + cmd->size
+          + sizeof("EVALSHA") + NGX_INT_T_LEN
+          + (whole ? cmd->script->text.len : sizeof(cmd->script->sha1));
+
+    text->data = ngx_alloc(len, &cmd->redis->log);
+    if (text->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_http_bitrix1c_redis_count(text->data, '*', n);
+
+    if (whole) {
+        p = ngx_http_bitrix1c_redis_word(p, "EVAL", 4);
+        p = ngx_http_bitrix1c_redis_word(p, cmd->script->text.data,
+                                         cmd->script->text.len);
+    } else {
+        p = ngx_http_bitrix1c_redis_word(p, "EVALSHA", 7);
+        p = ngx_http_bitrix1c_redis_word(p, cmd->script->sha1,
+                                         sizeof(cmd->script->sha1));
+    }
+
+    len = ngx_sprintf(nkeys, "%ui", cmd->nkeys) - nkeys;
+    p = ngx_http_bitrix1c_redis_word(p, nkeys, len);
+
+    for (i = 0; i < cmd->argc; i++) {
+        p = ngx_http_bitrix1c_redis_word(p, cmd->argv[i].data,
+                                         cmd->argv[i].len);
+    }
+
+    text->len = p - text->data;
+
+    return NGX_OK;
+}
+
+
+static u_char *
+ngx_http_bitrix1c_redis_word(u_char *p, const void *data, size_t len)
+{
+    p = ngx_http_bitrix1c_redis_count(p, '$', len);
+
+    if (len) {
+        p = ngx_cpymem(p, data, len);
+    }
+
+    *p++ = CR;
+    *p++ = LF;
+
+    return p;
+}
+
+
+static u_char *
+ngx_http_bitrix1c_redis_count(u_char *p, u_char kind, size_t n)
+{
+    u_char  digits[NGX_SIZE_T_LEN], *d, *last;
+
+    last = digits + NGX_SIZE_T_LEN;
+    d = last;
+
+    do {
+        *--d = (u_char) (n % 10 + '0');
+        n /= 10;
+    } while (n);
+
+    *p++ = kind;
+    p = ngx_cpymem(p, d, last - d);
+    *p++ = CR;
+    *p++ = LF;
+
+    return p;
 }
 
 
@@ -302,43 +365,6 @@ ngx_http_bitrix1c_redis_loaded(ngx_http_bitrix1c_redis_t *redis,
     loaded->script = NULL;
 
     return loaded;
-}
-
-
-static ngx_int_t
-ngx_http_bitrix1c_redis_reserve(ngx_http_bitrix1c_redis_t *redis,
-    ngx_uint_t n)
-{
-    size_t       *lens;
-    const char  **args;
-
-    if (n <= redis->nargs) {
-        return NGX_OK;
-    }
-
-    n = ngx_max(n, 2 * redis->nargs);
-
-    args = ngx_alloc(n * sizeof(char *), &redis->log);
-    if (args == NULL) {
-        return NGX_ERROR;
-    }
-
-    lens = ngx_alloc(n * sizeof(size_t), &redis->log);
-    if (lens == NULL) {
-        ngx_free(args);
-        return NGX_ERROR;
-    }
-
-    if (redis->args) {
-        ngx_free(redis->args);
-        ngx_free(redis->lens);
-    }
-
-    redis->args = args;
-    redis->lens = lens;
-    redis->nargs = n;
-
-    return NGX_OK;
 }
 
 

@@ -118,10 +118,6 @@ struct ngx_http_bitrix1c_redis_s {
     ngx_http_bitrix1c_command_t      *free;
     ngx_uint_t                        nfree;
 
-    const char                      **args;
-    size_t                           *lens;
-    ngx_uint_t                        nargs;
-
     ngx_http_bitrix1c_loaded_t        loaded[NGX_HTTP_BITRIX1C_REDIS_SCRIPTS];
     ngx_uint_t                        nloaded;
 

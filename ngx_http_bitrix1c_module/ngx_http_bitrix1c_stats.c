@@ -25,6 +25,8 @@ typedef struct {
     ngx_atomic_t                   failures; /* of the series */
     ngx_atomic_t                   told;     /* when one was, s */
     ngx_http_bitrix1c_last_t       last[2];  /* of all, of failures */
+    ngx_http_bitrix1c_depth_t      depth;
+    ngx_msec_t                     sampled;  /* when that was */
 } ngx_http_bitrix1c_stats_sh_t;
 
 
@@ -255,6 +257,40 @@ ngx_http_bitrix1c_stats_waiting(ngx_http_bitrix1c_stats_t *stats,
     ngx_uint_t waiting)
 {
     ngx_http_bitrix1c_stats_now(stats)->waiting = waiting + 1;
+}
+
+
+void
+ngx_http_bitrix1c_stats_depth(ngx_http_bitrix1c_stats_t *stats,
+    ngx_http_bitrix1c_depth_t *depth)
+{
+    ngx_shmtx_lock(&stats->shpool->mutex);
+
+    stats->sh->depth = *depth;
+    stats->sh->sampled = ngx_current_msec;
+
+    ngx_shmtx_unlock(&stats->shpool->mutex);
+}
+
+
+ngx_int_t
+ngx_http_bitrix1c_stats_get_depth(ngx_http_bitrix1c_stats_t *stats,
+    ngx_http_bitrix1c_depth_t *depth, ngx_msec_t *age)
+{
+    ngx_msec_int_t  passed;
+
+    ngx_shmtx_lock(&stats->shpool->mutex);
+
+    *depth = stats->sh->depth;
+    passed = (ngx_msec_int_t) (ngx_current_msec - stats->sh->sampled);
+
+    ngx_shmtx_unlock(&stats->shpool->mutex);
+
+    /* another worker's clock of this loop iteration may be a little ahead */
+
+    *age = ngx_max(passed, 0);
+
+    return depth->known ? NGX_OK : NGX_DECLINED;
 }
 
 

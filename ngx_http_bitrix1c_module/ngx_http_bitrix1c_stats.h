@@ -101,6 +101,18 @@ typedef struct {
 } ngx_http_bitrix1c_last_t;
 
 
+/* what Redis holds of a queue, see status.lua */
+typedef struct {
+    ngx_uint_t                   known;
+    int64_t                      living;     /* followers not counted */
+    int64_t                      due;
+    int64_t                      followers;
+    int64_t                      dead;
+    int64_t                      age;        /* ms */
+    int64_t                      held;
+} ngx_http_bitrix1c_depth_t;
+
+
 /* lines of the error log that an outage would write for each event */
 typedef enum {
     NGX_HTTP_BITRIX1C_SAY_DEAD = 0,
@@ -144,6 +156,15 @@ ngx_int_t ngx_http_bitrix1c_stats_get_last(ngx_http_bitrix1c_stats_t *stats,
 ngx_uint_t ngx_http_bitrix1c_stats_tick(ngx_http_bitrix1c_stats_t *stats);
 void ngx_http_bitrix1c_stats_waiting(ngx_http_bitrix1c_stats_t *stats,
     ngx_uint_t waiting);
+
+/*
+ * What Redis held when one of the workers asked last, which is *age ms ago;
+ * NGX_DECLINED: that is not known.
+ */
+void ngx_http_bitrix1c_stats_depth(ngx_http_bitrix1c_stats_t *stats,
+    ngx_http_bitrix1c_depth_t *depth);
+ngx_int_t ngx_http_bitrix1c_stats_get_depth(ngx_http_bitrix1c_stats_t *stats,
+    ngx_http_bitrix1c_depth_t *depth, ngx_msec_t *age);
 
 /*
  * A series of failures: 1 when it begins, and is to be told; then how many

@@ -26,13 +26,14 @@ local n = #KEYS - 3
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local created = string.format('%.0f', now)
+local micros = string.format('%016.0f', t[1] * 1000000 + t[2])
 local ends = string.format('%.0f', now + ARGV[1])
 local leased_meta = '1 0 ' .. created .. ' 0 ' .. created .. ' '
 local waiting_meta = '0 0 0 0 ' .. created .. ' '
 local live = redis.call('HMGET', h, 'hold', unpack(ARGV, 2, 3 * n + 1))
 local held = live[1]
 local done = redis.call('MGET', unpack(KEYS, 4))
-local reply, set, add, renamed = {}, {}, {}, {}
+local reply, set, add, behind, metas, renamed = {}, {}, {}, {}, {}, {}
 
 -- the last one that waits in a lane, nil if there is none
 local function last_of(lane)
@@ -78,15 +79,18 @@ end
 -- set back must not put it before them
 local function follow(id, lf, head)
     local lane = lf:sub(3)
-    local number = t[1] * 1000000 + t[2]
-    local last = last_of(lane)
-    if last then
-        number = math.max(number, last:sub(#lane + 2, #lane + 17) + 1)
-    end
-    redis.call('ZADD', f, 0, string.format('%s:%016.0f:%s', lane, number, id))
-    if head:sub(-1) ~= '+' then
+    local number = micros
+    if head:sub(-1) == '+' then
+        local last = last_of(lane)
+        last = last and last:sub(#lane + 2, #lane + 17)
+        if last and last >= number then
+            number = string.format('%016.0f', last + 1)
+        end
+    else
         redis.call('HSET', h, lf, head .. '+')
     end
+    behind[#behind + 1] = '0'
+    behind[#behind + 1] = lane .. ':' .. number .. ':' .. id
 end
 
 -- fresh events, the rule, are written with one call for all of them
@@ -104,7 +108,7 @@ end
 local function known(i, a, kf, lf)
     local id, once, record = ARGV[a], ARGV[a + 1], ARGV[a + 5]
     local other, head = live[i * 3 - 1], live[i * 3]
-    local meta = other and redis.call('HGET', h, other .. ':m')
+    local meta = other and metas[other]
 
     -- k: without a record is left by a broken write, it is as if not there
     if other and not meta then
@@ -119,7 +123,7 @@ local function known(i, a, kf, lf)
 
     -- nor may a lane wait for ever behind a head that is gone
     local plus = ''
-    if head and redis.call('HEXISTS', h, head:sub(1, 32) .. ':m') == 0 then
+    if head and not fresh and not metas[head:sub(1, 32)] then
         head = false
         if redis.call('ZRANGEBYLEX', f, '[' .. lf:sub(3) .. ':',
                       '(' .. lf:sub(3) .. ';', 'LIMIT', 0, 1)[1]
@@ -169,6 +173,29 @@ local function known(i, a, kf, lf)
     return other and 'c' .. id or leased and 1 or 0
 end
 
+-- what is known of those that were there before, with one call for all
+local ids, ask = {}, {}
+
+for i = 1, n do
+    local other, head = live[i * 3 - 1], live[i * 3]
+    if other then
+        ids[#ids + 1] = other
+    end
+    if head then
+        ids[#ids + 1] = head:sub(1, 32)
+    end
+end
+
+if #ids > 0 then
+    for i = 1, #ids do
+        ask[i] = ids[i] .. ':m'
+    end
+    local got = redis.call('HMGET', h, unpack(ask))
+    for i = 1, #ids do
+        metas[ids[i]] = got[i]
+    end
+end
+
 for i = 1, n do
     local a = 3 * n + 6 * i - 4
     local kf, lf = ARGV[3 * i - 1], ARGV[3 * i]
@@ -190,6 +217,9 @@ if #set > 0 then
 end
 if #add > 0 then
     redis.call('ZADD', q, unpack(add))
+end
+if #behind > 0 then
+    redis.call('ZADD', f, unpack(behind))
 end
 
 return reply

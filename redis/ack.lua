@@ -12,26 +12,28 @@ local q, h, f = KEYS[1], KEYS[2], KEYS[3]
 local window = ARGV[1]
 local n = #KEYS - 3
 local got = redis.call('HMGET', h, unpack(ARGV, 2, 3 * n + 1))
-local reply, gone, fields = {}, {}, {}
+local reply, gone, fields, done = {}, {}, {}, {}
+local left, set, due = {}, {}, {}
+local now
 
--- A Redis whose memory is full refuses a script at its first write that could
--- need more of it, and lets one go on that has written already.  So whatever
--- makes room, and what leads to that, begins with a removal, of nothing if need
--- be; only accept is refused then.
-redis.call('ZREM', q, '')
-
+-- the lane's first follower becomes its head
 local function next_of_lane(lane, lf)
-    local t = redis.call('TIME')
     local two = redis.call('ZRANGEBYLEX', f, '[' .. lane .. ':',
                            '(' .. lane .. ';', 'LIMIT', 0, 2)
     if not two[1] then
-        redis.call('HDEL', h, lf)
+        fields[#fields + 1] = lf
         return 1
     end
+    if not now then
+        local t = redis.call('TIME')
+        now = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
+    end
     local id = two[1]:sub(#lane + 19)
-    redis.call('ZREM', f, two[1])
-    redis.call('HSET', h, lf, two[2] and id .. '+' or id)
-    redis.call('ZADD', q, t[1] * 1000 + math.floor(t[2] / 1000), id)
+    left[#left + 1] = two[1]
+    set[#set + 1] = lf
+    set[#set + 1] = two[2] and id .. '+' or id
+    due[#due + 1] = now
+    due[#due + 1] = id
     return 2
 end
 
@@ -60,7 +62,8 @@ for i = 1, n do
             fields[#fields + 1] = id .. ':r'
             at = created
         end
-        redis.call('SET', KEYS[i + 3], at .. ' ' .. id, 'PX', window)
+        done[#done + 1] = KEYS[i + 3]
+        done[#done + 1] = at .. ' ' .. id
         reply[i] = 1
         if head == id then
             fields[#fields + 1] = lf
@@ -70,9 +73,21 @@ for i = 1, n do
     end
 end
 
+-- A Redis whose memory is full refuses a script at its first write that could
+-- need more of it, and lets one go on that has written already.  So whatever
+-- makes room, and what leads to that, begins with a removal, of nothing if need
+-- be; only accept is refused then.
 if #gone > 0 then
     redis.call('ZREM', q, unpack(gone))
     redis.call('HDEL', h, unpack(fields))
+end
+for i = 1, #done, 2 do
+    redis.call('SET', done[i], done[i + 1], 'PX', window)
+end
+if #left > 0 then
+    redis.call('ZREM', f, unpack(left))
+    redis.call('HSET', h, unpack(set))
+    redis.call('ZADD', q, unpack(due))
 end
 
 return reply

@@ -47,6 +47,7 @@ if #ids > 0 then
 
     local got = redis.call('HMGET', h, unpack(ask))
     local ends = string.format('%.0f', now + lease)
+    local leased = string.format('%.0f', now)
 
     for i, id in ipairs(ids) do
         local record, meta = got[i * 2 - 1], got[i * 2]
@@ -57,10 +58,12 @@ if #ids > 0 then
         end
         if epoch then
             epoch = string.format('%d', epoch + 1)
-            lost = string.format('%d', lost + (at ~= '0' and 1 or 0))
+            if at ~= '0' then
+                lost = string.format('%d', lost + 1)
+            end
             set[#set + 1] = id .. ':m'
-            set[#set + 1] = string.format('%s %s %.0f %s %s %s %s %s', epoch,
-                attempts, now, lost, created, once, key, lane)
+            set[#set + 1] = table.concat({ epoch, attempts, leased, lost,
+                                           created, once, key, lane }, ' ')
             add[#add + 1] = ends
             add[#add + 1] = id
             local o = #out

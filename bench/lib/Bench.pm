@@ -5,7 +5,7 @@ package Bench;
 # What the measurements share: the settings, private servers that end with the
 # script, and small tools.
 #
-# environment: NGINX_BINARY, MODULE
+# environment: NGINX_BINARY, MODULE, FSYNC (appendfsync of Redis)
 
 use strict;
 use warnings;
@@ -34,6 +34,8 @@ my $token = '51856fefc120afa4b628cc82d3935cce';
 my $nginx = delete $ENV{NGINX_BINARY} // '/usr/sbin/nginx';
 my $module = $ENV{MODULE} // "$bench/../build/ngx_http_bitrix1c_module.so";
 
+my $fsync = $ENV{FSYNC} // 'everysec';
+
 my $tick = sysconf(_SC_CLK_TCK);
 my @pids;
 
@@ -60,7 +62,7 @@ sub machine {
 
     return strftime('%Y-%m-%d', localtime)
            . ", $cores cores of $cpu, $version, Redis $redis\n"
-           . "one worker, appendfsync everysec, load average before $load";
+           . "one worker, appendfsync $fsync, load average before $load";
 }
 
 
@@ -76,22 +78,27 @@ sub prepare {
     make_path("$run/subject/temp", "$run/sink/temp");
 
     my %at = (MODULE => $module, BENCH => $bench, TOKEN => $token,
-              REDIS => "$run/redis.sock", PACE => '', LANE => '');
+              REDIS => "$run/redis.sock", PACE => '', LANE => '',
+              KILOBYTE => 'x' x 1024);
     @at{qw(PORT SINK)} = free_ports(2);
 
     return ($run, \%at);
 }
 
 
-# servers
+# servers; the gateway's own redis.conf says "appendfsync always"
 
 sub start_redis {
-    my ($run, $at) = @_;
+    my ($run, $at, $sync) = @_;
     my $conf = read_file("$bench/../redis/redis.conf");
+
+    $sync //= $fsync;
 
     die "$at->{REDIS} is too long for the path of a Unix socket\n"
         if length $at->{REDIS} > 107;
 
+    $conf =~ s/^appendfsync .*/appendfsync $sync/m
+        or die "there is no appendfsync in redis.conf\n";
     $conf =~ s/^dir .*/dir $run/m;
     $conf =~ s/^logfile .*/logfile $run\/redis.log/m;
     $conf =~ s/^pidfile .*/pidfile $run\/redis.pid/m;
