@@ -20,7 +20,7 @@ use Bitrix1C::Nodes qw(start_node);
 use Bitrix1C::Redis ();
 
 my $gw = Bitrix1C::Gateway->new(
-    redis => 'timeout=1500ms wait=1',
+    redis => 'timeout=6s wait=1',
     queue => 'concurrency 4; retry 500ms 500ms 1s;',
     onec_args => ['--keep', 100_000],
 );
@@ -69,8 +69,8 @@ kill 'STOP', $two->{pid};
 my $answer = $gw->post(id => ++$n);
 is "$answer->{status} $answer->{result}", '503 unavailable',
     'an event that no replica has';
-cmp_ok $answer->{seconds}, '>', 0.4, 'the replica is given time';
-cmp_ok $answer->{seconds}, '<', 1.4, 'less than the timeout';
+cmp_ok $answer->{seconds}, '>', 1.6, 'the replica is given time';
+cmp_ok $answer->{seconds}, '<', 5.6, 'less than the timeout';
 is lines($short), 1, 'the error log tells of it';
 like $gw->slurp('error.log'),
     qr/refused "accept": NOREPLICAS 0 of 1 replicas have it/, 'and why';
@@ -79,7 +79,7 @@ my $start = time;
 is $gw->post(id => ++$n)->{status}, 503, 'one more' for 1 .. 4;
 my $each = (time - $start) / 4;
 note sprintf '%.0f ms each', 1000 * $each;
-cmp_ok $each, '<', 0.3, 'the loss is known and not waited for each time';
+cmp_ok $each, '<', 1, 'the loss is known and not waited for each time';
 is lines($short), 1, 'nor told each time';
 
 # Redis has them all the same, and delivers what it has once a lease has ended;
