@@ -315,7 +315,7 @@ sub scrapes {
     my @ms = sort { $a <=> $b } map { @{ $_->{scrapes} } }
              @{ $done->{$kind} // [] };
 
-    printf "%-30s p50 %.2f, p99 %.2f ms of %d\n", $title,
+    printf "%-34s p50 %.2f, p99 %.2f ms of %d\n", $title,
         @ms[$#ms * 0.5, $#ms * 0.99], scalar @ms if @ms;
 
     return;
@@ -332,7 +332,7 @@ sub ratio {
                  map { $done->{$this}[$_]{rate} / $done->{$that}[$_]{rate} }
                  0 .. $rounds - 1;
 
-    printf "%-30s %.2f  (%.2f .. %.2f)%s\n",
+    printf "%-34s %.2f  (%.2f .. %.2f)%s\n",
         "$title{$this} / $title{$that}", $ratios[$#ratios / 2], $ratios[0],
         $ratios[-1],
         defined $least ? "  at least $least, aim $aim" : '';

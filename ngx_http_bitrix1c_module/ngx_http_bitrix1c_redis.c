@@ -234,7 +234,8 @@ ngx_http_bitrix1c_redis_send(ngx_http_bitrix1c_command_t *cmd,
 
 /*
  * The command as it goes over the wire, to be freed.  hiredis would do it, with
- * a printf() for each of a batch's hundreds of words.
+ * a printf() for each of a batch's hundreds of words; it looks at the first one
+ * as at a string, hence the zero.
  */
 
 static ngx_int_t
@@ -247,7 +248,7 @@ ngx_http_bitrix1c_redis_text(ngx_http_bitrix1c_command_t *cmd,
 
     n = cmd->argc + 3;
     len = (n + 1) * (NGX_SIZE_T_LEN + sizeof("$\r\n\r\n")) + cmd->size
-          + sizeof("EVALSHA") + NGX_INT_T_LEN
+          + sizeof("EVALSHA") + NGX_INT_T_LEN + 1
           + (whole ? cmd->script->text.len : sizeof(cmd->script->sha1));
 
     text->data = ngx_alloc(len, &cmd->redis->log);
@@ -275,6 +276,7 @@ ngx_http_bitrix1c_redis_text(ngx_http_bitrix1c_command_t *cmd,
                                          cmd->argv[i].len);
     }
 
+    *p = '\0';
     text->len = p - text->data;
 
     return NGX_OK;
