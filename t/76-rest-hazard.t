@@ -10,6 +10,7 @@ use strict;
 use warnings;
 
 use FindBin ();
+use JSON::PP ();
 use Test::More;
 use Time::HiRes qw(sleep);
 
@@ -56,6 +57,8 @@ my $raw = Bitrix1C::RawPortal->new($gw->{dir},
     'sale.url'    => said('{"result":{"url":"https:\/\/x\/rest\/1\/KEY\/f"}}'),
     'sale.refuse' => failed(400, '{"error":"NO_KEY","error_description":'
                                  . '"not at https://x/rest/1/KEY/sale"}'),
+    'sale.control' => said('{"result":{"a":"x\u000b' . "\x01" . 'y"}}'),
+    'sale.broken' => said('{"result":[1,2}}'),
     'sale.silent' => failed(502, ''),
     'sale.zip'    => said("\x1f\x8b\x08\x00x", 'Content-Encoding: gzip',
                           'Content-Length: 5'),
@@ -168,7 +171,15 @@ is_deeply [map { $_->{state} } map { $gw->becomes($_, 'done') }
            map { $gw->prefer($_, { id => 3 }) } 'sale.away'], ['done'],
     'a kept call does not follow X-Accel-Redirect';
 
-$gw->onec_received(3, 10);
+my $control = $gw->becomes($gw->prefer('sale.control', { id => 4 }), 'done');
+is $control->{answer}{result}{a}, 'xy', 'what 1C cannot read is left out';
+
+my $broken = $gw->becomes($gw->prefer('sale.broken', { id => 5 }), 'done');
+is_deeply $broken->{answer}, { status => 200, result => undef,
+                               broken => JSON::PP::true() },
+    'a result that is no JSON is not handed on';
+
+$gw->onec_received(5, 10);
 unlike $gw->onec_ask('received?show=bodies'), qr/$key/,
     '1C is not told the key';
 
