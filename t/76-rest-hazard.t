@@ -65,6 +65,8 @@ my $raw = Bitrix1C::RawPortal->new($gw->{dir},
     'sale.dated'  => said('{"result":1}', 'ETag: "x"', 'Content-Length: 12'),
     'sale.limit'  => failed(503, '{"error":"QUERY_LIMIT_EXCEEDED"}',
                             'Retry-After: 99999999999'),
+    'sale.cors'   => said('{"result":1}', 'Access-Control-Allow-Origin: *',
+                          'access-control-allow-headers: *', 'X-Other: 1'),
     'sale.head'   => failed(401, '{"error":"expired_token"}',
                             'WWW-Authenticate: x realm="/rest/1/KEY/"',
                             'Set-Cookie: k=KEY', 'Refresh: 1; /rest/1/KEY/'),
@@ -133,6 +135,28 @@ like whole('sale.dated', 'If-None-Match: "x"'),
 my $answer = whole('sale.head');
 like $answer, qr/\AHTTP\S+ 401 .*"expired_token"/s, 'an error';
 unlike $answer, qr/$key/, 'no header has the key';
+
+# browsers
+
+$answer = whole('sale.cors');
+like $answer, qr/\nx-other: 1\r/i, 'headers are passed on';
+unlike $answer, qr/access-control/i, 'but those that let any page read';
+
+for my $case ([200], [200, 'Sec-Fetch-Site: none'],
+              [200, "Origin: http://a\r\nSec-Fetch-Site: same-origin"],
+              [200, 'Origin: http://A'], [403, 'Origin: http://b'],
+              [403, 'Origin: null'], [403, 'Origin: http://a:81'],
+              [403, 'Sec-Fetch-Site: cross-site'],
+              [403, 'Sec-Fetch-Site: same-site'])
+{
+    my ($status, $header) = @$case;
+    my ($code) = whole('sale.a?id=1', $header) =~ /\AHTTP\S+ (\d+) /;
+
+    is $code, $status, $header // 'no browser';
+}
+
+is_deeply [$gw->rest_call('sale.a', {}, headers => { Origin => 'http://b' })
+           ->{code}], ['BITRIX1C_CROSS_SITE'], 'a page of another site: POST';
 
 # a write whose answer is lost is made once, though there are three servers
 
