@@ -10,7 +10,7 @@
 #include <strings.h>
 
 #include "bitrix_call.h"
-#include "bitrix_json.h"
+#include "bitrix_text.h"
 
 
 static bitrix_rc_t bitrix_call_body(cJSON **params,
@@ -19,6 +19,8 @@ static bitrix_rc_t bitrix_call_args(cJSON *params, const bitrix_form_t *form,
     bitrix_error_t *err);
 static const cJSON *bitrix_call_path(const cJSON *node, const char *name,
     size_t len);
+static int bitrix_call_plain(const char *text, size_t len);
+static int bitrix_call_escape(const char *p, const char *last);
 static char *bitrix_call_copy(const char *text, size_t len);
 
 
@@ -197,6 +199,97 @@ bitrix_call_path(const cJSON *node, const char *name, size_t len)
     }
 
     return node;
+}
+
+
+int
+bitrix_call_result(bitrix_buf_t *buf, const char *text, size_t len)
+{
+    cJSON           *tree;
+    bitrix_rc_t      rc;
+    bitrix_buf_t     whole;
+    bitrix_error_t   err;
+
+    static const bitrix_limits_t  limits = { 1000000, 65, 65536 };
+
+    memset(&whole, 0, sizeof(bitrix_buf_t));
+
+    bitrix_json_put(&whole, "{\"r\":", sizeof("{\"r\":") - 1);
+    bitrix_json_put(&whole, text, len);
+    bitrix_json_put(&whole, "}", 1);
+
+    rc = whole.failed ? BITRIX_NOMEM
+                      : bitrix_json_parse(&tree, whole.start, whole.len,
+                                          &limits, NULL, &err);
+    free(whole.start);
+
+    if (rc == BITRIX_NOMEM) {
+        buf->failed = 1;
+        return 1;
+    }
+
+    if (rc != BITRIX_OK) {
+        return 0;
+    }
+
+    if (bitrix_call_plain(text, len)) {
+        bitrix_json_put(buf, text, len);
+
+    } else {
+        bitrix_json_put_tree(buf, tree->child);
+    }
+
+    cJSON_Delete(tree);
+
+    return 1;
+}
+
+
+/* valid JSON on one line, without control characters, escaped ones included */
+static int
+bitrix_call_plain(const char *text, size_t len)
+{
+    size_t       n;
+    const char  *p, *last;
+
+    last = text + len;
+
+    for (p = text; p < last; p += n) {
+
+        n = bitrix_text_char((const unsigned char *) p, last - p);
+
+        if (n == 0 || *p == '\t' || *p == '\n' || *p == '\r'
+            || bitrix_text_control((const unsigned char *) p, n)
+            || bitrix_call_escape(p, last))
+        {
+            return 0;
+        }
+
+        n += (*p == '\\');
+    }
+
+    return 1;
+}
+
+
+/* whether it stands for a control character */
+static int
+bitrix_call_escape(const char *p, const char *last)
+{
+    char   hex[5];
+    long   ch;
+
+    if (last - p < 6 || p[0] != '\\' || p[1] != 'u') {
+        return 0;
+    }
+
+    memcpy(hex, p + 2, 4);
+    hex[4] = '\0';
+
+    ch = strtol(hex, NULL, 16);
+
+    return (ch < 0x20 && ch != '\t' && ch != '\n' && ch != '\r')
+           || (ch >= 0x7f && ch < 0xa0) || ch >= 0xfffe;
 }
 
 

@@ -9,6 +9,7 @@
 
 
 #include "bitrix_event.h"
+#include "bitrix_json.h"
 #include "bitrix_entity.h"
 
 
@@ -46,6 +47,13 @@ void bitrix_call_type(const char *method, size_t len, const cJSON *params,
  */
 const char *bitrix_call_field(const cJSON *params, const char *name,
     size_t len, bitrix_number_t number);
+
+/*
+ * Appends what Bitrix answered as 1C can take it: as it is, digit by digit, or
+ * if there are control characters in it, which 1C cannot read, without them.
+ * 0: it is no JSON (of 64 levels at most), and nothing was appended.
+ */
+int bitrix_call_result(bitrix_buf_t *buf, const char *text, size_t len);
 
 /* the parameters as JSON, with a NUL behind it; freed by the caller */
 char *bitrix_call_params(const cJSON *params, size_t *len);

@@ -12,7 +12,6 @@
 #include "bitrix_text.h"
 
 
-static int bitrix_text_control(const unsigned char *p, size_t n);
 static bitrix_rc_t bitrix_text_iconv(iconv_t cd, const char *text, size_t len,
     char **out, size_t *out_len, bitrix_error_t *err);
 static bitrix_rc_t bitrix_text_grow(char **text, size_t *size, size_t *room);
@@ -139,7 +138,7 @@ bitrix_text_char(const unsigned char *p, size_t len)
 }
 
 
-static int
+int
 bitrix_text_control(const unsigned char *p, size_t n)
 {
     switch (n) {

@@ -22,6 +22,9 @@
 /* bytes of the UTF-8 character at p, 0 if there is none that is valid */
 size_t bitrix_text_char(const unsigned char *p, size_t len);
 
+/* 1 if the character at p, of n bytes, is such a control character */
+int bitrix_text_control(const unsigned char *p, size_t n);
+
 /* a key: valid UTF-8 without any control character, TAB, LF and CR included */
 const char *bitrix_text_key(const char *text, size_t len);
 

@@ -7,6 +7,7 @@
 #include "ngx_http_bitrix1c_api.h"
 #include "ngx_http_bitrix1c_api_args.h"
 #include "ngx_http_bitrix1c_depth.h"
+#include "ngx_http_bitrix1c_origin.h"
 
 
 typedef struct {
@@ -29,8 +30,6 @@ static ngx_http_bitrix1c_api_endpoint_t *ngx_http_bitrix1c_api_find(
 static ngx_int_t ngx_http_bitrix1c_api_method(ngx_http_request_t *r,
     ngx_uint_t post);
 static ngx_int_t ngx_http_bitrix1c_api_intended(ngx_http_request_t *r);
-static ngx_str_t *ngx_http_bitrix1c_api_request_header(ngx_http_request_t *r,
-    const char *name);
 static ngx_int_t ngx_http_bitrix1c_api_serve(ngx_http_request_t *r,
     ngx_http_bitrix1c_api_endpoint_t *ep, ngx_str_t *id);
 
@@ -403,53 +402,19 @@ ngx_http_bitrix1c_api_method(ngx_http_request_t *r, ngx_uint_t post)
 static ngx_int_t
 ngx_http_bitrix1c_api_intended(ngx_http_request_t *r)
 {
-    ngx_str_t  *site;
-
-    if (ngx_http_bitrix1c_api_request_header(r, "X-Bitrix1c") == NULL) {
+    if (ngx_http_bitrix1c_origin_header(r, "X-Bitrix1c", 0) == NULL) {
         return ngx_http_bitrix1c_api_error(r, NGX_HTTP_FORBIDDEN,
                               "the header \"X-Bitrix1c: 1\" is due with every "
                               "change: a form of another site cannot send it");
     }
 
-    site = ngx_http_bitrix1c_api_request_header(r, "Sec-Fetch-Site");
-
-    if (site
-        && !(site->len == 11
-             && ngx_strncmp(site->data, "same-origin", 11) == 0)
-        && !(site->len == 4 && ngx_strncmp(site->data, "none", 4) == 0))
-    {
+    if (ngx_http_bitrix1c_origin_site(r)) {
         return ngx_http_bitrix1c_api_error(r, NGX_HTTP_FORBIDDEN,
                               "changes are taken from the page of this "
                               "location only, not from another site");
     }
 
     return NGX_DECLINED;
-}
-
-
-static ngx_str_t *
-ngx_http_bitrix1c_api_request_header(ngx_http_request_t *r, const char *name)
-{
-    size_t            len;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    len = ngx_strlen(name);
-
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
-        h = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-            if (h[i].key.len == len
-                && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0)
-            {
-                return &h[i].value;
-            }
-        }
-    }
-
-    return NULL;
 }
 
 

@@ -9,6 +9,7 @@
 #include "ngx_http_bitrix1c_conf.h"
 #include "ngx_http_bitrix1c_error.h"
 #include "ngx_http_bitrix1c_job.h"
+#include "ngx_http_bitrix1c_origin.h"
 #include "ngx_http_bitrix1c_park.h"
 #include "ngx_http_bitrix1c_report.h"
 #include "bitrix_call.h"
@@ -33,8 +34,6 @@ static ngx_int_t ngx_http_bitrix1c_calls_fields(ngx_array_t *fields,
 static void ngx_http_bitrix1c_calls_stored(ngx_http_bitrix1c_job_t *job);
 static ngx_int_t ngx_http_bitrix1c_calls_answer(ngx_http_request_t *r,
     ngx_http_bitrix1c_job_t *job);
-static ngx_str_t *ngx_http_bitrix1c_calls_header(ngx_http_request_t *r,
-    const char *name, size_t len, ngx_uint_t skip);
 
 
 ngx_uint_t
@@ -55,7 +54,7 @@ ngx_http_bitrix1c_calls_wanted(ngx_http_request_t *r, ngx_str_t *method)
     }
 
     for (i = 0; /* void */ ; i++) {
-        prefer = ngx_http_bitrix1c_calls_header(r, "Prefer", 6, i);
+        prefer = ngx_http_bitrix1c_origin_header(r, "Prefer", i);
 
         if (prefer == NULL) {
             return 0;
@@ -83,11 +82,10 @@ ngx_http_bitrix1c_calls_store(ngx_http_bitrix1c_rest_t *rest,
 
     r = rest->request;
 
-    key = ngx_http_bitrix1c_calls_header(r, "Idempotency-Key", 15, 0);
+    key = ngx_http_bitrix1c_origin_header(r, "Idempotency-Key", 0);
 
     if (key && (key->len == 0 || key->len > NGX_HTTP_BITRIX1C_KEY_MAX
-                || ngx_http_bitrix1c_calls_header(r, "Idempotency-Key", 15,
-                                                  1)))
+                || ngx_http_bitrix1c_origin_header(r, "Idempotency-Key", 1)))
     {
         return ngx_http_bitrix1c_calls_refuse(r, NGX_HTTP_BAD_REQUEST,
                                     "BITRIX1C_BAD_REQUEST", "Idempotency-Key "
@@ -223,7 +221,7 @@ ngx_http_bitrix1c_calls_identity(ngx_http_request_t *r,
         lane = key;
     }
 
-    name = ngx_http_bitrix1c_calls_header(r, "Idempotency-Key", 15, 0);
+    name = ngx_http_bitrix1c_origin_header(r, "Idempotency-Key", 0);
     job->once = 1;
 
     if (name) {
@@ -413,40 +411,6 @@ ngx_http_bitrix1c_calls_answer(ngx_http_request_t *r,
     }
 
     return ngx_http_bitrix1c_answer_send(r, NGX_HTTP_ACCEPTED, &text);
-}
-
-
-/* of several of this name the one behind so many, or NULL */
-static ngx_str_t *
-ngx_http_bitrix1c_calls_header(ngx_http_request_t *r, const char *name,
-    size_t len, ngx_uint_t skip)
-{
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    part = &r->headers_in.headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return NULL;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == len
-            && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0
-            && skip-- == 0)
-        {
-            return &h[i].value;
-        }
-    }
 }
 
 

@@ -135,10 +135,6 @@ ngx_http_bitrix1c_mask_headers(ngx_http_bitrix1c_mask_t *mask,
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
-    if (mask->key.len == 0) {
-        return;
-    }
-
     part = &headers->headers.part;
     h = part->elts;
 
@@ -154,9 +150,14 @@ ngx_http_bitrix1c_mask_headers(ngx_http_bitrix1c_mask_t *mask,
             i = 0;
         }
 
-        if (memmem(h[i].value.data, h[i].value.len, mask->key.data,
-                   mask->key.len)
-            == NULL)
+        if (!(h[i].key.len > sizeof("Access-Control-") - 1
+              && ngx_strncasecmp(h[i].key.data, (u_char *) "Access-Control-",
+                                 sizeof("Access-Control-") - 1)
+                 == 0)
+            && (mask->key.len == 0
+                || memmem(h[i].value.data, h[i].value.len, mask->key.data,
+                          mask->key.len)
+                   == NULL))
         {
             continue;
         }

@@ -38,7 +38,10 @@ void ngx_http_bitrix1c_mask_init(ngx_http_bitrix1c_mask_t *mask,
 void ngx_http_bitrix1c_mask_text(ngx_http_bitrix1c_mask_t *mask, u_char *p,
     size_t len);
 
-/* headers of an answer whose values contain the key are left out */
+/*
+ * Headers of an answer whose values contain the key are left out, and those by
+ * which Bitrix lets pages of all sites read what is meant for 1C.
+ */
 void ngx_http_bitrix1c_mask_headers(ngx_http_bitrix1c_mask_t *mask,
     ngx_http_headers_out_t *headers);
 

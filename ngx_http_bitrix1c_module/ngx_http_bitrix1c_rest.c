@@ -10,6 +10,7 @@
 #include "ngx_http_bitrix1c_calls.h"
 #include "ngx_http_bitrix1c_conf.h"
 #include "ngx_http_bitrix1c_error.h"
+#include "ngx_http_bitrix1c_origin.h"
 #include "bitrix_json.h"
 
 
@@ -220,6 +221,14 @@ ngx_http_bitrix1c_rest_name(ngx_http_request_t *r,
         error->status = NGX_HTTP_NOT_ALLOWED;
         error->code = "BITRIX1C_GET_OR_POST";
         error->text = "a call is a GET or a POST";
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_bitrix1c_origin_foreign(r)) {
+        error->status = NGX_HTTP_FORBIDDEN;
+        error->code = "BITRIX1C_CROSS_SITE";
+        error->text = "the call comes from a browser, for a page of another "
+                      "site";
         return NGX_DECLINED;
     }
 

@@ -7,6 +7,7 @@
 #include "ngx_http_bitrix1c_result.h"
 #include "ngx_http_bitrix1c_call.h"
 #include "ngx_http_bitrix1c_job.h"
+#include "bitrix_call.h"
 #include "bitrix_json.h"
 
 
@@ -41,8 +42,10 @@ ngx_http_bitrix1c_result_text(ngx_http_bitrix1c_job_t *job,
         } else if (reply->result.len > NGX_HTTP_BITRIX1C_RESULT_MAX) {
             ngx_http_bitrix1c_put(&buf, "null,\"too_large\":true");
 
-        } else {
-            bitrix_json_put(&buf, reply->result.start, reply->result.len);
+        } else if (!bitrix_call_result(&buf, reply->result.start,
+                                       reply->result.len))
+        {
+            ngx_http_bitrix1c_put(&buf, "null,\"broken\":true");
         }
 
     } else {

@@ -3,7 +3,7 @@
 --
 -- KEYS  1 HASH of the portal: full -> us when its bucket is empty again;
 --         stop -> ms until which no call may go; m:METHOD -> ms until which
---         this method may not
+--         this method may not; at -> ms when this was written
 -- ARGV  1 us in which one call leaks out of the bucket, 2 calls that fill it,
 --       3 calls that were made without asking, 4 1: the portal says that the
 --       bucket is full, 5 ms for which all calls stop, or 0; 6 how many methods
@@ -24,22 +24,30 @@ local now = t[1] * 1000000 + t[2]
 local ms = math.floor(now / 1000)
 local all = redis.call('HGETALL', key)
 local full, stop, methods, gone = now, 0, {}, {}
-local live = 1000
+local live, back = 1000, 0
+
+-- a clock that was set back must not stop all calls for as long
+for i = 1, #all, 2 do
+    if all[i] == 'at' then
+        back = math.max(0, (tonumber(all[i + 1]) or 0) - ms)
+    end
+end
 
 for i = 1, #all, 2 do
     local field, value = all[i], tonumber(all[i + 1]) or 0
     if field == 'full' then
-        full = math.max(now, value)
+        full = math.max(now, value - back * 1000)
     elseif field == 'stop' then
-        stop = math.max(0, value - ms)
-    elseif value > ms then
-        methods[field:sub(3)] = value - ms
+        stop = math.max(0, value - back - ms)
+    elseif field == 'at' then
+        -- written anew
+    elseif value - back > ms then
+        methods[field:sub(3)] = value - back - ms
     else
         gone[#gone + 1] = field
     end
 end
 
--- a clock that was set back must not stop all calls for as long
 full = math.min(full, now + period * burst + 600000000) + period * ARGV[3]
 
 if ARGV[4] == '1' then
@@ -71,7 +79,8 @@ for i = 7 + 3 * n, #ARGV do
 end
 
 reply[1] = full - now
-local set = { 'full', string.format('%.0f', full) }
+local set = { 'full', string.format('%.0f', full),
+              'at', string.format('%.0f', ms) }
 live = math.max(live, math.ceil((full - now) / 1000), stop)
 
 if stop > 0 then

@@ -113,6 +113,29 @@ note "$hung hung up";
 cmp_ok $hung, '>', 0, 'that a caller hangs up is noticed';
 is $gw->portal_received - $before, 15 - $hung, 'and its call is not made';
 
+# the clock of Redis was an hour ahead, and is set right
+
+my $script = do {
+    open my $fh, '<', "$FindBin::Bin/../redis/pace.lua" or die "pace.lua: $!";
+    local $/ = undef;
+    scalar <$fh>;
+};
+my $ahead = int(time * 1000) + 3_600_000;
+
+$gw->redis('HSET', 'clock', 'at', $ahead, 'stop', $ahead + 5000,
+           'm:a', $ahead + 9000, 'm:b', $ahead - 1,
+           'full', ($ahead + 2000) * 1000);
+
+for (1 .. 2) {
+    my ($full, $stop, @methods) = @{ $gw->redis('EVAL', $script, 1, 'clock',
+        500_000, 4, 0, 0, 0, 0) };
+
+    ok $full > 1_000_000 && $full <= 2_000_000 && $stop > 4000 && $stop <= 5000
+        && "@methods" =~ /^a (\d+)$/ && $1 > 8000 && $1 <= 9000,
+        'what is left of any time is as much as it was'
+        or diag "$full $stop @methods";
+}
+
 # without Redis
 
 $gw->stop_redis('KILL');

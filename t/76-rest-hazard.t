@@ -10,6 +10,7 @@ use strict;
 use warnings;
 
 use FindBin ();
+use JSON::PP ();
 use Test::More;
 use Time::HiRes qw(sleep);
 
@@ -56,12 +57,16 @@ my $raw = Bitrix1C::RawPortal->new($gw->{dir},
     'sale.url'    => said('{"result":{"url":"https:\/\/x\/rest\/1\/KEY\/f"}}'),
     'sale.refuse' => failed(400, '{"error":"NO_KEY","error_description":'
                                  . '"not at https://x/rest/1/KEY/sale"}'),
+    'sale.control' => said('{"result":{"a":"x\u000b' . "\x01" . 'y"}}'),
+    'sale.broken' => said('{"result":[1,2}}'),
     'sale.silent' => failed(502, ''),
     'sale.zip'    => said("\x1f\x8b\x08\x00x", 'Content-Encoding: gzip',
                           'Content-Length: 5'),
     'sale.dated'  => said('{"result":1}', 'ETag: "x"', 'Content-Length: 12'),
     'sale.limit'  => failed(503, '{"error":"QUERY_LIMIT_EXCEEDED"}',
                             'Retry-After: 99999999999'),
+    'sale.cors'   => said('{"result":1}', 'Access-Control-Allow-Origin: *',
+                          'access-control-allow-headers: *', 'X-Other: 1'),
     'sale.head'   => failed(401, '{"error":"expired_token"}',
                             'WWW-Authenticate: x realm="/rest/1/KEY/"',
                             'Set-Cookie: k=KEY', 'Refresh: 1; /rest/1/KEY/'),
@@ -131,6 +136,28 @@ my $answer = whole('sale.head');
 like $answer, qr/\AHTTP\S+ 401 .*"expired_token"/s, 'an error';
 unlike $answer, qr/$key/, 'no header has the key';
 
+# browsers
+
+$answer = whole('sale.cors');
+like $answer, qr/\nx-other: 1\r/i, 'headers are passed on';
+unlike $answer, qr/access-control/i, 'but those that let any page read';
+
+for my $case ([200], [200, 'Sec-Fetch-Site: none'],
+              [200, "Origin: http://a\r\nSec-Fetch-Site: same-origin"],
+              [200, 'Origin: http://A'], [403, 'Origin: http://b'],
+              [403, 'Origin: null'], [403, 'Origin: http://a:81'],
+              [403, 'Sec-Fetch-Site: cross-site'],
+              [403, 'Sec-Fetch-Site: same-site'])
+{
+    my ($status, $header) = @$case;
+    my ($code) = whole('sale.a?id=1', $header) =~ /\AHTTP\S+ (\d+) /;
+
+    is $code, $status, $header // 'no browser';
+}
+
+is_deeply [$gw->rest_call('sale.a', {}, headers => { Origin => 'http://b' })
+           ->{code}], ['BITRIX1C_CROSS_SITE'], 'a page of another site: POST';
+
 # a write whose answer is lost is made once, though there are three servers
 
 for my $name (qw(sale.order.add sale.order.update batch)) {
@@ -168,7 +195,15 @@ is_deeply [map { $_->{state} } map { $gw->becomes($_, 'done') }
            map { $gw->prefer($_, { id => 3 }) } 'sale.away'], ['done'],
     'a kept call does not follow X-Accel-Redirect';
 
-$gw->onec_received(3, 10);
+my $control = $gw->becomes($gw->prefer('sale.control', { id => 4 }), 'done');
+is $control->{answer}{result}{a}, 'xy', 'what 1C cannot read is left out';
+
+my $broken = $gw->becomes($gw->prefer('sale.broken', { id => 5 }), 'done');
+is_deeply $broken->{answer}, { status => 200, result => undef,
+                               broken => JSON::PP::true() },
+    'a result that is no JSON is not handed on';
+
+$gw->onec_received(5, 10);
 unlike $gw->onec_ask('received?show=bodies'), qr/$key/,
     '1C is not told the key';
 

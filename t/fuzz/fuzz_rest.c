@@ -6,6 +6,7 @@
 
 #include "fuzz.h"
 #include "bitrix_batch.h"
+#include "bitrix_call.h"
 
 
 /* the first byte chooses what the rest is: an address, a batch, an answer */
@@ -187,6 +188,37 @@ fuzz_answer(const char *text, size_t size, unsigned char choice)
 }
 
 
+/* what is kept of a result is JSON that needs no second cleaning */
+
+static void
+fuzz_result(const char *text, size_t size)
+{
+    size_t         i;
+    bitrix_buf_t   buf, again;
+
+    memset(&buf, 0, sizeof(bitrix_buf_t));
+    memset(&again, 0, sizeof(bitrix_buf_t));
+
+    if (!bitrix_call_result(&buf, text, size)) {
+        fuzz_check(buf.len == 0);
+        return;
+    }
+
+    fuzz_check(!buf.failed && buf.len > 0);
+
+    for (i = 0; i < buf.len; i++) {
+        fuzz_check((unsigned char) buf.start[i] >= 0x20);
+    }
+
+    fuzz_check(bitrix_call_result(&again, buf.start, buf.len));
+    fuzz_check(again.len == buf.len
+               && memcmp(again.start, buf.start, buf.len) == 0);
+
+    free(buf.start);
+    free(again.start);
+}
+
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -215,6 +247,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     default:
         fuzz_answer(text, size, data[0]);
+        fuzz_result(text, size);
     }
 
     return 0;

@@ -55,6 +55,49 @@ build(bitrix_event_t *ev, bitrix_type_t type, const char *method,
 
 
 static void
+test_result(void)
+{
+    size_t         i;
+    bitrix_buf_t   buf;
+
+    static const struct {
+        const char     *text;
+        const char     *want;
+    } cases[] = {
+        { "true", "true" },
+        { "12345678901234567890.120", "12345678901234567890.120" },
+        { "{\"a\":[1,null],\"b\":\"\\u0434\\/\\n\"}",
+          "{\"a\":[1,null],\"b\":\"\\u0434\\/\\n\"}" },
+        { "\"\\\\u0001\"", "\"\\\\u0001\"" },
+        { "\"a\\u000bb\"", "\"ab\"" },
+        { "\"a\\u009Fb\"", "\"ab\"" },
+        { "\"a\x0b" "b\"", "\"ab\"" },
+        { "\"a\xc2\x80" "b\"", "\"ab\"" },
+        { "[1,\n2]", "[1,2]" },
+        { "\"\xff\"", NULL },
+        { "[1,2}", NULL },
+        { "{\"a\" 1}", NULL },
+        { "", NULL }
+    };
+
+    for (i = 0; i < countof(cases); i++) {
+        memset(&buf, 0, sizeof(buf));
+
+        if (!bitrix_call_result(&buf, cases[i].text, strlen(cases[i].text))) {
+            ok(cases[i].want == NULL && buf.len == 0, cases[i].text);
+
+        } else {
+            bitrix_json_put(&buf, "", 1);
+            is(buf.start, cases[i].want ? cases[i].want : "none",
+               cases[i].text);
+        }
+
+        free(buf.start);
+    }
+}
+
+
+static void
 test_params(void)
 {
     char            *text;
@@ -208,6 +251,7 @@ test_stored(void)
 int
 main(void)
 {
+    test_result();
     test_params();
     test_entity();
     test_field();
