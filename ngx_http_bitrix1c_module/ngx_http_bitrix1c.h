@@ -77,7 +77,6 @@ struct ngx_http_bitrix1c_queue_s {
 
     ngx_str_t                        keys[4];    /* {b1c:name}:q h f d */
     ngx_str_t                        prefix;     /* {b1c:name}:k: */
-    ngx_shm_zone_t                  *shm_zone;
     ngx_http_bitrix1c_slots_t       *slots;
     ngx_http_bitrix1c_stats_t       *stats;
     ngx_http_bitrix1c_worker_t      *worker;

@@ -7,6 +7,7 @@
 #include "ngx_http_bitrix1c_delivery.h"
 #include "ngx_http_bitrix1c_job.h"
 #include "ngx_http_bitrix1c_outcome.h"
+#include "ngx_http_bitrix1c_timer.h"
 #include "ngx_http_bitrix1c_verdict.h"
 
 
@@ -454,21 +455,8 @@ ngx_http_bitrix1c_delivery_free(ngx_http_bitrix1c_job_t *job)
         ngx_http_free_request(job->detached, 0);
     }
 
-    if (c->read->timer_set) {
-        ngx_del_timer(c->read);
-    }
-
-    if (c->write->timer_set) {
-        ngx_del_timer(c->write);
-    }
-
-    if (c->read->posted) {
-        ngx_delete_posted_event(c->read);
-    }
-
-    if (c->write->posted) {
-        ngx_delete_posted_event(c->write);
-    }
+    ngx_http_bitrix1c_timer_stop(c->read);
+    ngx_http_bitrix1c_timer_stop(c->write);
 
     c->destroyed = 1;
 
@@ -505,13 +493,7 @@ ngx_http_bitrix1c_delivery_orphan(ngx_event_t *ev)
 {
     ngx_http_bitrix1c_job_t *job = ev->data;
 
-    if (ev->timer_set) {
-        ngx_del_timer(ev);
-    }
-
-    if (ev->posted) {
-        ngx_delete_posted_event(ev);
-    }
+    ngx_http_bitrix1c_timer_stop(ev);
 
     if (job->detached && job->detached->blocked) {
         ngx_add_timer(ev, NGX_HTTP_BITRIX1C_DELIVERY_BLOCKED);
