@@ -240,6 +240,7 @@ struct ngx_http_bitrix1c_job_s {
     unsigned                         probe:1;    /* of an open breaker */
     unsigned                         flying:1;   /* linked as such */
     unsigned                         waited:1;   /* so is this */
+    unsigned                         repeated:1; /* its verdict, to Redis */
 
     /* of the job that carries calls to Bitrix and is none itself */
     ngx_http_bitrix1c_pack_t        *pack;

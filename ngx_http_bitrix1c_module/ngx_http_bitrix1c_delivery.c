@@ -183,6 +183,7 @@ ngx_http_bitrix1c_delivery_connection(ngx_http_bitrix1c_job_t *job,
     c->log = &d->log;
     c->fd = (ngx_socket_t) -1;
     c->number = d->log.connection;
+    c->start_time = ngx_current_msec;
     c->log_error = NGX_ERROR_INFO;
     c->shared = 1;
 
