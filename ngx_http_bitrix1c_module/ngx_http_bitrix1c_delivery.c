@@ -22,6 +22,9 @@
 /* ms after which it is seen again whether a thread is done with its file */
 #define NGX_HTTP_BITRIX1C_DELIVERY_BLOCKED  10
 
+/* what those modules call "passed", each in its own file */
+#define NGX_HTTP_BITRIX1C_DELIVERY_PASSED   1
+
 
 typedef struct {
     ngx_connection_t             connection;
@@ -66,8 +69,7 @@ static u_char *ngx_http_bitrix1c_delivery_log(ngx_log_t *log, u_char *buf,
 
 /*
  * Modules look at the client's address (realip, ip_hash, geo), so there has to
- * be one; that of a unix socket makes $binary_remote_addr empty, and with it
- * limit_req and limit_conn of the public location do not count deliveries.
+ * be one; that of a unix socket makes $binary_remote_addr empty.
  */
 static struct sockaddr_un  ngx_http_bitrix1c_sockaddr = {
     .sun_family = AF_UNIX
@@ -265,6 +267,11 @@ ngx_http_bitrix1c_delivery_request(ngx_http_bitrix1c_job_t *job,
 
     /* the subrequest is what log_subrequest logs */
     r->logged = 1;
+
+    /* limit_req and limit_conn are for senders, whatever they count by */
+
+    r->limit_req_status = NGX_HTTP_BITRIX1C_DELIVERY_PASSED;
+    r->limit_conn_status = NGX_HTTP_BITRIX1C_DELIVERY_PASSED;
 
     r->request_line.len = sizeof("POST  HTTP/1.1") - 1 + job->uri.len;
     r->request_line.data = ngx_pnalloc(r->pool, r->request_line.len);
