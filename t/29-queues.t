@@ -94,8 +94,9 @@ is scalar($gw->onec_received(2, 5)), 2, 'and deliver';
 
 # names that would be one without what stands between them
 
-$gw->{http} = join ' ', map { "bitrix1c_queue $_ { redis unix:$gw->{socket}; }" }
-              qw(a a_b);
+$gw->{http} = join ' ', map {
+    "bitrix1c_queue $_ { redis unix:$gw->{socket}; }"
+} qw(a a_b);
 $gw->{server} = 'location /bitrix24/ { return 200 "{\"result\":1}"; }'
     . join '', map {
         my ($queue, $portal) = split /:/;
