@@ -77,7 +77,6 @@ struct ngx_http_bitrix1c_queue_s {
 
     ngx_str_t                        keys[4];    /* {b1c:name}:q h f d */
     ngx_str_t                        prefix;     /* {b1c:name}:k: */
-    ngx_shm_zone_t                  *shm_zone;
     ngx_http_bitrix1c_slots_t       *slots;
     ngx_http_bitrix1c_stats_t       *stats;
     ngx_http_bitrix1c_worker_t      *worker;
@@ -241,6 +240,7 @@ struct ngx_http_bitrix1c_job_s {
     unsigned                         probe:1;    /* of an open breaker */
     unsigned                         flying:1;   /* linked as such */
     unsigned                         waited:1;   /* so is this */
+    unsigned                         repeated:1; /* its verdict, to Redis */
 
     /* of the job that carries calls to Bitrix and is none itself */
     ngx_http_bitrix1c_pack_t        *pack;

@@ -8,9 +8,6 @@
 #include "ngx_http_bitrix1c_report.h"
 
 
-static ngx_int_t ngx_http_bitrix1c_answer_allow(ngx_http_request_t *r);
-
-
 typedef struct {
     ngx_str_t                    name;
     ngx_uint_t                   status;
@@ -130,6 +127,8 @@ ngx_http_bitrix1c_answer(ngx_http_request_t *r, ngx_http_bitrix1c_ctx_t *ctx,
 {
     ngx_str_t  text;
 
+    static ngx_str_t  allow = ngx_string("GET, HEAD, POST");
+
     ngx_http_bitrix1c_report_answer(r, ctx->result);
 
     if (ngx_http_bitrix1c_answer_text(r->pool, ctx->result, detail, &text)
@@ -139,7 +138,7 @@ ngx_http_bitrix1c_answer(ngx_http_request_t *r, ngx_http_bitrix1c_ctx_t *ctx,
     }
 
     if (ctx->result == NGX_HTTP_BITRIX1C_NOT_ALLOWED
-        && ngx_http_bitrix1c_answer_allow(r) != NGX_OK)
+        && ngx_http_bitrix1c_answer_header(r, "Allow", &allow) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -191,10 +190,15 @@ ngx_http_bitrix1c_answer_send(ngx_http_request_t *r, ngx_uint_t status,
 }
 
 
-static ngx_int_t
-ngx_http_bitrix1c_answer_allow(ngx_http_request_t *r)
+ngx_int_t
+ngx_http_bitrix1c_answer_header(ngx_http_request_t *r, const char *name,
+    ngx_str_t *value)
 {
     ngx_table_elt_t  *h;
+
+    if (value->len == 0) {
+        return NGX_OK;
+    }
 
     h = ngx_list_push(&r->headers_out.headers);
     if (h == NULL) {
@@ -204,8 +208,9 @@ ngx_http_bitrix1c_answer_allow(ngx_http_request_t *r)
     ngx_memzero(h, sizeof(ngx_table_elt_t));
 
     h->hash = 1;
-    ngx_str_set(&h->key, "Allow");
-    ngx_str_set(&h->value, "GET, HEAD, POST");
+    h->key.data = (u_char *) name;
+    h->key.len = ngx_strlen(name);
+    h->value = *value;
 
     return NGX_OK;
 }

@@ -41,5 +41,9 @@ ngx_int_t ngx_http_bitrix1c_answer(ngx_http_request_t *r,
 ngx_int_t ngx_http_bitrix1c_answer_send(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *text);
 
+/* a header of an answer, its name static; a value of len 0 is left out */
+ngx_int_t ngx_http_bitrix1c_answer_header(ngx_http_request_t *r,
+    const char *name, ngx_str_t *value);
+
 
 #endif /* _NGX_HTTP_BITRIX1C_ANSWER_H_INCLUDED_ */

@@ -383,7 +383,7 @@ ngx_http_bitrix1c_api_method(ngx_http_request_t *r, ngx_uint_t post)
         return post ? ngx_http_bitrix1c_api_intended(r) : NGX_DECLINED;
     }
 
-    if (ngx_http_bitrix1c_api_header(r, "Allow",
+    if (ngx_http_bitrix1c_answer_header(r, "Allow",
                                      post ? &only_post : &get_head)
         != NGX_OK)
     {

@@ -114,7 +114,7 @@ ngx_http_bitrix1c_api_export_done(ngx_http_bitrix1c_api_call_t *call,
                                                       letter)
                      - cursor.data;
 
-        if (ngx_http_bitrix1c_api_header(call->request, "X-Cursor", &cursor)
+        if (ngx_http_bitrix1c_answer_header(call->request, "X-Cursor", &cursor)
             != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -68,9 +68,9 @@ ngx_http_bitrix1c_api_page(ngx_http_request_t *r, ngx_str_t *name)
 
     file = ngx_http_bitrix1c_api_file(name);
 
-    if (ngx_http_bitrix1c_api_header(r, "Content-Security-Policy", &csp)
+    if (ngx_http_bitrix1c_answer_header(r, "Content-Security-Policy", &csp)
         != NGX_OK
-        || ngx_http_bitrix1c_api_header(r, "Referrer-Policy", &referrer)
+        || ngx_http_bitrix1c_answer_header(r, "Referrer-Policy", &referrer)
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -127,28 +127,6 @@ ngx_http_bitrix1c_api_put_seconds(bitrix_buf_t *buf, int64_t ms)
 
 
 ngx_int_t
-ngx_http_bitrix1c_api_header(ngx_http_request_t *r, const char *name,
-    ngx_str_t *value)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-
-    h->hash = 1;
-    h->key.data = (u_char *) name;
-    h->key.len = ngx_strlen(name);
-    h->value = *value;
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
 ngx_http_bitrix1c_api_send(ngx_http_request_t *r, ngx_uint_t status,
     const char *type, bitrix_buf_t *buf)
 {
@@ -171,8 +149,8 @@ ngx_http_bitrix1c_api_send(ngx_http_request_t *r, ngx_uint_t status,
     cln->handler = ngx_http_bitrix1c_api_free;
     cln->data = buf->start;
 
-    if (ngx_http_bitrix1c_api_header(r, "Cache-Control", &no_store) != NGX_OK
-        || ngx_http_bitrix1c_api_header(r, "X-Content-Type-Options",
+    if (ngx_http_bitrix1c_answer_header(r, "Cache-Control", &no_store) != NGX_OK
+        || ngx_http_bitrix1c_answer_header(r, "X-Content-Type-Options",
                                         &nosniff)
            != NGX_OK)
     {

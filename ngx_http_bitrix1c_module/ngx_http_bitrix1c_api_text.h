@@ -8,7 +8,7 @@
 #define _NGX_HTTP_BITRIX1C_API_TEXT_H_INCLUDED_
 
 
-#include "ngx_http_bitrix1c.h"
+#include "ngx_http_bitrix1c_answer.h"
 #include "bitrix_json.h"
 
 
@@ -42,9 +42,6 @@ ngx_int_t ngx_http_bitrix1c_api_send_json(ngx_http_request_t *r,
 /* a sentence that may quote what the client sent, in the format of errors */
 ngx_int_t ngx_http_bitrix1c_api_error(ngx_http_request_t *r,
     ngx_uint_t status, const char *fmt, ...);
-
-ngx_int_t ngx_http_bitrix1c_api_header(ngx_http_request_t *r,
-    const char *name, ngx_str_t *value);
 
 
 #endif /* _NGX_HTTP_BITRIX1C_API_TEXT_H_INCLUDED_ */

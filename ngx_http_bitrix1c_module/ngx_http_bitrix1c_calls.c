@@ -401,10 +401,10 @@ ngx_http_bitrix1c_calls_answer(ngx_http_request_t *r,
     (void) ngx_sprintf(text.data, "{\"result\":{\"id\":\"%V\",\"state\":"
                        "\"%V\"}}\n", &job->id, result);
 
-    if (ngx_http_bitrix1c_error_header(r, "Location", &where) != NGX_OK
-        || ngx_http_bitrix1c_error_header(r, "Preference-Applied", &applied)
+    if (ngx_http_bitrix1c_answer_header(r, "Location", &where) != NGX_OK
+        || ngx_http_bitrix1c_answer_header(r, "Preference-Applied", &applied)
            != NGX_OK
-        || ngx_http_bitrix1c_error_header(r, "Warning", &ctx->rest->warning)
+        || ngx_http_bitrix1c_answer_header(r, "Warning", &ctx->rest->warning)
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -7,6 +7,7 @@
 #include "ngx_http_bitrix1c_delivery.h"
 #include "ngx_http_bitrix1c_job.h"
 #include "ngx_http_bitrix1c_outcome.h"
+#include "ngx_http_bitrix1c_timer.h"
 #include "ngx_http_bitrix1c_verdict.h"
 
 
@@ -20,6 +21,9 @@
 
 /* ms after which it is seen again whether a thread is done with its file */
 #define NGX_HTTP_BITRIX1C_DELIVERY_BLOCKED  10
+
+/* what those modules call "passed", each in its own file */
+#define NGX_HTTP_BITRIX1C_DELIVERY_PASSED   1
 
 
 typedef struct {
@@ -65,8 +69,7 @@ static u_char *ngx_http_bitrix1c_delivery_log(ngx_log_t *log, u_char *buf,
 
 /*
  * Modules look at the client's address (realip, ip_hash, geo), so there has to
- * be one; that of a unix socket makes $binary_remote_addr empty, and with it
- * limit_req and limit_conn of the public location do not count deliveries.
+ * be one; that of a unix socket makes $binary_remote_addr empty.
  */
 static struct sockaddr_un  ngx_http_bitrix1c_sockaddr = {
     .sun_family = AF_UNIX
@@ -182,6 +185,7 @@ ngx_http_bitrix1c_delivery_connection(ngx_http_bitrix1c_job_t *job,
     c->log = &d->log;
     c->fd = (ngx_socket_t) -1;
     c->number = d->log.connection;
+    c->start_time = ngx_current_msec;
     c->log_error = NGX_ERROR_INFO;
     c->shared = 1;
 
@@ -263,6 +267,11 @@ ngx_http_bitrix1c_delivery_request(ngx_http_bitrix1c_job_t *job,
 
     /* the subrequest is what log_subrequest logs */
     r->logged = 1;
+
+    /* limit_req and limit_conn are for senders, whatever they count by */
+
+    r->limit_req_status = NGX_HTTP_BITRIX1C_DELIVERY_PASSED;
+    r->limit_conn_status = NGX_HTTP_BITRIX1C_DELIVERY_PASSED;
 
     r->request_line.len = sizeof("POST  HTTP/1.1") - 1 + job->uri.len;
     r->request_line.data = ngx_pnalloc(r->pool, r->request_line.len);
@@ -454,21 +463,8 @@ ngx_http_bitrix1c_delivery_free(ngx_http_bitrix1c_job_t *job)
         ngx_http_free_request(job->detached, 0);
     }
 
-    if (c->read->timer_set) {
-        ngx_del_timer(c->read);
-    }
-
-    if (c->write->timer_set) {
-        ngx_del_timer(c->write);
-    }
-
-    if (c->read->posted) {
-        ngx_delete_posted_event(c->read);
-    }
-
-    if (c->write->posted) {
-        ngx_delete_posted_event(c->write);
-    }
+    ngx_http_bitrix1c_timer_stop(c->read);
+    ngx_http_bitrix1c_timer_stop(c->write);
 
     c->destroyed = 1;
 
@@ -505,13 +501,7 @@ ngx_http_bitrix1c_delivery_orphan(ngx_event_t *ev)
 {
     ngx_http_bitrix1c_job_t *job = ev->data;
 
-    if (ev->timer_set) {
-        ngx_del_timer(ev);
-    }
-
-    if (ev->posted) {
-        ngx_delete_posted_event(ev);
-    }
+    ngx_http_bitrix1c_timer_stop(ev);
 
     if (job->detached && job->detached->blocked) {
         ngx_add_timer(ev, NGX_HTTP_BITRIX1C_DELIVERY_BLOCKED);

@@ -49,7 +49,7 @@ ngx_http_bitrix1c_error(ngx_http_request_t *r,
     }
 
     if (ngx_http_bitrix1c_error_text(r->pool, error, &text) != NGX_OK
-        || ngx_http_bitrix1c_error_header(r, "Allow", &allow) != NGX_OK
+        || ngx_http_bitrix1c_answer_header(r, "Allow", &allow) != NGX_OK
         || ngx_http_bitrix1c_error_retry_after(r, error->retry_after)
            != NGX_OK)
     {
@@ -57,32 +57,6 @@ ngx_http_bitrix1c_error(ngx_http_request_t *r,
     }
 
     return ngx_http_bitrix1c_answer_send(r, error->status, &text);
-}
-
-
-ngx_int_t
-ngx_http_bitrix1c_error_header(ngx_http_request_t *r, const char *name,
-    ngx_str_t *value)
-{
-    ngx_table_elt_t  *h;
-
-    if (value->len == 0) {
-        return NGX_OK;
-    }
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-
-    h->hash = 1;
-    h->key.data = (u_char *) name;
-    h->key.len = ngx_strlen(name);
-    h->value = *value;
-
-    return NGX_OK;
 }
 
 
@@ -121,5 +95,5 @@ ngx_http_bitrix1c_error_retry_after(ngx_http_request_t *r, ngx_uint_t seconds)
 
     value.len = ngx_sprintf(value.data, "%ui", seconds) - value.data;
 
-    return ngx_http_bitrix1c_error_header(r, "Retry-After", &value);
+    return ngx_http_bitrix1c_answer_header(r, "Retry-After", &value);
 }

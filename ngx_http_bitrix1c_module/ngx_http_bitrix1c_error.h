@@ -33,11 +33,7 @@ ngx_int_t ngx_http_bitrix1c_error_text(ngx_pool_t *pool,
 ngx_int_t ngx_http_bitrix1c_error(ngx_http_request_t *r,
     ngx_http_bitrix1c_error_t *error);
 
-/* a header of an answer, its name static; a value of len 0 is left out */
-ngx_int_t ngx_http_bitrix1c_error_header(ngx_http_request_t *r,
-    const char *name, ngx_str_t *value);
-
-/* the same for Retry-After, s; 0 is left out */
+/* adds Retry-After, s; 0 is left out */
 ngx_int_t ngx_http_bitrix1c_error_retry_after(ngx_http_request_t *r,
     ngx_uint_t seconds);
 

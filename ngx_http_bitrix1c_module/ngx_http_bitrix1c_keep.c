@@ -7,6 +7,7 @@
 #include "ngx_http_bitrix1c_keep.h"
 #include "ngx_http_bitrix1c_job.h"
 #include "ngx_http_bitrix1c_replay.h"
+#include "ngx_http_bitrix1c_timer.h"
 
 
 /* bytes and records that are written and synced together, at most */
@@ -89,8 +90,8 @@ ngx_http_bitrix1c_keep_stop(ngx_http_bitrix1c_worker_t *w)
 
     w->keep = NULL;
 
-    ngx_http_bitrix1c_queue_disarm(&keep->tick);
-    ngx_http_bitrix1c_queue_disarm(&keep->guard);
+    ngx_http_bitrix1c_timer_stop(&keep->tick);
+    ngx_http_bitrix1c_timer_stop(&keep->guard);
 
     ngx_http_bitrix1c_replay_drop(keep);
     ngx_http_bitrix1c_spool_destroy(keep->spool);

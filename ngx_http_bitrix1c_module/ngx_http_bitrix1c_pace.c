@@ -6,6 +6,7 @@
 
 #include "ngx_http_bitrix1c_pace.h"
 #include "ngx_http_bitrix1c_queue.h"
+#include "ngx_http_bitrix1c_timer.h"
 #include "ngx_http_bitrix1c_lua.h"
 
 
@@ -67,8 +68,6 @@ typedef struct {
 } ngx_http_bitrix1c_asking_t;
 
 
-static void ngx_http_bitrix1c_pace_event(ngx_http_bitrix1c_pacer_t *p,
-    ngx_event_t *ev, ngx_event_handler_pt handler, ngx_uint_t cancelable);
 static void ngx_http_bitrix1c_pace_flush_handler(ngx_event_t *ev);
 static ngx_int_t ngx_http_bitrix1c_pace_ask(ngx_http_bitrix1c_pacer_t *p);
 static void ngx_http_bitrix1c_pace_words(ngx_http_bitrix1c_asking_t *a);
@@ -109,37 +108,27 @@ ngx_http_bitrix1c_pace_start(ngx_http_bitrix1c_portal_t *portal,
 
     p->portal = portal;
     p->log = log;
-    p->dummy.fd = (ngx_socket_t) -1;
-    p->dummy.data = p;
 
     ngx_queue_init(&p->waiting);
     ngx_queue_init(&p->asked);
     ngx_queue_init(&p->given);
 
-    ngx_http_bitrix1c_pace_event(p, &p->flush,
-                                 ngx_http_bitrix1c_pace_flush_handler, 1);
-    ngx_http_bitrix1c_pace_event(p, &p->report,
-                                 ngx_http_bitrix1c_pace_flush_handler, 1);
+    ngx_http_bitrix1c_timer_init(&p->flush,
+                                 ngx_http_bitrix1c_pace_flush_handler,
+                                 &p->dummy, p, log, 1);
+    ngx_http_bitrix1c_timer_init(&p->report,
+                                 ngx_http_bitrix1c_pace_flush_handler,
+                                 &p->dummy, p, log, 1);
 
     /* callers wait for this one, so the worker may not leave before */
 
-    ngx_http_bitrix1c_pace_event(p, &p->timer,
-                                 ngx_http_bitrix1c_pace_timer_handler, 0);
+    ngx_http_bitrix1c_timer_init(&p->timer,
+                                 ngx_http_bitrix1c_pace_timer_handler,
+                                 &p->dummy, p, log, 0);
 
     portal->pacer = p;
 
     return NGX_OK;
-}
-
-
-static void
-ngx_http_bitrix1c_pace_event(ngx_http_bitrix1c_pacer_t *p, ngx_event_t *ev,
-    ngx_event_handler_pt handler, ngx_uint_t cancelable)
-{
-    ev->handler = handler;
-    ev->data = &p->dummy;
-    ev->log = p->log;
-    ev->cancelable = cancelable;
 }
 
 
@@ -157,9 +146,9 @@ ngx_http_bitrix1c_pace_stop(ngx_http_bitrix1c_portal_t *portal)
     portal->pacer = NULL;
     p->stopped = 1;
 
-    ngx_http_bitrix1c_queue_disarm(&p->flush);
-    ngx_http_bitrix1c_queue_disarm(&p->report);
-    ngx_http_bitrix1c_queue_disarm(&p->timer);
+    ngx_http_bitrix1c_timer_stop(&p->flush);
+    ngx_http_bitrix1c_timer_stop(&p->report);
+    ngx_http_bitrix1c_timer_stop(&p->timer);
 
     /* the reply to a script call that runs still leads here, and frees it */
 

@@ -38,8 +38,6 @@ struct ngx_http_bitrix1c_portal_sh_s {
 };
 
 
-static ngx_int_t ngx_http_bitrix1c_portal_zone(ngx_conf_t *cf,
-    ngx_http_bitrix1c_portal_t *portal);
 static ngx_int_t ngx_http_bitrix1c_portal_init_zone(ngx_shm_zone_t *shm_zone,
     void *data);
 static uint64_t ngx_http_bitrix1c_portal_now(void);
@@ -89,43 +87,17 @@ ngx_http_bitrix1c_portal_add(ngx_conf_t *cf,
     (void) ngx_sprintf(portal->key.data, "{b1c:%V}:p:%V", &queue->name,
                        &portal->name);
 
-    if (ngx_http_bitrix1c_portal_zone(cf, portal) != NGX_OK) {
+    if (ngx_http_bitrix1c_zone_add(cf, "portal", &queue->name, &portal->name,
+                                   16 * ngx_pagesize,
+                                   ngx_http_bitrix1c_portal_init_zone, portal)
+        == NULL)
+    {
         return NULL;
     }
 
     *p = portal;
 
     return portal;
-}
-
-
-static ngx_int_t
-ngx_http_bitrix1c_portal_zone(ngx_conf_t *cf,
-    ngx_http_bitrix1c_portal_t *portal)
-{
-    ngx_str_t  name;
-
-    name.len = sizeof("bitrix1c_portal__") - 1 + portal->queue->name.len
-               + portal->name.len;
-    name.data = ngx_pnalloc(cf->pool, name.len);
-
-    if (name.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    (void) ngx_sprintf(name.data, "bitrix1c_portal_%V_%V",
-                       &portal->queue->name, &portal->name);
-
-    portal->shm_zone = ngx_shared_memory_add(cf, &name, 16 * ngx_pagesize,
-                                             &ngx_http_bitrix1c_module);
-    if (portal->shm_zone == NULL) {
-        return NGX_ERROR;
-    }
-
-    portal->shm_zone->init = ngx_http_bitrix1c_portal_init_zone;
-    portal->shm_zone->data = portal;
-
-    return NGX_OK;
 }
 
 

@@ -31,7 +31,6 @@ struct ngx_http_bitrix1c_portal_s {
     ngx_uint_t                        burst;
     ngx_msec_t                        overload;
 
-    ngx_shm_zone_t                   *shm_zone;
     ngx_http_bitrix1c_portal_sh_t    *sh;
     ngx_slab_pool_t                  *shpool;
     ngx_http_bitrix1c_pacer_t        *pacer;     /* of this worker */

@@ -13,6 +13,7 @@
 #include "ngx_http_bitrix1c_pack.h"
 #include "ngx_http_bitrix1c_report.h"
 #include "ngx_http_bitrix1c_route.h"
+#include "ngx_http_bitrix1c_timer.h"
 
 
 static void ngx_http_bitrix1c_queue_state(void *data, ngx_uint_t up);
@@ -45,7 +46,6 @@ ngx_http_bitrix1c_queue_start(ngx_http_bitrix1c_queue_t *queue,
 
     w->queue = queue;
     w->log = log;
-    w->dummy.fd = (ngx_socket_t) -1;
 
     ngx_queue_init(&w->accepts);
     ngx_queue_init(&w->settles);
@@ -103,12 +103,8 @@ void
 ngx_http_bitrix1c_queue_timer(ngx_http_bitrix1c_worker_t *w, ngx_event_t *ev,
     ngx_event_handler_pt handler, ngx_uint_t cancelable)
 {
-    ev->handler = handler;
-    ev->data = &w->dummy;
-    ev->log = w->log;
-    ev->cancelable = cancelable;
-
-    w->dummy.data = w;
+    ngx_http_bitrix1c_timer_init(ev, handler, &w->dummy, w, w->log,
+                                 cancelable);
 }
 
 
@@ -134,25 +130,12 @@ ngx_http_bitrix1c_queue_stop(ngx_http_bitrix1c_queue_t *queue)
 
     /* what other modules still delete from the tree must not lead here */
 
-    ngx_http_bitrix1c_queue_disarm(&w->flush);
-    ngx_http_bitrix1c_queue_disarm(&w->poll);
-    ngx_http_bitrix1c_queue_disarm(&w->extend);
-    ngx_http_bitrix1c_queue_disarm(&w->give_up);
+    ngx_http_bitrix1c_timer_stop(&w->flush);
+    ngx_http_bitrix1c_timer_stop(&w->poll);
+    ngx_http_bitrix1c_timer_stop(&w->extend);
+    ngx_http_bitrix1c_timer_stop(&w->give_up);
 
     ngx_free(w);
-}
-
-
-void
-ngx_http_bitrix1c_queue_disarm(ngx_event_t *ev)
-{
-    if (ev->timer_set) {
-        ngx_del_timer(ev);
-    }
-
-    if (ev->posted) {
-        ngx_delete_posted_event(ev);
-    }
 }
 
 

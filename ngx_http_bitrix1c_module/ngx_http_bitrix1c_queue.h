@@ -75,9 +75,6 @@ ngx_int_t ngx_http_bitrix1c_queue_start(ngx_http_bitrix1c_queue_t *queue,
     ngx_log_t *log);
 void ngx_http_bitrix1c_queue_stop(ngx_http_bitrix1c_queue_t *queue);
 
-/* of a timer that may also be posted */
-void ngx_http_bitrix1c_queue_disarm(ngx_event_t *ev);
-
 /*
  * The worker has to leave before its deliveries have ended: they are broken
  * off and go back to Redis at once, for another worker.

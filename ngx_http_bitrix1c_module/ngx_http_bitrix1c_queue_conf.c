@@ -188,7 +188,6 @@ ngx_http_bitrix1c_queue_line(ngx_conf_t *cf, ngx_command_t *dummy,
 static char *
 ngx_http_bitrix1c_queue_done(ngx_conf_t *cf, ngx_http_bitrix1c_queue_t *queue)
 {
-    ngx_str_t    name;
     ngx_msec_t  *retry;
 
     if (queue->redis.naddrs == 0) {
@@ -220,29 +219,10 @@ ngx_http_bitrix1c_queue_done(ngx_conf_t *cf, ngx_http_bitrix1c_queue_t *queue)
                    sizeof(ngx_http_bitrix1c_default_retry));
     }
 
-    name.len = sizeof("bitrix1c_queue_") - 1 + queue->name.len;
-    name.data = ngx_pnalloc(cf->pool, name.len);
-    if (name.data == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    (void) ngx_sprintf(name.data, "bitrix1c_queue_%V", &queue->name);
-
-    queue->shm_zone = ngx_http_bitrix1c_slots_zone(cf, &name, &queue->slots,
-                                                   &ngx_http_bitrix1c_module);
-
-    name.len = sizeof("bitrix1c_stats_") - 1 + queue->name.len;
-    name.data = ngx_pnalloc(cf->pool, name.len);
-    if (name.data == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    (void) ngx_sprintf(name.data, "bitrix1c_stats_%V", &queue->name);
-
-    if (queue->shm_zone == NULL
-        || ngx_http_bitrix1c_stats_zone(cf, &name, &queue->stats,
-                                        &ngx_http_bitrix1c_module)
-           == NULL
+    if (ngx_http_bitrix1c_slots_zone(cf, &queue->name, &queue->slots)
+        != NGX_OK
+        || ngx_http_bitrix1c_stats_zone(cf, &queue->name, &queue->stats)
+           != NGX_OK
         || ngx_http_bitrix1c_queue_keys(cf, queue) != NGX_OK)
     {
         return NGX_CONF_ERROR;

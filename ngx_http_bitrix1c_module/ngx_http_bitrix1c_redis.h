@@ -94,7 +94,7 @@ ngx_uint_t ngx_http_bitrix1c_redis_ready(ngx_http_bitrix1c_redis_t *redis);
 /* 1: lost or refused, as the owner was told; 0 also while nobody knows yet */
 ngx_uint_t ngx_http_bitrix1c_redis_away(ngx_http_bitrix1c_redis_t *redis);
 
-/* of this worker's connection, for those who show it; the text is the connection's */
+/* of this worker's connection, for those who show it; the text is its own */
 void ngx_http_bitrix1c_redis_info(ngx_http_bitrix1c_redis_t *redis,
     ngx_http_bitrix1c_redis_info_t *info);
 

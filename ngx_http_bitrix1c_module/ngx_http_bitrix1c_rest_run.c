@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_bitrix1c_rest.h"
+#include "ngx_http_bitrix1c_answer.h"
 #include "ngx_http_bitrix1c_error.h"
 #include "ngx_http_bitrix1c_learn.h"
 #include "ngx_http_bitrix1c_outcome.h"
@@ -564,7 +565,8 @@ ngx_http_bitrix1c_rest_send_header(ngx_http_bitrix1c_rest_t *rest,
         r->headers_out.trailers.last = &r->headers_out.trailers.part;
     }
 
-    if (ngx_http_bitrix1c_error_header(r, "Warning", &rest->warning) != NGX_OK
+    if (ngx_http_bitrix1c_answer_header(r, "Warning", &rest->warning)
+        != NGX_OK
         || ngx_http_bitrix1c_error_retry_after(r, retry_after) != NGX_OK)
     {
         return NGX_ERROR;

@@ -240,6 +240,7 @@ ngx_http_bitrix1c_batch_settled(void *data, ngx_http_bitrix1c_reply_t *reply)
         /* the epoch makes it safe to say it again */
 
         for (i = b->n; i--; /* void */ ) {
+            b->jobs[i]->repeated = 1;
             ngx_queue_insert_head(&w->settles, &b->jobs[i]->link);
         }
 
@@ -274,7 +275,15 @@ ngx_http_bitrix1c_batch_settled(void *data, ngx_http_bitrix1c_reply_t *reply)
         if (ngx_http_bitrix1c_reply_int(reply, i, &result) == NGX_OK) {
 
             if (result == 0) {
-                ngx_http_bitrix1c_report_late(job);
+
+                /* or it was carried out when it was said the first time */
+
+                if (!job->repeated
+                    || ngx_current_msec - job->leased
+                       >= NGX_HTTP_BITRIX1C_LEASE)
+                {
+                    ngx_http_bitrix1c_report_late(job);
+                }
 
             } else if (result == 2) {
 

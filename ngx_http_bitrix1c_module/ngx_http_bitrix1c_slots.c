@@ -43,7 +43,6 @@ typedef struct {
 struct ngx_http_bitrix1c_slots_s {
     ngx_http_bitrix1c_slots_sh_t  *sh;
     ngx_slab_pool_t               *shpool;
-    ngx_http_bitrix1c_slots_t    **owner;
     ngx_pid_t                      pid;
     ngx_http_bitrix1c_entry_t     *entry;
 };
@@ -65,29 +64,23 @@ static ngx_uint_t ngx_http_bitrix1c_slots_burst(
     ngx_http_bitrix1c_pace_t *pace);
 
 
-ngx_shm_zone_t *
-ngx_http_bitrix1c_slots_zone(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_http_bitrix1c_slots_t **slots, void *tag)
+ngx_int_t
+ngx_http_bitrix1c_slots_zone(ngx_conf_t *cf, ngx_str_t *queue,
+    ngx_http_bitrix1c_slots_t **slots)
 {
-    ngx_shm_zone_t             *zone;
-    ngx_http_bitrix1c_slots_t  *ctx;
+    *slots = ngx_pcalloc(cf->pool, sizeof(ngx_http_bitrix1c_slots_t));
 
-    ctx = ngx_pcalloc(cf->pool, sizeof(ngx_http_bitrix1c_slots_t));
-    if (ctx == NULL) {
-        return NULL;
+    if (*slots == NULL
+        || ngx_http_bitrix1c_zone_add(cf, "queue", queue, NULL,
+                                      16 * ngx_pagesize,
+                                      ngx_http_bitrix1c_slots_init_zone,
+                                      *slots)
+           == NULL)
+    {
+        return NGX_ERROR;
     }
 
-    zone = ngx_shared_memory_add(cf, name, 16 * ngx_pagesize, tag);
-    if (zone == NULL) {
-        return NULL;
-    }
-
-    zone->init = ngx_http_bitrix1c_slots_init_zone;
-    zone->data = ctx;
-
-    *slots = ctx;
-
-    return zone;
+    return NGX_OK;
 }
 
 

@@ -77,9 +77,9 @@ typedef struct {
 typedef struct ngx_http_bitrix1c_slots_s  ngx_http_bitrix1c_slots_t;
 
 
-/* adds the zone; its data must be a ngx_http_bitrix1c_slots_t ** to set */
-ngx_shm_zone_t *ngx_http_bitrix1c_slots_zone(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_http_bitrix1c_slots_t **slots, void *tag);
+/* adds their zone */
+ngx_int_t ngx_http_bitrix1c_slots_zone(ngx_conf_t *cf, ngx_str_t *queue,
+    ngx_http_bitrix1c_slots_t **slots);
 
 /* takes up to n slots */
 void ngx_http_bitrix1c_slots_take(ngx_http_bitrix1c_slots_t *slots,

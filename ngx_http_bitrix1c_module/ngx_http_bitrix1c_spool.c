@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_bitrix1c_spool_file.h"
+#include "ngx_http_bitrix1c_timer.h"
 
 #if (NGX_THREADS)
 #include <ngx_thread_pool.h>
@@ -89,12 +90,9 @@ ngx_http_bitrix1c_spool_create(ngx_http_bitrix1c_spool_conf_t *conf,
     spool->write.conf = conf;
     spool->write.fd = NGX_INVALID_FILE;
 
-    spool->dummy.fd = (ngx_socket_t) -1;
-    spool->dummy.data = spool;
-    spool->again.handler = ngx_http_bitrix1c_spool_again_handler;
-    spool->again.data = &spool->dummy;
-    spool->again.log = log;
-    spool->again.cancelable = 1;
+    ngx_http_bitrix1c_timer_init(&spool->again,
+                                 ngx_http_bitrix1c_spool_again_handler,
+                                 &spool->dummy, spool, log, 1);
 
     return spool;
 }

@@ -21,8 +21,6 @@ static ngx_int_t ngx_http_bitrix1c_queue_spool_max(ngx_conf_t *cf,
     ngx_http_bitrix1c_queue_t *queue);
 static ngx_int_t ngx_http_bitrix1c_queue_spool_path(ngx_conf_t *cf,
     ngx_http_bitrix1c_queue_t *queue);
-static ngx_int_t ngx_http_bitrix1c_queue_spool_zone(ngx_conf_t *cf,
-    ngx_http_bitrix1c_queue_t *queue);
 
 #endif
 
@@ -44,7 +42,10 @@ ngx_http_bitrix1c_queue_spool(ngx_conf_t *cf,
     if (queue->spool.pool == NULL
         || ngx_http_bitrix1c_queue_spool_max(cf, queue) != NGX_OK
         || ngx_http_bitrix1c_queue_spool_path(cf, queue) != NGX_OK
-        || ngx_http_bitrix1c_queue_spool_zone(cf, queue) != NGX_OK)
+        || ngx_http_bitrix1c_spool_zone(cf, &queue->name,
+                                        &queue->spool.path->name,
+                                        &queue->spool.state)
+           != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
@@ -154,37 +155,6 @@ ngx_http_bitrix1c_queue_spool_path(ngx_conf_t *cf,
 
     queue->spool.name = queue->name;
     queue->spool.path = path;
-
-    return NGX_OK;
-}
-
-
-/* another folder is another spool: what is known of the one says nothing */
-static ngx_int_t
-ngx_http_bitrix1c_queue_spool_zone(ngx_conf_t *cf,
-    ngx_http_bitrix1c_queue_t *queue)
-{
-    u_char     *p;
-    ngx_str_t   name;
-
-    name.len = sizeof("bitrix1c_spool_:") - 1 + queue->name.len
-               + queue->spool.path->name.len;
-
-    name.data = ngx_pnalloc(cf->pool, name.len);
-    if (name.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    p = ngx_sprintf(name.data, "bitrix1c_spool_%V:%V", &queue->name,
-                    &queue->spool.path->name);
-    name.len = p - name.data;
-
-    if (ngx_http_bitrix1c_spool_zone(cf, &name, &queue->spool.state,
-                                     &ngx_http_bitrix1c_module)
-        == NULL)
-    {
-        return NGX_ERROR;
-    }
 
     return NGX_OK;
 }

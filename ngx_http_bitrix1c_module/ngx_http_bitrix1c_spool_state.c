@@ -55,29 +55,23 @@ static ngx_uint_t ngx_http_bitrix1c_spool_stale(
     ngx_http_bitrix1c_spool_sh_t *sh);
 
 
-ngx_shm_zone_t *
-ngx_http_bitrix1c_spool_zone(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_http_bitrix1c_spool_state_t **state, void *tag)
+ngx_int_t
+ngx_http_bitrix1c_spool_zone(ngx_conf_t *cf, ngx_str_t *queue,
+    ngx_str_t *folder, ngx_http_bitrix1c_spool_state_t **state)
 {
-    ngx_shm_zone_t                   *zone;
-    ngx_http_bitrix1c_spool_state_t  *ctx;
+    *state = ngx_pcalloc(cf->pool, sizeof(ngx_http_bitrix1c_spool_state_t));
 
-    ctx = ngx_pcalloc(cf->pool, sizeof(ngx_http_bitrix1c_spool_state_t));
-    if (ctx == NULL) {
-        return NULL;
+    if (*state == NULL
+        || ngx_http_bitrix1c_zone_add(cf, "spool", queue, folder,
+                                      8 * ngx_pagesize,
+                                      ngx_http_bitrix1c_spool_init_zone,
+                                      *state)
+           == NULL)
+    {
+        return NGX_ERROR;
     }
 
-    zone = ngx_shared_memory_add(cf, name, 8 * ngx_pagesize, tag);
-    if (zone == NULL) {
-        return NULL;
-    }
-
-    zone->init = ngx_http_bitrix1c_spool_init_zone;
-    zone->data = ctx;
-
-    *state = ctx;
-
-    return zone;
+    return NGX_OK;
 }
 
 

@@ -52,9 +52,9 @@ typedef struct {
 } ngx_http_bitrix1c_spool_stats_t;
 
 
-/* adds the zone; its data is the state */
-ngx_shm_zone_t *ngx_http_bitrix1c_spool_zone(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_http_bitrix1c_spool_state_t **state, void *tag);
+/* adds the zone; another folder is another spool, of which nothing is known */
+ngx_int_t ngx_http_bitrix1c_spool_zone(ngx_conf_t *cf, ngx_str_t *queue,
+    ngx_str_t *folder, ngx_http_bitrix1c_spool_state_t **state);
 
 void ngx_http_bitrix1c_spool_stats(ngx_http_bitrix1c_spool_state_t *state,
     ngx_http_bitrix1c_spool_stats_t *stats);

@@ -80,29 +80,23 @@ static ngx_int_t  ngx_http_bitrix1c_stats_charted[] = {
 };
 
 
-ngx_shm_zone_t *
-ngx_http_bitrix1c_stats_zone(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_http_bitrix1c_stats_t **stats, void *tag)
+ngx_int_t
+ngx_http_bitrix1c_stats_zone(ngx_conf_t *cf, ngx_str_t *queue,
+    ngx_http_bitrix1c_stats_t **stats)
 {
-    ngx_shm_zone_t             *zone;
-    ngx_http_bitrix1c_stats_t  *ctx;
+    *stats = ngx_pcalloc(cf->pool, sizeof(ngx_http_bitrix1c_stats_t));
 
-    ctx = ngx_pcalloc(cf->pool, sizeof(ngx_http_bitrix1c_stats_t));
-    if (ctx == NULL) {
-        return NULL;
+    if (*stats == NULL
+        || ngx_http_bitrix1c_zone_add(cf, "stats", queue, NULL,
+                                      16 * ngx_pagesize,
+                                      ngx_http_bitrix1c_stats_init_zone,
+                                      *stats)
+           == NULL)
+    {
+        return NGX_ERROR;
     }
 
-    zone = ngx_shared_memory_add(cf, name, 16 * ngx_pagesize, tag);
-    if (zone == NULL) {
-        return NULL;
-    }
-
-    zone->init = ngx_http_bitrix1c_stats_init_zone;
-    zone->data = ctx;
-
-    *stats = ctx;
-
-    return zone;
+    return NGX_OK;
 }
 
 

@@ -132,8 +132,8 @@ typedef struct ngx_http_bitrix1c_stats_s  ngx_http_bitrix1c_stats_t;
 
 
 /* adds the zone; its data must be a ngx_http_bitrix1c_stats_t ** to set */
-ngx_shm_zone_t *ngx_http_bitrix1c_stats_zone(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_http_bitrix1c_stats_t **stats, void *tag);
+ngx_int_t ngx_http_bitrix1c_stats_zone(ngx_conf_t *cf, ngx_str_t *queue,
+    ngx_http_bitrix1c_stats_t **stats);
 
 void ngx_http_bitrix1c_stats_count(ngx_http_bitrix1c_stats_t *stats,
     ngx_http_bitrix1c_counter_e counter, ngx_uint_t n);

@@ -23,9 +23,9 @@ void ngx_http_bitrix1c_verdict_poison(ngx_http_bitrix1c_job_t *job,
     const char *what);
 
 /*
- * The two halves of a verdict that others than 1C's answers need too: job->health
- * is told to the breaker and logged if that changes it; and a failed attempt
- * is counted, after which it may be the last.
+ * The two halves of a verdict that others than 1C's answers need too:
+ * job->health is told to the breaker and logged if that changes it; and a
+ * failed attempt is counted, after which it may be the last.
  */
 ngx_http_bitrix1c_breaker_e ngx_http_bitrix1c_verdict_breaker(
     ngx_http_bitrix1c_job_t *job);

@@ -73,7 +73,11 @@ ngx_http_bitrix1c_unwatch(void)
 
     if (c) {
         ngx_http_bitrix1c_watcher = NULL;
-        c->fd = (ngx_socket_t) -1;
+
+        /* core looks it up by its socket, and 0 is another's */
+
+        c->fd = 0;
         ngx_free_connection(c);
+        c->fd = (ngx_socket_t) -1;
     }
 }

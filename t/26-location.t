@@ -18,6 +18,8 @@ use Bitrix1C::Gateway ();
 my $gw = Bitrix1C::Gateway->new(
     http  => 'limit_req_zone $binary_remote_addr zone=one:1m rate=1r/m;'
              . ' limit_conn_zone $binary_remote_addr zone=two:1m;'
+             . ' limit_req_zone $request_uri zone=three:1m rate=1r/m;'
+             . ' limit_conn_zone $request_uri zone=four:1m;'
              . ' map $remote_addr $who { default a; 127.0.0.1 b; }'
              . ' geo $far { default 1; 127.0.0.0/8 0; }'
              . ' split_clients $remote_addr $half { 50% a; * b; }'
@@ -130,6 +132,9 @@ location('requests and clients limited', location => 'limit_req zone=one'
 location('answers that threads write and read', location => 'aio threads;'
     . " aio_write on; proxy_store $gw->{dir}/answer-\$bitrix1c_id;",
     without => ['text of an exception']);
+
+location('requests and clients of an address limited', location =>
+    'limit_req zone=three burst=13 nodelay; limit_conn four 1;');
 
 # deliveries and retries are not what limit_req and allow are there for
 

@@ -92,5 +92,21 @@ is post_to(orders => id => 40), '200 accepted', 'the others work';
 is post_to(crm => id => 40), '200 accepted', 'all of them';
 is scalar($gw->onec_received(2, 5)), 2, 'and deliver';
 
+# names that would be one without what stands between them
+
+$gw->{http} = join ' ', map {
+    "bitrix1c_queue $_ { redis unix:$gw->{socket}; }"
+} qw(a a_b);
+$gw->{server} = 'location /bitrix24/ { return 200 "{\"result\":1}"; }'
+    . join '', map {
+        my ($queue, $portal) = split /:/;
+        "location /$queue/ { bitrix1c_rest $queue; bitrix1c_methods *;"
+        . " bitrix1c_pace portal=$portal;"
+        . " proxy_pass http://127.0.0.1:$gw->{port}/bitrix24/; }"
+    } qw(a:b_c a_b:c);
+ok $gw->reload, 'two queues with a portal each';
+is http_request(port => $gw->{port}, path => "/$_/app.info")->{status}, 200,
+    "a call by queue $_" for qw(a a_b);
+
 $gw->finish;
 done_testing;

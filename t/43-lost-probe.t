@@ -98,7 +98,7 @@ is join(' ', map { $_->{status} } @r), '500 500 200',
 my $gap = $r[2]{time} - $r[1]{time};
 note sprintf 'no location: %.3f s between them', $gap;
 cmp_ok $gap, '>=', PAUSE - EARLY, 'no location: one after the other';
-ok wait_until(4, sub { $gw->slurp('error.log') =~ /event $probe.*not reached/ }),
+ok wait_until(4, sub { $gw->slurp('error.log') =~ /event $probe.*no location/ }),
     'no location: the log says why';
 $gw->redis('HSET', $h, $probe, $record);
 ok wait_until(8, sub {

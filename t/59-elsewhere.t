@@ -14,7 +14,7 @@ use Test::More;
 
 use lib "$FindBin::Bin/lib";
 
-use Bitrix1C::Gateway qw(wait_until);
+use Bitrix1C::Gateway ();
 use Bitrix1C::Http qw(http_request);
 
 my $gw = Bitrix1C::Gateway->new(
@@ -57,8 +57,7 @@ $gw->{server} = "location / { return 200; } location /first/ {"
     . " bitrix1c_webhook orders; bitrix1c_token $token;"
     . " proxy_pass http://onec/CompanyName/hs/exchange/; }"
     . " location ~ ^/any/(first)\$ { bitrix1c_webhook orders;"
-    . " bitrix1c_token $token;"
-    . " set \$to exchange;"
+    . " bitrix1c_token $token; set \$to exchange;"
     . " proxy_pass http://onec/CompanyName/hs/\$to/; }";
 $gw->start_nginx;
 

@@ -3,7 +3,7 @@
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
 # Replies of Redis that take their time, because the events in them are large
-# and the line is slow, and replies with more events than were asked for.
+# and the line is slow; with more events than were asked for; that never come.
 
 use strict;
 use warnings;
@@ -68,6 +68,15 @@ sub slow_line {
 }
 
 
+# connections that were made
+
+sub ready {
+    my ($gw) = @_;
+    my $n = () = $gw->slurp('error.log') =~ /Redis is (?:ready|back)/g;
+    return $n;
+}
+
+
 my $gw = Bitrix1C::Gateway->new(
     redis => 'timeout=1s',
     queue => 'concurrency 4; retry 1s; hold on;',
@@ -113,6 +122,24 @@ ok wait_until(10, sub { $gw->slurp('error.log') =~ /is a dead letter/ }),
 $gw->{store} = undef;
 ok $gw->reload, 'back to the real one';
 is $gw->post(id => 3)->{result}, 'accepted', 'which is worked with';
+
+# a Redis that hangs takes the verdict, and does not come to answer it: said
+# again, it is no news, and no lease has ended
+
+$gw->onec_ask('reset');
+$gw->onec_mode({ delay => 0.7 });
+my $id = $gw->post(id => 4)->{id};
+$gw->onec_received(1, 5);
+kill 'STOP', $gw->{redis_pid};
+ok wait_until(10, sub { $gw->slurp('error.log') =~ /no reply in time/ }),
+    'Redis hangs when the delivery ends';
+my $ready = ready($gw);
+kill 'CONT', $gw->{redis_pid};
+ok $gw->drained(10), 'and has heard of it nonetheless';
+ok wait_until(10, sub { ready($gw) > $ready }), 'the gateway is back';
+sleep 0.5;
+unlike $gw->slurp('error.log'), qr/the lease of event \w+ had ended/,
+    'nobody is told of a lease that ended';
 
 $fake->stop;
 kill 'KILL', $line;
