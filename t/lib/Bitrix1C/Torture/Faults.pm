@@ -29,8 +29,9 @@ use Bitrix1C::Torture::Calls qw(begin_calls end_calls);
 
 our @EXPORT_OK = qw(faults all_at_random);
 
-# kB that the workers may grow by
-use constant { LEASE => 15, DELAY => 0.005, MAY_GROW => 1024 };
+# kB that the workers may grow by: a thread that reads a spool for the first time
+# has a buffer of 256 KB from an arena of its own
+use constant { LEASE => 15, DELAY => 0.005, MAY_GROW => 2048 };
 
 my @FAULTS = (
     { name => 'none', alone => 1 },
