@@ -13,8 +13,8 @@
 --       4...           one a event: done marker STRING "started id", PX window
 -- ARGV  1 lease, ms; then 3 an event: its k:, l: and id:m field; then 6 an
 --       event: id, once (1 or 0), lease wanted (1 or 0), ms before which a
---       delivery may have missed the change (2^53 or more for a call), "once key
---       lane", record
+--       delivery may have missed the change (2^53 or more for a call), "once
+--       key lane", record
 -- Returns for each event 1: accepted and leased with epoch 1; 0: accepted and
 --       waiting, as all are while the queue is held; or "c<id>": coalesced with
 --       that one; "d<id>": a duplicate of that one.

@@ -273,6 +273,10 @@ finds_calls(['A 1 spooled'], ['A 1'], [], '', 'a spooled one has another id',
             told => { A1 => 'unknown' });
 finds_calls(['A 1 accepted'], ['A 1'], [], '', 'Redis has forgotten it',
             told => { A1 => 'unknown' }, reruns => 1);
+finds_calls(['A 1 accepted'], ['A 1'], [], '', 'or only its result',
+            told => { A1 => 'unknown' }, forgets => 1);
+finds_calls(['C 1 accepted', 'C 2 accepted'], ['C 2', 'C 1', 'C 2'], [],
+            'disorder', 'which says nothing of the order', forgets => 1);
 
 # what is read in records and in the portal's history
 

@@ -4,8 +4,8 @@
 
 # Harms the gateway under load in every way that is known, each alone and then
 # all at random, and checks that nothing that was promised to the portal or to
-# 1C is lost, out of order or done twice.  Prints a table; the exit code is 1 if anything was lost or wrong, 2 if
-# a fault could not be tried on this machine.
+# 1C is lost, out of order or done twice.  Prints a table; the exit code is 1 if
+# anything was lost or wrong, 2 if a fault could not be tried on this machine.
 #
 #   torture.pl [--events=200000] [--minutes=N] [--faults=REGEX] [--seed=N]
 #              [--rate=600] [--jobs=2] [--list]

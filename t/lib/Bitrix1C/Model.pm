@@ -86,9 +86,9 @@ sub knows {
 }
 
 
-# What waits is replaced, in its place, a call only if it is the last of its lane;
-# 1C may know an id that was handed out,
-# and would not look again for it, so then the place goes to the new id
+# What waits is replaced, in its place, a call only if it is the last of its
+# lane; 1C may know an id that was handed out, and would not look again for it,
+# so then the place goes to the new id
 
 sub coalesce {
     my ($self, $old, $event) = @_;

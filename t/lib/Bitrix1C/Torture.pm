@@ -173,7 +173,8 @@ sub calls {
     splice @asked, ASKED if @asked > ASKED;
 
     return check_calls($posts, call_writes($stage), $stage->dead_calls,
-        told => $stage->told_of(@asked), reruns => $fault->{reruns});
+        told => $stage->told_of(@asked),
+        map { $_ => $fault->{$_} } qw(reruns forgets));
 }
 
 

@@ -34,8 +34,8 @@ use constant { KEYED => 4, REPEATED => 3 };
 my $json = JSON::PP->new->utf8->canonical;
 
 
-# lanes, connections (fewer than lanes), rate; a second load goes on with numbers
-# that are higher
+# lanes, connections (fewer than lanes), rate; a second load goes on with
+# numbers that are higher
 
 sub begin_calls {
     my ($gw, %opt) = @_;

@@ -32,6 +32,7 @@ use constant UNKNOWN => qr/outcome unknown/;
 # dead     { "lane kind number" => reason }
 # told     { id => state that the gateway tells }
 # reruns   true: Redis may have forgotten what was done
+# forgets  true: it may have forgotten only what is told
 # Returns
 #   posted     calls, those posted again counted once
 #   promised, unavailable: of these
@@ -68,7 +69,8 @@ sub check_calls {
                      : check_order(\%r, \%row, $opt{reruns});
     }
 
-    check_told(\%r, $posts, $dead, $opt{told} // {}, $opt{reruns});
+    check_told(\%r, $posts, $dead, $opt{told} // {},
+               $opt{reruns} || $opt{forgets});
 
     return \%r;
 }
@@ -198,7 +200,7 @@ sub check_order {
 # what the gateway says of single calls
 
 sub check_told {
-    my ($r, $posts, $dead, $told, $reruns) = @_;
+    my ($r, $posts, $dead, $told, $forgets) = @_;
 
     for my $p (grep { $_->{status} == 202 } @$posts) {
         my $state = $told->{$p->{id}} // next;
@@ -209,7 +211,7 @@ sub check_told {
         # where Redis may be full or fail over
 
         next if $state eq $is || $state eq 'unknown'
-                && ($reruns || $p->{result} eq 'spooled');
+                && ($forgets || $p->{result} eq 'spooled');
         push @{ $r->{wrong} }, "call $name is $is, the gateway says $state";
     }
 

@@ -13,7 +13,7 @@ package Bitrix1C::Torture::Faults;
 #   cycle     sub (stage); without it the rules are the fault
 #   after     sub (stage), when all has settled: texts of what is wrong
 #   bitten    sub (stage, check, requests): true if it was felt at all
-#   reruns    true: Redis may forget what has been done
+#   reruns    true: Redis may forget what has been done; forgets: its results
 #   alone     true: not among those drawn at random
 
 use strict;
@@ -29,8 +29,9 @@ use Bitrix1C::Torture::Calls qw(begin_calls end_calls);
 
 our @EXPORT_OK = qw(faults all_at_random);
 
-# kB that the workers may grow by
-use constant { LEASE => 15, DELAY => 0.005, MAY_GROW => 1024 };
+# kB that the workers may grow by: a thread that reads a spool for the first
+# time has a buffer of 256 KB from an arena of its own
+use constant { LEASE => 15, DELAY => 0.005, MAY_GROW => 2048 };
 
 my @FAULTS = (
     { name => 'none', alone => 1 },
@@ -56,7 +57,7 @@ my @FAULTS = (
       cycle => sub { redis_frozen($_[0], LEASE + 2) } },
     { name => 'SCRIPT FLUSH', cycle => \&scripts_flushed },
     { name => 'FLUSHALL, refused by the ACL', cycle => \&flush_refused },
-    { name => 'maxmemory reached', cycle => \&memory_full, reruns => 1,
+    { name => 'maxmemory reached', cycle => \&memory_full, forgets => 1,
       stage => { spool => 1 } },
     { name => 'CLIENT KILL', cycle => \&clients_killed,
       stage => { spool => 1 } },
@@ -144,8 +145,8 @@ sub portal_one_in {
 }
 
 
-# every fault that is not to stand alone, drawn again and again, while 1C and the
-# portal are as bad as they can be
+# every fault that is not to stand alone, drawn again and again, while 1C and
+# the portal are as bad as they can be
 
 sub all_at_random {
     my ($why_not) = @_;

@@ -32,7 +32,7 @@ use parent 'Bitrix1C::Caller';
 
 use constant DURABLE => ('--appendfsync', 'always');
 
-use constant { SPOOL_DISK => '4m', SPOOL_HEADER => 32,
+use constant { SPOOL_DISK => '8m', SPOOL_HEADER => 32,
                SPOOL_FRAME => 12, REDIS_PORT => 6379 };
 
 # A day of the stand-in portal's limits is over in some minutes; a method that
