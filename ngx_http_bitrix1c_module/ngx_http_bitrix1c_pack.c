@@ -30,6 +30,7 @@ static void ngx_http_bitrix1c_pack_start(ngx_http_bitrix1c_pack_t *pack,
 static void ngx_http_bitrix1c_pack_turn(ngx_http_bitrix1c_turn_t *turn,
     ngx_int_t rc);
 static void ngx_http_bitrix1c_pack_send(ngx_http_bitrix1c_pack_t *pack);
+static ngx_int_t ngx_http_bitrix1c_pack_left(ngx_http_bitrix1c_pack_t *pack);
 static ngx_http_bitrix1c_pack_t *ngx_http_bitrix1c_pack_create(
     ngx_http_bitrix1c_worker_t *w, ngx_http_bitrix1c_job_t **jobs,
     ngx_uint_t n);
@@ -252,18 +253,63 @@ ngx_http_bitrix1c_pack_send(ngx_http_bitrix1c_pack_t *pack)
         return;
     }
 
+    if (ngx_http_bitrix1c_pack_left(pack) != NGX_OK) {
+        ngx_post_event(&pack->carrier->done, &ngx_posted_events);
+        return;
+    }
+
     for (i = 0; i < pack->n; i++) {
         job = pack->jobs[i];
 
         /* the event of a write may overtake its answer */
 
-        if (job) {
-            job->started = ngx_current_msec;
-            ngx_http_bitrix1c_echo_mark(&job->event);
-        }
+        job->started = ngx_current_msec;
+        ngx_http_bitrix1c_echo_mark(&job->event);
     }
 
     ngx_http_bitrix1c_deliver(pack->carrier);
+}
+
+
+/*
+ * Calls whose lease was lost while the request waited do not go with it: they
+ * are another's by now, who may have sent them and newer ones of their lanes.
+ * Not NGX_OK: there is nothing to send.
+ */
+static ngx_int_t
+ngx_http_bitrix1c_pack_left(ngx_http_bitrix1c_pack_t *pack)
+{
+    ngx_uint_t  i, n;
+
+    n = 0;
+
+    for (i = 0; i < pack->n; i++) {
+        if (pack->jobs[i]) {
+            pack->jobs[n++] = pack->jobs[i];
+        }
+    }
+
+    if (n == pack->n) {
+        return NGX_OK;
+    }
+
+    pack->n = n;
+
+    if (n == 0) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_bitrix1c_pack_uri(pack) == NGX_OK
+        && ngx_http_bitrix1c_pack_body(pack) == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    for (i = 0; i < n; i++) {
+        ngx_http_bitrix1c_judge_unsent(pack->jobs[i]);
+    }
+
+    return NGX_ERROR;
 }
 
 
