@@ -17,6 +17,9 @@ static bitrix_rc_t bitrix_call_body(cJSON **params,
     const bitrix_form_t *form, const cJSON *json, bitrix_error_t *err);
 static bitrix_rc_t bitrix_call_args(cJSON *params, const bitrix_form_t *form,
     bitrix_error_t *err);
+static void bitrix_call_commands(cJSON *params);
+static void bitrix_call_strip(char *command);
+static int bitrix_call_auth(const char *p, const char *last);
 static const cJSON *bitrix_call_path(const cJSON *node, const char *name,
     size_t len);
 static int bitrix_call_plain(const char *text, size_t len);
@@ -48,6 +51,10 @@ bitrix_call_build(bitrix_event_t *ev, const char *method, size_t len,
     }
 
     cJSON_DeleteItemFromObjectCaseSensitive(ev->data, "auth");
+
+    if (len == 5 && strncasecmp(method, "batch", 5) == 0) {
+        bitrix_call_commands(ev->data);
+    }
 
     bitrix_call_type(method, len, ev->data, type);
     id = bitrix_call_field(ev->data, "id", 2, number);
@@ -113,6 +120,101 @@ bitrix_call_args(cJSON *params, const bitrix_form_t *form,
     cJSON_Delete(args);
 
     return BITRIX_OK;
+}
+
+
+/* each command has parameters of its own, and Bitrix takes "auth" there too */
+static void
+bitrix_call_commands(cJSON *params)
+{
+    cJSON  *cmd, *command;
+
+    cJSON_ArrayForEach(cmd, params) {
+
+        if (cmd->string == NULL || strcasecmp(cmd->string, "cmd") != 0) {
+            continue;
+        }
+
+        cJSON_ArrayForEach(command, cmd) {
+            if (cJSON_IsString(command)) {
+                bitrix_call_strip(command->valuestring);
+            }
+        }
+    }
+}
+
+
+static void
+bitrix_call_strip(char *command)
+{
+    char    *p, *query, *to;
+    size_t   len;
+
+    query = strchr(command, '?');
+    if (query == NULL) {
+        return;
+    }
+
+    to = ++query;
+
+    for (p = query; *p != '\0'; p += len + (p[len] != '\0')) {
+        len = strcspn(p, "&");
+
+        if (bitrix_call_auth(p, p + len)) {
+            continue;
+        }
+
+        if (to != query) {
+            *to++ = '&';
+        }
+
+        memmove(to, p, len);
+        to += len;
+    }
+
+    *to = '\0';
+}
+
+
+/* the name of a pair, as PHP reads it: encoded, with spaces before it */
+static int
+bitrix_call_auth(const char *p, const char *last)
+{
+    char    hex[3];
+    int     ch;
+    size_t  n;
+
+    static const char  name[] = "auth";
+
+    for (n = 0; p < last; /* void */ ) {
+        ch = (unsigned char) *p;
+
+        if (ch == '%' && last - p > 2 && isxdigit((unsigned char) p[1])
+            && isxdigit((unsigned char) p[2]))
+        {
+            memcpy(hex, p + 1, 2);
+            hex[2] = '\0';
+
+            ch = (int) strtol(hex, NULL, 16);
+            p += 2;
+        }
+
+        p++;
+
+        if (n == 0 && (ch == ' ' || ch == '+')) {
+            continue;
+        }
+
+        if (n == sizeof(name) - 1) {
+            return ch == '=' || ch == '[' || ch == '\0';
+        }
+
+        if (ch != name[n++]) {
+            return 0;
+        }
+    }
+
+    return n == sizeof(name) - 1;
 }
 
 

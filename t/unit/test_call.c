@@ -156,6 +156,49 @@ test_params(void)
 
 
 static void
+test_commands(void)
+{
+    char            *text, body[256];
+    size_t           i, len;
+    bitrix_event_t   ev;
+
+    static const struct {
+        const char  *command;
+        const char  *stored;
+    } cases[] = {
+        { "a.get", "a.get" },
+        { "a.get?", "a.get?" },
+        { "a.get?id=1&b=2", "a.get?id=1&b=2" },
+        { "a.get?auth=s", "a.get?" },
+        { "a.get?auth=s&id=1", "a.get?id=1" },
+        { "a.get?id=1&auth=s", "a.get?id=1" },
+        { "a.get?id=1&auth=s&b=2&auth=t", "a.get?id=1&b=2" },
+        { "a.get?id=1&%61u%74h=s&b", "a.get?id=1&b" },
+        { "a.get?+%20auth=s", "a.get?" },
+        { "a.get?auth[x]=s&auth%5Bx]=s&auth%3ds&auth", "a.get?" },
+        { "a.get?author=1&xauth=2&aut=3&au%", "a.get?author=1&xauth=2&aut=3"
+          "&au%" },
+        { "a.get?x[auth]=1&b=auth=2", "a.get?x[auth]=1&b=auth=2" }
+    };
+
+    for (i = 0; i < countof(cases); i++) {
+        (void) snprintf(body, sizeof(body), "{\"cmd\":{\"x\":\"%s\"},"
+                        "\"CMD\":[\"%s\"]}", cases[i].command,
+                        cases[i].command);
+        num(build(&ev, BITRIX_JSON, "Batch", body, ""), BITRIX_OK, body);
+        text = bitrix_call_params(ev.data, &len);
+        (void) snprintf(body, sizeof(body), "{\"cmd\":{\"x\":\"%s\"},"
+                        "\"CMD\":[\"%s\"]}", cases[i].stored,
+                        cases[i].stored);
+        is(text, body, cases[i].command);
+
+        free(text);
+        bitrix_event_free(&ev);
+    }
+}
+
+
+static void
 test_entity(void)
 {
     size_t          i;
@@ -253,6 +296,7 @@ main(void)
 {
     test_result();
     test_params();
+    test_commands();
     test_entity();
     test_field();
     test_stored();
