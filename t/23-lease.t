@@ -47,6 +47,12 @@ sub look {
     }
 
     my $left = $end / 1000 - time;
+
+    # what came first may have waited a moment for its lease
+
+    $slow->{leased} ||= $left > RENEWED;
+    return 0 if !$slow->{leased};
+
     $slow->{least} = $left if $left < $slow->{least};
     $slow->{renewed}++ if $slow->{last} && $end > $slow->{last};
     $slow->{last} = $end;

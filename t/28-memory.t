@@ -17,6 +17,7 @@ use lib "$FindBin::Bin/lib";
 
 use Bitrix1C::Gateway qw(wait_until);
 use Bitrix1C::Http qw(start_load finish_load);
+use Bitrix1C::Port qw(free_port);
 
 use constant { WARM => 5_000, WAITING => 5_000, RELOADS => 10 };
 
@@ -30,7 +31,7 @@ my $gw = Bitrix1C::Gateway->new(
     redis  => 'timeout=20s',
     server => 'keepalive_requests 1000000;',
 );
-my $sink = Bitrix1C::Nginx::free_port();
+my $sink = free_port();
 $gw->{http} = "server { listen 127.0.0.1:$sink; keepalive_requests 1000000;"
               . ' access_log off; location / { if (-f '
               . "$gw->{dir}/closed) { return 503; } return 200 '{}'; } }";

@@ -17,6 +17,7 @@ use lib "$FindBin::Bin/lib";
 
 use Bitrix1C::Gateway qw(wait_until);
 use Bitrix1C::Http qw(start_load finish_load);
+use Bitrix1C::Port qw(free_port);
 
 use constant { RATE => 100, SECONDS => 6 };
 
@@ -36,7 +37,7 @@ if ($gw->{binary} !~ m{/}) {
 
 $gw->start_redis;
 $gw->start_onec;
-@$gw{qw(port h2_port)} = map { Bitrix1C::Nginx::free_port() } 1, 2;
+@$gw{qw(port h2_port)} = map { free_port() } 1, 2;
 $gw->write_configuration;
 
 my $conf = $gw->slurp('nginx.conf');

@@ -16,13 +16,14 @@ use lib "$FindBin::Bin/lib";
 
 use Bitrix1C::Gateway ();
 use Bitrix1C::Http qw(http_request);
+use Bitrix1C::Port qw(free_port);
 
 my $gw = Bitrix1C::Gateway->new(
     queue => 'concurrency 4; retry 100ms 300ms 300ms 300ms 300ms 300ms;',
 );
 $gw->start_redis;
 $gw->start_onec;
-$gw->{second} = Bitrix1C::Nginx::free_port();
+$gw->{second} = free_port();
 
 my $token = Bitrix1C::Gateway::TOKEN;
 

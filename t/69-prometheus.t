@@ -18,7 +18,7 @@ use lib "$FindBin::Bin/lib";
 
 use Bitrix1C::Gateway qw(wait_until);
 use Bitrix1C::Http qw(http_request);
-use Bitrix1C::Nginx ();
+use Bitrix1C::Port qw(free_port);
 
 my $CONTRIB = "$FindBin::Bin/../contrib";
 my $RULES = "$CONTRIB/prometheus-rules.yml";
@@ -48,7 +48,7 @@ my $gw = Bitrix1C::Gateway->new(
     queue  => 'concurrency 2; retry 1s;',
     server => 'location /bitrix1c/ { bitrix1c_api; }',
 )->start;
-my $port = Bitrix1C::Nginx::free_port();
+my $port = free_port();
 my $http = HTTP::Tiny->new(timeout => 10);
 
 

@@ -10,9 +10,9 @@ use warnings;
 
 use Cwd qw(abs_path);
 use File::Basename qw(dirname);
-use IO::Socket::INET ();
 
 use Bitrix1C::Http qw(http_request);
+use Bitrix1C::Port qw(free_port);
 use Bitrix1C::Process qw(wait_until);
 
 use parent -norequire, 'Bitrix1C::Process';
@@ -31,15 +31,6 @@ sub new {
     $self->{modules} = [split ' ', $ENV{TEST_NGINX_LOAD_MODULES} // $module];
 
     return $self;
-}
-
-
-sub free_port {
-    my $sock = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0,
-                                     Proto => 'tcp', Listen => 1)
-        or die "no free port: $!";
-
-    return $sock->sockport;
 }
 
 

@@ -14,6 +14,7 @@ use POSIX ();
 use Time::HiRes qw(time);
 
 use Bitrix1C::Nginx ();
+use Bitrix1C::Port qw(free_port);
 use Bitrix1C::Process qw(wait_until);
 
 use parent -norequire, 'Bitrix1C::Process';
@@ -42,7 +43,7 @@ sub start {
     my $temp = join '', map { "${_}_temp_path $dir/$_; " }
                qw(client_body proxy fastcgi uwsgi scgi);
 
-    $self->{port} //= Bitrix1C::Nginx::free_port();
+    $self->{port} //= free_port();
     open my $fh, '>', "$dir/nginx.conf" or die "nginx.conf: $!";
     print {$fh} <<"EOT";
 daemon off;

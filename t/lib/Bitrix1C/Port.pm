@@ -4,27 +4,45 @@ package Bitrix1C::Port;
 
 # A free port of 127.0.0.1 for a server that is started again and again.  It is
 # below those that systems give to clients (32768 to 60999 on Linux): one of
-# these could be a client's while the server is down.
+# these could be a client's while the server is down.  And it is this process's
+# alone until it ends: a name that is bound says so to the other tests.
 
 use strict;
 use warnings;
 
 use Exporter qw(import);
 use IO::Socket::INET ();
+use Socket qw(AF_UNIX SOCK_STREAM pack_sockaddr_un);
 
 our @EXPORT_OK = qw(free_port);
+
+my @ours;
 
 
 sub free_port {
     for (1 .. 1000) {
         my $port = 12_000 + int rand 20_000;
 
-        return $port if IO::Socket::INET->new(Listen => 1,
-                                              LocalAddr => '127.0.0.1',
-                                              LocalPort => $port);
+        return $port if reserve($port)
+                        && IO::Socket::INET->new(Listen => 1,
+                                                 LocalAddr => '127.0.0.1',
+                                                 LocalPort => $port);
     }
 
     die "no free port\n";
+}
+
+
+# a name without a file, of Linux
+
+sub reserve {
+    my ($port) = @_;
+
+    socket my $sock, AF_UNIX, SOCK_STREAM, 0 or die "socket: $!\n";
+    bind $sock, pack_sockaddr_un("\0bitrix1c-test-port-$port") or return 0;
+    push @ours, $sock;
+
+    return 1;
 }
 
 
