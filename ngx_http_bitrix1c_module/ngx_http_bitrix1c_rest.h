@@ -46,7 +46,7 @@ typedef enum {
 struct ngx_http_bitrix1c_rest_s {
     ngx_http_request_t              *request;
     ngx_http_request_t              *sr;         /* the try that runs */
-    ngx_http_bitrix1c_route_t   *conf;
+    ngx_http_bitrix1c_route_t       *conf;
     ngx_http_bitrix1c_portal_t      *portal;
     ngx_str_t                        method;
     ngx_str_t                        args;
@@ -69,7 +69,9 @@ struct ngx_http_bitrix1c_rest_s {
     u_char                          *text;       /* held, or looked into */
     size_t                           len;
     size_t                           size;
+    off_t                            passed;     /* bytes to the caller */
     unsigned                         headed:1;   /* its header has come */
+    unsigned                         learned:1;  /* what it says of limits */
     unsigned                         cut:1;      /* text is not all of it */
 };
 
@@ -99,6 +101,9 @@ ngx_int_t ngx_http_bitrix1c_rest_type(ngx_http_request_t *r, ngx_str_t *body,
 /* the header of a try, the warning and "Retry-After" as that of the caller */
 ngx_int_t ngx_http_bitrix1c_rest_send_header(ngx_http_bitrix1c_rest_t *rest,
     ngx_uint_t retry_after);
+
+/* what a success says of the portal, a batch of each command; only once */
+void ngx_http_bitrix1c_rest_learn(ngx_http_bitrix1c_rest_t *rest);
 
 /* for the answer, and for the log if nobody has told it yet */
 ngx_int_t ngx_http_bitrix1c_rest_warn(ngx_http_bitrix1c_rest_t *rest,

@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_bitrix1c_rest.h"
+#include "ngx_http_bitrix1c_learn.h"
 
 
 /*
@@ -277,6 +278,7 @@ ngx_http_bitrix1c_rest_pass(ngx_http_bitrix1c_rest_t *rest,
 
     for (cl = in; cl; cl = cl->next) {
         b = cl->buf;
+        rest->passed += ngx_buf_size(b);
 
         if (!ngx_buf_in_memory(b) || b->last == b->pos) {
             continue;
@@ -289,7 +291,52 @@ ngx_http_bitrix1c_rest_pass(ngx_http_bitrix1c_rest_t *rest,
         ngx_http_bitrix1c_rest_look(rest, b);
     }
 
+    /* the caller who has all of it may call again, and by another worker */
+
+    if (rest->passed == rest->request->headers_out.content_length_n) {
+        ngx_http_bitrix1c_rest_learn(rest);
+    }
+
     return ngx_http_next_body_filter(sr, in);
+}
+
+
+void
+ngx_http_bitrix1c_rest_learn(ngx_http_bitrix1c_rest_t *rest)
+{
+    size_t                   i;
+    ngx_log_t               *log;
+    ngx_str_t                method;
+    bitrix_reply_t           reply;
+    bitrix_answer_t          answer;
+    bitrix_command_t        *command;
+
+    if (rest->learned) {
+        return;
+    }
+
+    rest->learned = 1;
+    log = rest->request->connection->log;
+
+    if (rest->batch == NULL) {
+        ngx_memzero(&answer, sizeof(bitrix_answer_t));
+        bitrix_answer_time(&answer, (char *) rest->text, rest->len);
+        (void) ngx_http_bitrix1c_learn(rest->portal, &rest->method, &answer,
+                                       log);
+        return;
+    }
+
+    for (i = 0; !rest->cut && i < rest->batch->n; i++) {
+        command = &rest->batch->commands[i];
+
+        method.data = (u_char *) command->method;
+        method.len = ngx_strlen(method.data);
+
+        bitrix_batch_reply(&reply, (char *) rest->text, rest->len,
+                           command->name);
+        (void) ngx_http_bitrix1c_learn(rest->portal, &method, &reply.answer,
+                                       log);
+    }
 }
 
 

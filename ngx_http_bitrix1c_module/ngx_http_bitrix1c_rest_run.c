@@ -34,7 +34,6 @@ static ngx_int_t ngx_http_bitrix1c_rest_post(ngx_http_request_t *sr,
     void *data, ngx_int_t rc);
 static void ngx_http_bitrix1c_rest_woken(ngx_http_request_t *r);
 static ngx_int_t ngx_http_bitrix1c_rest_ended(ngx_http_bitrix1c_rest_t *rest);
-static void ngx_http_bitrix1c_rest_learn(ngx_http_bitrix1c_rest_t *rest);
 static ngx_int_t ngx_http_bitrix1c_rest_end_passed(
     ngx_http_bitrix1c_rest_t *rest);
 static ngx_int_t ngx_http_bitrix1c_rest_end_held(
@@ -355,41 +354,6 @@ ngx_http_bitrix1c_rest_end_passed(ngx_http_bitrix1c_rest_t *rest)
     }
 
     return ngx_http_send_special(r, NGX_HTTP_LAST);
-}
-
-
-/* what a success says of the portal: in a batch every command by itself */
-static void
-ngx_http_bitrix1c_rest_learn(ngx_http_bitrix1c_rest_t *rest)
-{
-    size_t                   i;
-    ngx_log_t               *log;
-    ngx_str_t                method;
-    bitrix_reply_t           reply;
-    bitrix_answer_t          answer;
-    bitrix_command_t        *command;
-
-    log = rest->request->connection->log;
-
-    if (rest->batch == NULL) {
-        ngx_memzero(&answer, sizeof(bitrix_answer_t));
-        bitrix_answer_time(&answer, (char *) rest->text, rest->len);
-        (void) ngx_http_bitrix1c_learn(rest->portal, &rest->method, &answer,
-                                       log);
-        return;
-    }
-
-    for (i = 0; !rest->cut && i < rest->batch->n; i++) {
-        command = &rest->batch->commands[i];
-
-        method.data = (u_char *) command->method;
-        method.len = ngx_strlen(method.data);
-
-        bitrix_batch_reply(&reply, (char *) rest->text, rest->len,
-                           command->name);
-        (void) ngx_http_bitrix1c_learn(rest->portal, &method, &reply.answer,
-                                       log);
-    }
 }
 
 
