@@ -34,10 +34,12 @@ local live = redis.call('HMGET', h, 'hold', unpack(ARGV, 2, 3 * n + 1))
 local held = live[1]
 local done = redis.call('MGET', unpack(KEYS, 4))
 local reply, set, add, behind, metas, renamed = {}, {}, {}, {}, {}, {}
+local joined = {}
 
--- the last one that waits in a lane, nil if there is none
+-- the last one that waits in a lane, nil if there is none; one that joined it
+-- in this very call is not in Redis yet
 local function last_of(lane)
-    return redis.call('ZREVRANGEBYLEX', f, '(' .. lane .. ';',
+    return joined[lane] or redis.call('ZREVRANGEBYLEX', f, '(' .. lane .. ';',
                       '[' .. lane .. ':', 'LIMIT', 0, 1)[1]
 end
 
@@ -89,8 +91,9 @@ local function follow(id, lf, head)
     else
         redis.call('HSET', h, lf, head .. '+')
     end
+    joined[lane] = lane .. ':' .. number .. ':' .. id
     behind[#behind + 1] = '0'
-    behind[#behind + 1] = lane .. ':' .. number .. ':' .. id
+    behind[#behind + 1] = joined[lane]
 end
 
 -- fresh events, the rule, are written with one call for all of them
