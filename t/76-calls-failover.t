@@ -27,7 +27,7 @@ $gw->redis('HSET', '{b1c:portal}:h', 'hold', 1);
 my $answer = $gw->rest_call('crm.deal.add', { fields => { TITLE => 'once' } });
 my $id = $answer->{json}{result}{id};
 is "$answer->{status} $answer->{json}{result}{state}", '202 accepted',
-    'a call is kept';
+    'a call is kept' or diag explain $answer;
 kill 'STOP', $new->{redis_pid};
 $gw->redis('HDEL', '{b1c:portal}:h', 'hold');
 

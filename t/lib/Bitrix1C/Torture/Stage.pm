@@ -268,6 +268,9 @@ sub node_redis {
 }
 
 
+# until the master counts it: it does so from the first acknowledgement on, and
+# that may come some time after the link is up
+
 sub follow {
     my ($self, $node, $master) = @_;
     my $host = $self->{host} // '127.0.0.1';
@@ -275,7 +278,8 @@ sub follow {
     $self->node_redis($node, 'REPLICAOF', $host, $master->{redis_port});
     wait_until(20, sub {
         my $info = $self->node_redis($node, 'INFO', 'replication');
-        return $info =~ /^master_link_status:up/m;
+        return $info =~ /^master_link_status:up/m
+               && $self->node_redis($master, 'WAIT', 1, 1000);
     }) or die "the replica does not follow\n";
 
     return;
