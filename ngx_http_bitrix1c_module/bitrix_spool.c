@@ -118,7 +118,7 @@ bitrix_spool_put(unsigned char *p, const bitrix_spool_event_t *ev)
     memcpy(p, ev->id, BITRIX_SPOOL_HASH);
     p += BITRIX_SPOOL_HASH;
     *p++ = ' ';
-    *p++ = ev->once ? '1' : '0';
+    *p++ = (unsigned char) ('0' + (ev->once ? 1 : 0) + (ev->again ? 2 : 0));
     *p++ = ' ';
     memcpy(p, ev->since, ev->since_len);
     p += ev->since_len;
@@ -159,13 +159,14 @@ bitrix_spool_event(bitrix_spool_event_t *ev, const unsigned char *payload,
     p += 2;
 
     if (bitrix_spool_hash(&ev->id, &p, last) != 0
-        || last - p < 3 || p[0] != ' ' || (p[1] != '0' && p[1] != '1')
+        || last - p < 3 || p[0] != ' ' || p[1] < '0' || p[1] > '3'
         || p[2] != ' ')
     {
         return -1;
     }
 
-    ev->once = (p[1] == '1');
+    ev->once = (p[1] - '0') & 1;
+    ev->again = (p[1] - '0') >> 1;
     p += 3;
 
     for (ev->since = p; p < last && *p >= '0' && *p <= '9'; p++) { /* void */ }

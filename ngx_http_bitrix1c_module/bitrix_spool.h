@@ -19,7 +19,8 @@
  *     magic     4 bytes, not valid in UTF-8, so that no payload has them
  *     length    4 bytes, of the payload, the least first
  *     CRC32     4 bytes, of the payload, likewise
- *     payload   "1 id once since key lane\n" and the event's record
+ *     payload   "1 id flags since key lane\n" and the event's record; the flags
+ *               are the sum of 1, once, and 2, again
  *
  * Processes append whole records to a file that they share; one that is killed
  * may leave a part of a record in the middle of it.
@@ -85,6 +86,7 @@ typedef struct {
     const char           *record;
     size_t                len;
     int                   once;
+    int                   again;     /* it may have been accepted before */
 } bitrix_spool_event_t;
 
 

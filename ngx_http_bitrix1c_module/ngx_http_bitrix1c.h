@@ -236,6 +236,7 @@ struct ngx_http_bitrix1c_job_s {
 
     unsigned                         spared:1;   /* it spends no attempt */
     unsigned                         once:1;
+    unsigned                         again:1;    /* perhaps in Redis already */
     unsigned                         slot:1;     /* counts in concurrency */
     unsigned                         probe:1;    /* of an open breaker */
     unsigned                         flying:1;   /* linked as such */

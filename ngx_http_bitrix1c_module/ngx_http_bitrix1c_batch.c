@@ -50,6 +50,8 @@ static ngx_http_bitrix1c_script_t  ngx_http_bitrix1c_scripts[] = {
 ngx_str_t  ngx_http_bitrix1c_zero = ngx_string("0");
 ngx_str_t  ngx_http_bitrix1c_one = ngx_string("1");
 
+static ngx_str_t  ngx_http_bitrix1c_two = ngx_string("2");
+
 
 void
 ngx_http_bitrix1c_batch_init(void)
@@ -326,8 +328,10 @@ ngx_http_bitrix1c_batch_accept_words(ngx_http_bitrix1c_batch_t *b)
         ngx_http_bitrix1c_batch_word(b, &job->id);
         ngx_http_bitrix1c_batch_word(b, job->once ? &ngx_http_bitrix1c_one
                                                   : &ngx_http_bitrix1c_zero);
-        ngx_http_bitrix1c_batch_word(b, job->slot ? &ngx_http_bitrix1c_one
-                                                  : &ngx_http_bitrix1c_zero);
+        ngx_http_bitrix1c_batch_word(b,
+                                     job->again ? &ngx_http_bitrix1c_two
+                                     : job->slot ? &ngx_http_bitrix1c_one
+                                     : &ngx_http_bitrix1c_zero);
         ngx_http_bitrix1c_batch_word(b, &job->since);
         ngx_http_bitrix1c_batch_word(b, &job->meta);
         ngx_http_bitrix1c_batch_word(b, &job->record);
@@ -534,6 +538,7 @@ ngx_http_bitrix1c_batch_again(ngx_http_bitrix1c_batch_t *b)
 
     for (i = b->n; i--; /* void */ ) {
         job = b->jobs[i];
+        job->again = 1;
 
         ngx_http_bitrix1c_batch_unused(w, job);
 

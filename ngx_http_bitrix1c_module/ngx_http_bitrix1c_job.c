@@ -428,6 +428,7 @@ ngx_http_bitrix1c_job_spool(ngx_http_bitrix1c_job_t *job,
     ev->record = (char *) job->record.data;
     ev->len = job->record.len;
     ev->once = job->once;
+    ev->again = job->again;
 }
 
 
@@ -442,6 +443,7 @@ ngx_http_bitrix1c_job_spooled(ngx_http_bitrix1c_job_t *job,
     job->record.data = (u_char *) ev->record;
     job->record.len = ev->len;
     job->once = ev->once;
+    job->again = ev->again;
 
     return ngx_http_bitrix1c_job_words(job, (u_char *) ev->key,
                                        (u_char *) ev->lane);

@@ -41,6 +41,7 @@ ngx_http_bitrix1c_replay_start(ngx_http_bitrix1c_worker_t *w, ngx_uint_t look)
         keep->active = 1;
         keep->looking = look;
         keep->replayed = 0;
+        keep->doubtful = 1;
     }
 }
 
@@ -81,8 +82,16 @@ ngx_http_bitrix1c_replay_send(ngx_http_bitrix1c_worker_t *w)
         return;
     }
 
-    rc = keep->n ? ngx_http_bitrix1c_batch_replay(w, &keep->replaying)
-                 : ngx_http_bitrix1c_spool_replay_next(keep->spool);
+    if (keep->n) {
+        rc = ngx_http_bitrix1c_batch_replay(w, &keep->replaying);
+
+    } else {
+
+        /* a run before, in this nginx or not, got no further than this */
+
+        keep->doubtful = 0;
+        rc = ngx_http_bitrix1c_spool_replay_next(keep->spool);
+    }
 
     if (rc != NGX_OK) {
         ngx_http_bitrix1c_replay_finish(w);
@@ -112,6 +121,10 @@ ngx_http_bitrix1c_replay_fill(ngx_http_bitrix1c_worker_t *w)
         if (ngx_http_bitrix1c_job_spooled(job, &ev) != NGX_OK) {
             ngx_http_bitrix1c_job_release(job);
             return NGX_ERROR;
+        }
+
+        if (keep->doubtful) {
+            job->again = 1;
         }
 
         ngx_queue_insert_tail(&keep->replaying, &job->link);

@@ -12,9 +12,9 @@
 --       3 followers    ZSET of "LANE:number:id", all scores 0
 --       4...           one a event: done marker STRING "started id", PX window
 -- ARGV  1 lease, ms; then 3 an event: its k:, l: and id:m field; then 6 an
---       event: id, once (1 or 0), lease wanted (1 or 0), ms before which a
---       delivery may have missed the change (2^53 or more for a call), "once
---       key lane", record
+--       event: id, once (1 or 0), lease wanted (1 or 0; 2: none, and the id
+--       may have been accepted before), ms before which a delivery may have
+--       missed the change (2^53 or more for a call), "once key lane", record
 -- Returns for each event 1: accepted and leased with epoch 1; 0: accepted and
 --       waiting, as all are while the queue is held; or "c<id>": coalesced with
 --       that one; "d<id>": a duplicate of that one.
@@ -30,6 +30,10 @@ local micros = string.format('%016.0f', t[1] * 1000000 + t[2])
 local ends = string.format('%.0f', now + ARGV[1])
 local leased_meta = '1 0 ' .. created .. ' 0 ' .. created .. ' '
 local waiting_meta = '0 0 0 0 ' .. created .. ' '
+-- An id that was accepted before may have been handed out, acked and overtaken,
+-- so that nothing here tells of it, but 1C does know it.  Its epochs begin above
+-- all that a worker of then can hold, and tell that it was handed out.
+local again_meta = created .. ' 0 0 0 ' .. created .. ' '
 local live = redis.call('HMGET', h, 'hold', unpack(ARGV, 2, 3 * n + 1))
 local held = live[1]
 local done = redis.call('MGET', unpack(KEYS, 4))
@@ -49,8 +53,9 @@ local function is_call(since)
 end
 
 -- the newer body takes the waiting one's place; once an attempt was made, 1C
--- may know the old id as done, so then the place goes to the new id
-local function coalesce(old, meta, id, record, kf, since)
+-- may know the old id as done, so then the place goes to the new id, unless it
+-- may know that one too
+local function coalesce(old, meta, id, record, kf, since, again)
     local epoch, rest, lane = meta:match('^(%d+) %d+ 0 (.* (%x+))$')
     -- nor may a newer value be written before one that came between the two
     if is_call(since) then
@@ -64,7 +69,7 @@ local function coalesce(old, meta, id, record, kf, since)
         return 'c' .. old
     end
     local head = redis.call('HGET', h, 'l:' .. lane)
-    if not head or head:sub(1, 32) ~= old then
+    if again or not head or head:sub(1, 32) ~= old then
         return nil
     end
     local due = redis.call('ZSCORE', q, old) or created
@@ -112,6 +117,7 @@ local function known(i, a, kf, lf)
     local id, once, record = ARGV[a], ARGV[a + 1], ARGV[a + 5]
     local other, head = live[i * 3 - 1], live[i * 3]
     local meta = other and metas[other]
+    local again = ARGV[a + 2] == '2'
 
     -- k: without a record is left by a broken write, it is as if not there
     if other and not meta then
@@ -152,7 +158,8 @@ local function known(i, a, kf, lf)
         return 'd' .. other
     end
     if other and meta:match('^%d+ %d+ 0 ') then
-        local merged = coalesce(other, meta, id, record, kf, ARGV[a + 3])
+        local merged = coalesce(other, meta, id, record, kf, ARGV[a + 3],
+                                again)
         if merged then
             return merged
         end
@@ -163,8 +170,9 @@ local function known(i, a, kf, lf)
     end
 
     local leased = not head and not other and not held and ARGV[a + 2] == '1'
-    store(id, record, ARGV[3 * i + 1], (leased and leased_meta or waiting_meta)
-          .. ARGV[a + 4], kf, not head and lf, id .. plus)
+    store(id, record, ARGV[3 * i + 1], (leased and leased_meta
+          or again and again_meta or waiting_meta) .. ARGV[a + 4],
+          kf, not head and lf, id .. plus)
     if head then
         follow(id, lf, head)
     else
@@ -203,7 +211,9 @@ for i = 1, n do
     local a = 3 * n + 6 * i - 4
     local kf, lf = ARGV[3 * i - 1], ARGV[3 * i]
 
-    if live[i * 3 - 1] or live[i * 3] or live[i * 3 + 1] or done[i] then
+    if live[i * 3 - 1] or live[i * 3] or live[i * 3 + 1] or done[i]
+       or ARGV[a + 2] == '2'
+    then
         reply[i] = known(i, a, kf, lf)
     else
         local id, leased, s = ARGV[a], not held and ARGV[a + 2] == '1', #add

@@ -60,7 +60,8 @@ for i = 1, n do
         -- look again at this one
         if epoch ~= '1' then
             fields[#fields + 1] = id .. ':r'
-            at = created
+            -- or even before it was created, see "again" in accept.lua
+            at = #epoch < 13 and created or '0'
         end
         done[#done + 1] = KEYS[i + 3]
         done[#done + 1] = at .. ' ' .. id

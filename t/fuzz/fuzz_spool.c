@@ -119,6 +119,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ev.record = (const char *) data;
     ev.len = size;
     ev.once = 1;
+    ev.again = 0;
 
     half = size / 2;
     whole = malloc(half + bitrix_spool_size(&ev) + size - half);

@@ -30,6 +30,7 @@ append(const char *record)
     ev.record = record;
     ev.len = strlen(record);
     ev.once = 1;
+    ev.again = 0;
 
     size = (size_t) (bitrix_spool_put(file + size, &ev) - file);
 }
@@ -120,12 +121,14 @@ static void
 test_event(void)
 {
     size_t                 i;
-    bitrix_spool_event_t   ev;
+    unsigned char          flags[256];
+    bitrix_spool_event_t   ev, back;
 
     static const char *const  bad[] = {
         "", "1", "1 ", "1 " ID, "1 " ID " 1 17 " KEY " " LANE,
-        "2 " ID " 1 17 " KEY " " LANE "\n", "1 " ID " 2 17 " KEY " " LANE "\n",
+        "2 " ID " 1 17 " KEY " " LANE "\n", "1 " ID " / 17 " KEY " " LANE "\n",
         "1 " ID " 1  " KEY " " LANE "\n", "1 " ID " 1 x " KEY " " LANE "\n",
+        "1 " ID " 4 17 " KEY " " LANE "\n",
         "1 " ID " 1 17 " KEY "  " LANE "\n", "1 " ID " 1 17 " KEY " " LANE "x",
         "1 " ID " 1 -17 " KEY " " LANE "\n", "1 A" ID " 1 1 " KEY " " LANE "\n",
         "1 " ID " 1 123456789012345678901 " KEY " " LANE "\n"
@@ -149,6 +152,16 @@ test_event(void)
        "since when");
     ok(ev.len == 10 && memcmp(ev.record, "b1 0 1\n/{}", 10) == 0,
        "its record");
+
+    for (i = 0; i < 4; i++) {
+        ev.once = (int) i & 1;
+        ev.again = (int) i >> 1;
+        (void) bitrix_spool_put(flags, &ev);
+        (void) bitrix_spool_event(&back, flags + BITRIX_SPOOL_FRAME,
+                                  size - BITRIX_SPOOL_FRAME);
+        num(back.once, ev.once, "its flags: once");
+        num(back.again, ev.again, "its flags: again");
+    }
 
     for (i = 0; i < countof(bad); i++) {
         num(bitrix_spool_event(&ev, (const unsigned char *) bad[i],

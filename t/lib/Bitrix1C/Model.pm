@@ -16,8 +16,8 @@ use warnings;
 
 use List::Util qw(max min);
 
-# "since" of a call to Bitrix
-use constant CALL => 1 << 53;
+# "since" of a call to Bitrix; above any epoch of an id that is said once
+use constant { CALL => 1 << 53, EPOCHS => 10 ** 12 };
 
 
 # now is the clock in ms, to be set before every call
@@ -55,12 +55,12 @@ sub accept_one {
         return "d$done->{id}";
     }
 
-    my $leased = !$other && $event->{lease} && !$self->{held}
+    my $leased = !$other && $event->{lease} == 1 && !$self->{held}
                  && !@{ $self->{lanes}{ $event->{lane} } // [] };
 
     $self->add({
         %$event,
-        epoch   => $leased ? 1 : 0,
+        epoch   => $leased ? 1 : is_again($event) ? $self->{now} : 0,
         attempts => 0,
         at      => $leased ? $self->{now} : 0,
         lost    => 0,
@@ -71,6 +71,15 @@ sub accept_one {
 
     return "c$id" if $other;
     return $leased ? 1 : 0;
+}
+
+
+# It was said before, so 1C may know its id, even if nothing here does: the
+# epochs of such an id begin where no worker of then can be, see EPOCHS.
+
+sub is_again {
+    my ($event) = @_;
+    return $event->{lease} == 2;
 }
 
 
@@ -104,7 +113,7 @@ sub coalesce {
         return $old->{id};
     }
 
-    return if $lane->[0] != $old;
+    return if $lane->[0] != $old || is_again($event);
 
     delete $self->{live}{ $old->{id} };
     delete $old->{reason};
@@ -205,7 +214,8 @@ sub held {
 }
 
 
-# An id that was handed out before may have been looked at then, and not again.
+# An id that was handed out before may have been looked at then, and not again;
+# one that was said before, even before it was stored.
 
 sub ack {
     my ($self, @jobs) = @_;
@@ -217,7 +227,8 @@ sub ack {
         if ($event) {
             $self->{done}{ $event->{key} } = {
                 id => $event->{id},
-                at => $event->{epoch} == 1 ? $event->{at} : $event->{created},
+                at => $event->{epoch} == 1 ? $event->{at}
+                      : $event->{epoch} < EPOCHS ? $event->{created} : 0,
             };
         }
 
