@@ -217,6 +217,9 @@ is found_in('error.log', "[alert] worker process 7 exited on signal 9\n"), 0,
     'nor is a kill of our own';
 is found_in('error.log', "[alert] worker process 8 exited on signal 9\n"), 1,
     'another kill is';
+my $locked = '[alert] shared memory zone "a_1" was locked by';
+is found_in('error.log', "$locked 7\n"), 0, 'wherever it came';
+is found_in('error.log', "$locked 8\n"), 1, 'a lock that another left is one';
 is found_in('error.log', "worker process 7 exited on signal 11\n"), 1, 'SEGV';
 is found_in('error.log', "==1==ERROR: AddressSanitizer: x\n"), 1, 'ASan';
 is found_in('error.log', "a.c:1:2: runtime error: x\n"), 1, 'UBSan';
