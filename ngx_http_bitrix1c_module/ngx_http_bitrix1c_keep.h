@@ -35,7 +35,7 @@ struct ngx_http_bitrix1c_keep_s {
     unsigned                         active:1;   /* the replay */
     unsigned                         looking:1;  /* it was DIRECT before */
     unsigned                         replayed:1; /* something */
-    unsigned                         doubtful:1; /* it may be there */
+    unsigned                         doubtful:1; /* it may be in Redis */
 };
 
 

@@ -31,8 +31,8 @@ local ends = string.format('%.0f', now + ARGV[1])
 local leased_meta = '1 0 ' .. created .. ' 0 ' .. created .. ' '
 local waiting_meta = '0 0 0 0 ' .. created .. ' '
 -- An id that was accepted before may have been handed out, acked and overtaken,
--- so that nothing here tells of it, but 1C does know it.  Its epochs begin above
--- all that a worker of then can hold, and tell that it was handed out.
+-- so that nothing here tells of it, but 1C does know it.  Its epochs begin
+-- above all that a worker of then can hold, and tell that it was handed out.
 local again_meta = created .. ' 0 0 0 ' .. created .. ' '
 local live = redis.call('HMGET', h, 'hold', unpack(ARGV, 2, 3 * n + 1))
 local held = live[1]

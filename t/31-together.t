@@ -47,7 +47,7 @@ sub waiting {
 
 
 $scripts->accept(LEASE, value('head', 1, 'head'));
-$scripts->accept(LEASE, my $old = value('stock', 1, 'stock=1'));
+$scripts->accept(LEASE, value('stock', 1, 'stock=1'));
 
 my @together = (value('price', 1, 'price=2'), value('stock', 2, 'stock=3'));
 is_deeply $scripts->accept(LEASE, @together), [0, "c$together[1]{id}"],
