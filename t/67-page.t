@@ -131,8 +131,8 @@ $browser->shows('#verdict h2', qr/^Events reach 1C$/, 'in order: it says so');
 my $asked = asked();
 $browser->shows('#verdict p', qr/^2 events go .* 3 dead letters need a look/,
                 'and what is to be done');
-is $browser->run('return document.title'), 'Events reach 1C · Bitrix → 1C',
-    'the title, too';
+$browser->gives('return document.title', 'Events reach 1C · Bitrix → 1C',
+                'the title, too');
 $browser->shows('#queues', qr/orders\s+OK\s+Waiting\s+2\s.*1\ of\ 4\s.*
                               410\ ms\s.*49\s.*Dead\ letters\s+3/sx,
                 'the figures');
@@ -140,18 +140,18 @@ $browser->shows('#last', qr/Delivered · status 200 in 34 ms/, 'last answer');
 $browser->shows('#failure', qr/Dead\ letter\ .*\ 422\ .*
                                1C\ refused\ the\ event\s+Не\ найден/sx,
                 'last failure');
-is $browser->count('#events svg path.stroke'), 2, 'lines of the hour';
-is $browser->count('#events svg .failed rect'), 7, 'bars of the outage';
+$browser->counts('#events svg path.stroke', 2, 'lines of the hour');
+$browser->counts('#events svg .failed rect', 7, 'bars of the outage');
 
 $browser->run('document.querySelector("#events .plot").focus()');
 $browser->keys("\x{e010}", "\x{e012}");
 $browser->shows('#events .tip', qr/accepted\s+\d+\s+delivered\s+\d+/,
                 'the chart is read by keys');
-is $browser->run('return document.querySelector("#events .unseen")'
-                 . '.textContent') =~ /accepted: \d+, delivered: \d+/, 1,
-    'and said';
+$browser->gives('return /accepted: \d+, delivered: \d+/.test('
+                . 'document.querySelector("#events .unseen").textContent)', 1,
+                'and said');
 $browser->click('#depth summary');
-is $browser->count('#depth tbody tr'), 60, 'or is a table';
+$browser->counts('#depth tbody tr', 60, 'or is a table');
 ok wait_until(20, sub { asked() > $asked }), 'the page looks again and again';
 
 # every state in words
@@ -220,7 +220,7 @@ for my $lang (qw(en ru)) {
     }
 }
 
-is $browser->run('return document.documentElement.lang'), 'ru', 'it is Russian';
+$browser->gives('return document.documentElement.lang', 'ru', 'it is Russian');
 $browser->open($url);
 $browser->shows('#dead h3', qr/^Недоставленные$/, 'and remembers that');
 
@@ -242,7 +242,7 @@ $browser->shows('#verdict h2', qr/^Events reach 1C, and calls Bitrix$/,
 $browser->click('#queues li:first-child .name');
 $browser->shows('#last h3', qr/^Last answer of 1C$/, 'one of events of 1C');
 $browser->click('#queues li:nth-child(2) .name');
-is $browser->count('#steer button'), 1, 'and what it can be told';
+$browser->counts('#steer button', 1, 'and what it can be told');
 
 # what customers typed
 
@@ -260,7 +260,7 @@ $browser->click('#dead tbody .link');
 $browser->shows('#letter pre', qr/<img src=x onerror=\\"window/,
                 'also in the body');
 $browser->keys("\x{e00c}");
-ok wait_until(10, sub { !$browser->count('dialog') }), 'Esc closes it';
+$browser->counts('dialog', 0, 'Esc closes it');
 is $browser->run('return [document.images.length, document.querySelectorAll('
                  . '"body script").length, typeof window.evil].join()'),
     '0,0,undefined', 'and became nothing else';
@@ -306,14 +306,14 @@ my $rested = time + EVERY + 0.5;
 
 $browser->colors('dark');
 $browser->size(360, 740);
-cmp_ok $browser->run('return document.documentElement.scrollWidth'), '<=', 360,
-    'a phone needs not be scrolled sideways';
-is $browser->run('return [...document.querySelectorAll("button, a, input,'
-                 . ' summary")].filter((e) => e.checkVisibility()'
-                 . ' && e.getBoundingClientRect().right > 360).length'), 0,
-    'and has every button';
-is $browser->run('return getComputedStyle(document.body).backgroundColor'),
-    'rgb(15, 19, 24)', 'it is dark where that is preferred';
+$browser->gives('return document.documentElement.scrollWidth <= 360', 1,
+                'a phone needs not be scrolled sideways');
+$browser->gives('return [...document.querySelectorAll("button, a, input,'
+                . ' summary")].filter((e) => e.checkVisibility()'
+                . ' && e.getBoundingClientRect().right > 360).length', 0,
+                'and has every button');
+$browser->gives('return getComputedStyle(document.body).backgroundColor',
+                'rgb(15, 19, 24)', 'it is dark where that is preferred');
 
 is_deeply [$browser->complaints], [],
     'the browser has nothing to complain of';
@@ -329,10 +329,10 @@ ok wait_until(20, sub { asked() > $asked }), 'and at once when it is not';
 $page->stop;
 look();
 $browser->shows('#alarm', qr/nginx does not answer since \d/, 'it says so');
-is $browser->count('.stale #verdict'), 1, 'what is shown is marked as old';
+$browser->counts('.stale #verdict', 1, 'what is shown is marked as old');
 $page->start;
 look();
-ok wait_until(30, sub { !$browser->count('#alarm') }), 'until it is back';
+$browser->counts('#alarm', 0, 'until it is back');
 
 make_path($OUT);
 $browser->screenshot("$OUT/page-phone.png", 1);

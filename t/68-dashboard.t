@@ -105,7 +105,7 @@ $browser->shows('#dead .count', qr/^30$/, 'thirty of them');
 $browser->shows('#shown', qr/^1–25$/, 'a page of them');
 $browser->click('#older');
 $browser->shows('#shown', qr/^26–30$/, 'and another');
-is $browser->count('#dead tbody tr'), 5, 'with the oldest';
+$browser->counts('#dead tbody tr', 5, 'with the oldest');
 $browser->shows('#dead tbody', qr/SALEORDER 2 .*CRMDEAL 1 /s, 'in order');
 $browser->click('#newer');
 $browser->shows('#shown', qr/^1–25$/, 'and back');
@@ -122,7 +122,7 @@ ok wait_until(20, sub {
 $browser->type('#filter [name=event]', 'ONCRM*');
 $browser->click('#filter [type=submit]');
 $browser->shows('#replay', qr/that match/, 'the filter works');
-is $browser->count('#dead tbody tr'), 15, 'and finds half of them';
+$browser->counts('#dead tbody tr', 15, 'and finds half of them');
 $browser->click('#dead tbody tr:nth-child(2) input');
 $browser->click('#delete');
 confirm(qr/Delete 1 dead letter\?/, 'yes', 'to delete asks first');
@@ -146,7 +146,7 @@ ok $gw->drained(20), '1C has them';
 $browser->click('[data-lang=ru]');
 $browser->shows('#verdict h2', qr/^События доходят до 1С$/,
                 'it speaks Russian');
-is $browser->run('return document.documentElement.lang'), 'ru', 'and says so';
+$browser->gives('return document.documentElement.lang', 'ru', 'and says so');
 
 is_deeply [$browser->complaints], [],
     'no error, no violation of the content security policy';

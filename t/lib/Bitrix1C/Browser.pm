@@ -186,6 +186,38 @@ sub shows {
 }
 
 
+# Tests that wait, too, since a page is often changed by what follows a click:
+# a toggle, an answer, the next frame.  SCRIPT returns VALUE in the end; that
+# many visible elements match CSS.
+
+sub gives {
+    my ($self, $script, $value, $name) = @_;
+    my $got;
+
+    wait_until(PATIENCE, sub {
+        $got = $self->run($script);
+        return $got eq $value;
+    }, 0.05);
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    return Test::More::is($got, $value, $name);
+}
+
+
+sub counts {
+    my ($self, $css, $value, $name) = @_;
+    my $got;
+
+    wait_until(PATIENCE, sub {
+        $got = $self->count($css);
+        return $got == $value;
+    }, 0.05);
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    return Test::More::is($got, $value, $name);
+}
+
+
 # the dashboard looks at once, as it does when its tab is shown again
 
 sub look {
