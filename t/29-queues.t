@@ -15,7 +15,7 @@ use Time::HiRes qw(time);
 use lib "$FindBin::Bin/lib";
 
 use Bitrix1C::Gateway qw(wait_until TOKEN);
-use Bitrix1C::Http qw(http_request);
+use Bitrix1C::Http qw(http_request percentile);
 
 # how long the events that occupy a queue take, s
 use constant DELAY => 1;
@@ -69,11 +69,19 @@ $gw->onec_ask('reset');
 $gw->onec_mode({ delay => DELAY, match => '"id":"1\d"' });
 post_to(orders => id => $_) for 10, 11;
 $gw->onec_received(1);
-my $start = time;
-post_to(crm => id => 20);
-@r = $gw->onec_received(2, 5);
-is $r[1]{json}{entity}{id}, 20, 'the other queue has slots of its own';
-cmp_ok $r[1]{time} - $start, '<', DELAY * 0.7, 'and does not wait';
+
+my @late;
+
+for my $i (0 .. 2) {
+    my $start = time;
+    post_to(crm => id => 20 + $i);
+    @r = $gw->onec_received(2 + $i, 5);
+    is $r[-1]{json}{entity}{id}, 20 + $i, 'the other queue has its own slots';
+    push @late, $r[-1]{time} - $start;
+}
+
+cmp_ok percentile(50, @late), '<', 0.3, 'and does not wait';
+cmp_ok percentile(100, @late), '<', DELAY * 0.7, 'not even once';
 is depth_of('orders'), 2, 'the first is busy';
 ok wait_until(5, sub { !depth_of('orders') && !depth_of('crm') }), 'all done';
 

@@ -192,28 +192,23 @@ sub shows {
 
 sub gives {
     my ($self, $script, $value, $name) = @_;
-    my $got;
-
-    wait_until(PATIENCE, sub {
-        $got = $self->run($script);
-        return $got eq $value;
-    }, 0.05);
-
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    return Test::More::is($got, $value, $name);
+    return becomes(sub { $self->run($script) }, $value, $name);
 }
 
 
 sub counts {
     my ($self, $css, $value, $name) = @_;
+    return becomes(sub { $self->count($css) }, $value, $name);
+}
+
+
+sub becomes {
+    my ($look, $value, $name) = @_;
     my $got;
 
-    wait_until(PATIENCE, sub {
-        $got = $self->count($css);
-        return $got == $value;
-    }, 0.05);
+    wait_until(PATIENCE, sub { ($got = $look->()) eq $value }, 0.05);
 
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    local $Test::Builder::Level = $Test::Builder::Level + 2;
     return Test::More::is($got, $value, $name);
 }
 
