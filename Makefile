@@ -52,7 +52,7 @@ NAME = ngx_http_bitrix1c_module
 TOP  = $(CURDIR)
 OUT  = build/$(BUILD)
 OBJS = $(OUT)/objs
-SRCS = $(sort $(wildcard $(NAME)/*.c))
+SRCS = $(sort $(wildcard $(NAME)/*.c $(NAME)/*/*.c))
 LUA  = $(sort $(wildcard redis/*.lua))
 PAGE = $(sort $(wildcard page/*.html page/*.css page/*.js))
 
@@ -124,7 +124,7 @@ $(OUT)/configure.args: FORCE
 		"`dpkg-query -W nginx-dev`" > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
-$(OBJS)/Makefile: $(OUT)/configure.args config
+$(OBJS)/Makefile: $(OUT)/configure.args config config.map
 	@echo "configuring $(OUT)"
 	@mkdir -p $(OBJS)
 ifeq ($(BUILD),sanitize)
@@ -144,16 +144,16 @@ endif
 			--add-dynamic-module=$(TOP)' > configure.log 2>&1 \
 		|| { tail -n 5 configure.log >&2; rm -f objs/Makefile; exit 1; }
 
-$(OBJS)/ngx_http_bitrix1c_lua.h: $(LUA) redis/embed.sh $(OBJS)/Makefile
+$(OBJS)/b1c_lua.h: $(LUA) redis/embed.sh $(OBJS)/Makefile
 	@sh redis/embed.sh redis > $@.new
 	@mv $@.new $@
 
-$(OBJS)/ngx_http_bitrix1c_page.h: $(PAGE) page/embed.sh $(OBJS)/Makefile
+$(OBJS)/b1c_page.h: $(PAGE) page/embed.sh $(OBJS)/Makefile
 	@sh page/embed.sh page > $@.new
 	@mv $@.new $@
 
-$(OBJS)/$(NAME).so: $(OBJS)/Makefile $(OBJS)/ngx_http_bitrix1c_lua.h \
-		$(OBJS)/ngx_http_bitrix1c_page.h FORCE
+$(OBJS)/$(NAME).so: $(OBJS)/Makefile $(OBJS)/b1c_lua.h \
+		$(OBJS)/b1c_page.h FORCE
 	@$(MAKE) -s -j`nproc` -C $(OUT) -f objs/Makefile modules \
 		CC='$(or $(CC_$(BUILD)),$(CC))'
 
@@ -179,8 +179,9 @@ $(TOP)/$(OUT)/nginx: $(OBJS)/Makefile $(OBJS)/sanitize.o FORCE
 
 # the pure parts are tested and fuzzed alone
 
-PURE_C  = $(sort $(wildcard $(NAME)/bitrix_*.c))
-PURE_H  = $(wildcard $(NAME)/bitrix_*.h t/unit/*.h t/fuzz/*.h)
+PURE_C  = $(sort $(wildcard $(NAME)/core/*.c $(NAME)/bitrix/*.c))
+PURE_H  = $(wildcard $(NAME)/core/*.h $(NAME)/bitrix/*.h t/unit/*.h t/fuzz/*.h)
+PURE_I  = -I $(NAME)/core -I $(NAME)/bitrix
 UNITS   = $(patsubst t/unit/%.c,$(OUT)/unit/%,$(wildcard t/unit/test_*.c))
 FUZZERS = $(patsubst t/fuzz/%.c,build/fuzz/%.sh,$(wildcard t/fuzz/fuzz_*.c))
 
@@ -192,7 +193,7 @@ UNIT_sanitize = -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
 $(OUT)/unit/%: t/unit/%.c $(PURE_C) $(PURE_H)
 	@mkdir -p $(@D)
 	@$(CC) $(UNIT_$(BUILD)) -W -Wall -Werror -Wno-unused-parameter $(WARN) \
-		-I $(NAME) -o $@ $< $(PURE_C) -lcjson -lz
+		$(PURE_I) -o $@ $< $(PURE_C) -lcjson -lz
 
 build/fuzz/%.sh: build/fuzz/%
 	@ln -sf ../../tools/fuzz.sh $@
@@ -202,7 +203,7 @@ build/fuzz/%: t/fuzz/%.c $(PURE_C) $(PURE_H)
 	@mkdir -p $(@D)
 	@clang -g -O1 -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=undefined -W -Wall -Werror \
-		-Wno-unused-parameter -I $(NAME) -o $@ $< $(PURE_C) -lcjson -lz
+		-Wno-unused-parameter $(PURE_I) -o $@ $< $(PURE_C) -lcjson -lz
 
 
 # the fuzzers bring a sanitizer of their own, BUILD=sanitize need not run them
@@ -211,7 +212,7 @@ PROGRAMS = $(UNITS) $(if $(filter sanitize,$(BUILD)),,$(FUZZERS))
 TESTS    = $(PROGRAMS) $(sort $(wildcard t/*.t))
 
 .PHONY: test
-test: test-deps build	## run all tests, or those of TESTS="t/one.t ..."
+test: arch test-deps build	## run all tests, or those of TESTS="t/one.t ..."
 	@$(MAKE) -s --no-print-directory -j`nproc` BUILD=$(BUILD) $(PROGRAMS)
 	@BUILD=$(BUILD) NGINX_BINARY=$(NGINX_BINARY) MODULE=$(MODULE) \
 		FUZZ_TIME=$(FUZZ_TIME) sh tools/test.sh $(TESTS)
@@ -223,6 +224,10 @@ test-deps:
 .PHONY: picture
 picture: test-deps	## take README's picture of the dashboard anew
 	@BITRIX1C_TEST_PICTURE=docs/dashboard.png prove -It/lib t/67-page.t
+
+.PHONY: arch
+arch:	## check the layers, folders and names of the sources
+	@perl tools/arch.pl
 
 .PHONY: unit
 unit:	## run the unit tests alone

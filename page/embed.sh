@@ -5,7 +5,7 @@
 # usage: embed.sh directory > header
 #
 # Turns the files of the dashboard into arrays of bytes, and their names and
-# types into NGX_HTTP_BITRIX1C_PAGE, the elements of a table.  index.html is
+# types into NGX_B1C_PAGE, the elements of a table.  index.html is
 # what stands at the location itself, under no name.
 
 set -eu
@@ -18,8 +18,8 @@ cat << END
 /* made from the files of page/ by page/embed.sh */
 
 
-#ifndef _NGX_HTTP_BITRIX1C_PAGE_H_INCLUDED_
-#define _NGX_HTTP_BITRIX1C_PAGE_H_INCLUDED_
+#ifndef _NGX_B1C_PAGE_H_INCLUDED_
+#define _NGX_B1C_PAGE_H_INCLUDED_
 END
 
 for file in index.html "$dir"/*.css "$dir"/*.js; do
@@ -49,8 +49,8 @@ done
 cat << END
 
 
-#define NGX_HTTP_BITRIX1C_PAGE$table
+#define NGX_B1C_PAGE$table
 
 
-#endif /* _NGX_HTTP_BITRIX1C_PAGE_H_INCLUDED_ */
+#endif /* _NGX_B1C_PAGE_H_INCLUDED_ */
 END

@@ -4,7 +4,7 @@
 #
 # usage: embed.sh directory > header
 #
-# Turns every directory/NAME.lua into a C string NGX_HTTP_BITRIX1C_LUA_NAME.
+# Turns every directory/NAME.lua into a C string NGX_B1C_LUA_NAME.
 # Comments, indentation and empty lines are left out: the text is what Redis
 # hashes, keeps and gets again after every SCRIPT FLUSH.  Long brackets are
 # refused, because a line of them could look like a comment.
@@ -18,8 +18,8 @@ cat << END
 /* made from the Lua scripts of redis/ by redis/embed.sh */
 
 
-#ifndef _NGX_HTTP_BITRIX1C_LUA_H_INCLUDED_
-#define _NGX_HTTP_BITRIX1C_LUA_H_INCLUDED_
+#ifndef _NGX_B1C_LUA_H_INCLUDED_
+#define _NGX_B1C_LUA_H_INCLUDED_
 END
 
 for lua in "$dir"/*.lua; do
@@ -27,7 +27,7 @@ for lua in "$dir"/*.lua; do
 
     name=$(basename "$lua" .lua | tr 'a-z-' 'A-Z_')
 
-    LC_ALL=C awk -v file="$lua" -v name="NGX_HTTP_BITRIX1C_LUA_$name" '
+    LC_ALL=C awk -v file="$lua" -v name="NGX_B1C_LUA_$name" '
 
     function die(what) {
         print file ":" NR ": " what > "/dev/stderr"
@@ -110,5 +110,5 @@ done
 cat << END
 
 
-#endif /* _NGX_HTTP_BITRIX1C_LUA_H_INCLUDED_ */
+#endif /* _NGX_B1C_LUA_H_INCLUDED_ */
 END

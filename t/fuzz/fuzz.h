@@ -14,8 +14,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "bitrix_event.h"
-#include "bitrix_json.h"
+#include "b1c_bitrix.h"
+#include "b1c_core.h"
 
 
 /*
@@ -36,17 +36,17 @@
     } while (0)
 
 
-static FUZZ_UNUSED const bitrix_limits_t  fuzz_unlimited = {
+static FUZZ_UNUSED const b1c_limits_t  fuzz_unlimited = {
     SIZE_MAX, SIZE_MAX, SIZE_MAX
 };
 
 
 /* small limits, or few inputs would reach them */
 
-static FUZZ_UNUSED bitrix_limits_t
+static FUZZ_UNUSED b1c_limits_t
 fuzz_limits(unsigned char choice)
 {
-    bitrix_limits_t  limits = { 1000, 8, 256 };
+    b1c_limits_t  limits = { 1000, 8, 256 };
 
     if (choice & 4) {
         limits.pairs = 8;
@@ -158,26 +158,26 @@ fuzz_tree(const cJSON *node, int secrets)
 static FUZZ_UNUSED void
 fuzz_written(const cJSON *tree)
 {
-    cJSON           *again;
-    bitrix_buf_t     first, second;
-    bitrix_error_t   err;
+    cJSON       *again;
+    b1c_buf_t    first, second;
+    b1c_error_t  err;
 
-    memset(&first, 0, sizeof(bitrix_buf_t));
-    memset(&second, 0, sizeof(bitrix_buf_t));
+    memset(&first, 0, sizeof(b1c_buf_t));
+    memset(&second, 0, sizeof(b1c_buf_t));
 
-    bitrix_json_put_tree(&first, tree);
+    b1c_json_write_put_tree(&first, tree);
 
     again = cJSON_ParseWithLength(first.start, first.len);
     fuzz_check(again != NULL);
     fuzz_check(cJSON_Compare(tree, again, 1));
     cJSON_Delete(again);
 
-    fuzz_check(bitrix_json_parse(&again, first.start, first.len,
-                                 &fuzz_unlimited, NULL, &err)
-               == BITRIX_OK);
+    fuzz_check(b1c_json_parse(&again, first.start, first.len,
+                              &fuzz_unlimited, NULL, &err)
+               == B1C_OK);
     fuzz_check(cJSON_Compare(tree, again, 1));
 
-    bitrix_json_put_tree(&second, again);
+    b1c_json_write_put_tree(&second, again);
     cJSON_Delete(again);
 
     fuzz_check(first.len == second.len);

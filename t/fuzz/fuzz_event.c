@@ -14,7 +14,7 @@
 
 
 static void
-fuzz_fields(const bitrix_event_t *ev)
+fuzz_fields(const b1c_event_t *ev)
 {
     size_t  len;
 
@@ -36,7 +36,7 @@ fuzz_fields(const bitrix_event_t *ev)
         fuzz_text(ev->id, 1);
 
     } else {
-        fuzz_check(bitrix_event_once(ev->event, ev->id));
+        fuzz_check(b1c_entity_once(ev->event, ev->id));
     }
 
     fuzz_check(cJSON_IsObject(ev->data) || cJSON_IsArray(ev->data));
@@ -45,12 +45,12 @@ fuzz_fields(const bitrix_event_t *ev)
 
 
 static int
-fuzz_robot(const bitrix_message_t *msg)
+fuzz_robot(const b1c_message_t *msg)
 {
     const cJSON  *event;
 
     if (msg->tree == NULL) {
-        return bitrix_form_find(&msg->form, "event") == NULL;
+        return b1c_form_find(&msg->form, "event") == NULL;
     }
 
     event = cJSON_GetObjectItemCaseSensitive(msg->tree, "event");
@@ -62,14 +62,14 @@ fuzz_robot(const bitrix_message_t *msg)
 /* the text is one line of JSON and makes the same event again */
 
 static void
-fuzz_stored(const bitrix_event_t *ev, int64_t received)
+fuzz_stored(const b1c_event_t *ev, int64_t received)
 {
-    char            *text, *again, *whole;
-    cJSON           *json;
-    size_t           len, again_len, i;
-    bitrix_event_t   back;
+    char        *text, *again, *whole;
+    cJSON       *json;
+    size_t       len, again_len, i;
+    b1c_event_t  back;
 
-    text = bitrix_event_json(ev, received, &len);
+    text = b1c_event_json(ev, received, &len);
     fuzz_check(text != NULL && strlen(text) == len);
 
     fuzz_text(text, 1);
@@ -86,19 +86,18 @@ fuzz_stored(const bitrix_event_t *ev, int64_t received)
     cJSON_Delete(json);
     free(whole);
 
-    fuzz_check(bitrix_event_from_json(&back, text, len) == BITRIX_OK);
+    fuzz_check(b1c_event_from_json(&back, text, len) == B1C_OK);
 
-    again = bitrix_event_json(&back, received, &again_len);
+    again = b1c_event_json(&back, received, &again_len);
     fuzz_check(again_len == len && memcmp(text, again, len) == 0);
     free(again);
 
-    bitrix_event_free(&back);
+    b1c_event_free(&back);
 
     /* a text that was cut is not an event */
 
     for (i = 1; i < 4 && i < len; i++) {
-        fuzz_check(bitrix_event_from_json(&back, text, len - i)
-                   == BITRIX_MALFORMED);
+        fuzz_check(b1c_event_from_json(&back, text, len - i) == B1C_MALFORMED);
     }
 
     free(text);
@@ -138,7 +137,7 @@ fuzz_paths(const cJSON *root, const cJSON *node, char *path, size_t len,
             continue;
         }
 
-        found = bitrix_event_data(root, path, len + n, buf, sizeof(buf));
+        found = b1c_event_data(root, path, len + n, buf, sizeof(buf));
         fuzz_check(found != NULL || cJSON_IsNull(child));
     }
 }
@@ -175,7 +174,7 @@ fuzz_mask(const char *mask, size_t len, const char *name)
     /* said so plainly it takes time exponential in the stars */
 
     if (stars <= 3) {
-        fuzz_check(bitrix_mask_match(mask, len, name, strlen(name))
+        fuzz_check(b1c_glob_match(mask, len, name, strlen(name))
                    == fuzz_matches(mask, len, name));
     }
 }
@@ -184,15 +183,15 @@ fuzz_mask(const char *mask, size_t len, const char *name)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    int                robot;
-    char               path[512];
-    bitrix_rc_t        rc;
-    const char        *text, *line;
-    bitrix_event_t     ev;
-    bitrix_error_t     err;
-    bitrix_input_t     input;
-    bitrix_limits_t    limits;
-    bitrix_message_t   msg;
+    int            robot;
+    char           path[512];
+    b1c_rc_t       rc;
+    const char    *text, *line;
+    b1c_event_t    ev;
+    b1c_error_t    err;
+    b1c_input_t    input;
+    b1c_limits_t   limits;
+    b1c_message_t  msg;
 
     if (size == 0) {
         return 0;
@@ -209,17 +208,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     limits = fuzz_limits(data[0]);
     err.what = NULL;
 
-    input.type = (data[0] & 1) ? BITRIX_JSON : BITRIX_FORM;
+    input.type = (data[0] & 1) ? B1C_JSON : B1C_FORM;
     input.charset = fuzz_charset(data[0]);
     input.args = text;
     input.args_len = line - text;
     input.body = line + 1;
     input.len = size - (line + 1 - text);
 
-    rc = bitrix_message_parse(&msg, &input, &limits, &err);
+    rc = b1c_message_parse(&msg, &input, &limits, &err);
 
-    if (rc != BITRIX_OK) {
-        fuzz_check(rc == BITRIX_MALFORMED && err.what != NULL);
+    if (rc != B1C_OK) {
+        fuzz_check(rc == B1C_MALFORMED && err.what != NULL);
         fuzz_check(msg.tree == NULL && msg.token == NULL);
         return 0;
     }
@@ -232,11 +231,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     robot = fuzz_robot(&msg);
 
-    rc = bitrix_event_build(&ev, &msg, &err);
-    bitrix_message_free(&msg);
+    rc = b1c_event_build(&ev, &msg, &err);
+    b1c_message_free(&msg);
 
-    if (rc != BITRIX_OK) {
-        fuzz_check(rc == BITRIX_MALFORMED && err.what != NULL);
+    if (rc != B1C_OK) {
+        fuzz_check(rc == B1C_MALFORMED && err.what != NULL);
         fuzz_check(ev.event == NULL && ev.data == NULL);
         return 0;
     }
@@ -251,7 +250,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_paths(ev.data, ev.data, path, 0, sizeof(path));
     fuzz_mask(input.args, input.args_len, ev.event);
 
-    bitrix_event_free(&ev);
+    b1c_event_free(&ev);
 
     return 0;
 }

@@ -11,11 +11,10 @@
 
 
 static void
-fuzz_pairs(const bitrix_form_t *form, size_t len,
-    const bitrix_limits_t *limits)
+fuzz_pairs(const b1c_form_t *form, size_t len, const b1c_limits_t *limits)
 {
-    size_t                i, j, depth;
-    const bitrix_pair_t  *pair;
+    size_t             i, j, depth;
+    const b1c_pair_t  *pair;
 
     fuzz_check(form->npairs > 0 && form->npairs <= limits->pairs);
 
@@ -27,7 +26,7 @@ fuzz_pairs(const bitrix_form_t *form, size_t len,
         fuzz_check(strlen(pair->value) == pair->value_len);
         fuzz_check(pair->where < len);
         fuzz_check(i == 0 || pair->where > form->pairs[i - 1].where);
-        fuzz_check(bitrix_form_find(form, pair->key) <= pair);
+        fuzz_check(b1c_form_find(form, pair->key) <= pair);
 
         fuzz_text(pair->key, 1);
         fuzz_text(pair->value, 0);
@@ -57,12 +56,12 @@ fuzz_encode(char *p, const char *text, size_t len)
 /* all encoded, it is the same form in UTF-8 */
 
 static void
-fuzz_again(const bitrix_form_t *form)
+fuzz_again(const b1c_form_t *form)
 {
-    char            *body, *p;
-    size_t           i, size;
-    bitrix_form_t    again;
-    bitrix_error_t   err;
+    char        *body, *p;
+    size_t       i, size;
+    b1c_form_t   again;
+    b1c_error_t  err;
 
     for (i = 0, size = 1; i < form->npairs; i++) {
         size += 3 * (form->pairs[i].key_len + form->pairs[i].value_len) + 2;
@@ -78,9 +77,9 @@ fuzz_again(const bitrix_form_t *form)
         *p++ = '&';
     }
 
-    fuzz_check(bitrix_form_parse(&again, body, p - body, &fuzz_unlimited, NULL,
-                                 &err)
-               == BITRIX_OK);
+    fuzz_check(b1c_form_parse(&again, body, p - body, &fuzz_unlimited, NULL,
+                              &err)
+               == B1C_OK);
     fuzz_check(again.npairs == form->npairs);
 
     for (i = 0; i < form->npairs; i++) {
@@ -88,7 +87,7 @@ fuzz_again(const bitrix_form_t *form)
         fuzz_check(strcmp(again.pairs[i].value, form->pairs[i].value) == 0);
     }
 
-    bitrix_form_free(&again);
+    b1c_form_free(&again);
     free(body);
 }
 
@@ -96,11 +95,11 @@ fuzz_again(const bitrix_form_t *form)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    cJSON            *tree;
-    bitrix_rc_t       rc;
-    bitrix_form_t     form;
-    bitrix_error_t    err;
-    bitrix_limits_t   limits;
+    cJSON        *tree;
+    b1c_rc_t      rc;
+    b1c_form_t    form;
+    b1c_error_t   err;
+    b1c_limits_t  limits;
 
     if (size == 0) {
         return 0;
@@ -109,11 +108,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     limits = fuzz_limits(data[0]);
     err.what = NULL;
 
-    rc = bitrix_form_parse(&form, (const char *) data + 1, size - 1, &limits,
-                           fuzz_charset(data[0]), &err);
+    rc = b1c_form_parse(&form, (const char *) data + 1, size - 1, &limits,
+                        fuzz_charset(data[0]), &err);
 
-    if (rc != BITRIX_OK) {
-        fuzz_check(rc == BITRIX_MALFORMED);
+    if (rc != B1C_OK) {
+        fuzz_check(rc == B1C_MALFORMED);
         fuzz_check(err.what != NULL && err.where <= size - 1);
         fuzz_check(form.pairs == NULL && form.text == NULL);
         return 0;
@@ -124,19 +123,19 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     err.what = NULL;
 
-    rc = bitrix_form_tree(&form, &tree, &err);
+    rc = b1c_tree_build(&form, &tree, &err);
 
-    if (rc == BITRIX_OK) {
+    if (rc == B1C_OK) {
         fuzz_check(fuzz_tree(tree, 1) == form.npairs);
         fuzz_written(tree);
         cJSON_Delete(tree);
 
     } else {
-        fuzz_check(rc == BITRIX_MALFORMED);
+        fuzz_check(rc == B1C_MALFORMED);
         fuzz_check(err.what != NULL && err.where < size - 1);
     }
 
-    bitrix_form_free(&form);
+    b1c_form_free(&form);
 
     return 0;
 }

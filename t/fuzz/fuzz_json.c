@@ -13,7 +13,7 @@
 /* members and elements, names and levels of all that was read */
 
 static size_t
-fuzz_shape(const cJSON *node, size_t level, const bitrix_limits_t *limits)
+fuzz_shape(const cJSON *node, size_t level, const b1c_limits_t *limits)
 {
     size_t        n;
     const cJSON  *child, *other;
@@ -46,11 +46,11 @@ fuzz_shape(const cJSON *node, size_t level, const bitrix_limits_t *limits)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    cJSON            *tree, *other;
-    const char       *text;
-    bitrix_rc_t       rc;
-    bitrix_error_t    err;
-    bitrix_limits_t   limits;
+    cJSON        *tree, *other;
+    const char   *text;
+    b1c_rc_t      rc;
+    b1c_error_t   err;
+    b1c_limits_t  limits;
 
     if (size == 0) {
         return 0;
@@ -62,11 +62,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     limits = fuzz_limits(data[0]);
     err.what = NULL;
 
-    rc = bitrix_json_parse(&tree, text, size, &limits, fuzz_charset(data[0]),
-                           &err);
+    rc = b1c_json_parse(&tree, text, size, &limits, fuzz_charset(data[0]),
+                        &err);
 
-    if (rc != BITRIX_OK) {
-        fuzz_check(rc == BITRIX_MALFORMED);
+    if (rc != B1C_OK) {
+        fuzz_check(rc == B1C_MALFORMED);
         fuzz_check(err.what != NULL);
         fuzz_check(fuzz_charset(data[0]) != NULL || err.where <= size);
         return 0;

@@ -5,8 +5,7 @@
 
 
 #include "fuzz.h"
-#include "bitrix_batch.h"
-#include "bitrix_call.h"
+#include "b1c_bitrix.h"
 
 
 /* the first byte chooses what the rest is: an address, a batch, an answer */
@@ -19,9 +18,9 @@ fuzz_address(const char *text, size_t size)
     size_t       len, i;
     const char  *name, *key;
 
-    if (bitrix_rest_method(text, size, &name, &len) == NULL) {
+    if (b1c_method_method(text, size, &name, &len) == NULL) {
         fuzz_check(name == text && len > 0 && len <= size);
-        fuzz_check(len <= BITRIX_METHOD_MAX);
+        fuzz_check(len <= B1C_METHOD_MAX);
 
         for (i = 0; i < len; i++) {
             fuzz_check(text[i] != '/' && text[i] != '%' && text[i] != '?');
@@ -29,8 +28,8 @@ fuzz_address(const char *text, size_t size)
         }
     }
 
-    (void) bitrix_rest_path(text, size);
-    (void) bitrix_rest_prefers(text, size, "respond-async");
+    (void) b1c_method_path(text, size);
+    (void) b1c_method_prefers(text, size, "respond-async");
 
     /* what is the key of an address is masked where it is written */
 
@@ -38,9 +37,9 @@ fuzz_address(const char *text, size_t size)
     fuzz_check(copy != NULL);
 
     memcpy(copy, text, size);
-    bitrix_rest_mask(copy, size);
+    b1c_method_redact(copy, size);
 
-    key = bitrix_rest_key(text, size, &len);
+    key = b1c_method_key(text, size, &len);
 
     if (key != NULL) {
         fuzz_check(key > text && key + len < text + size && len >= 8);
@@ -52,7 +51,7 @@ fuzz_address(const char *text, size_t size)
 
     /* nothing is lost, and the second time nothing is left to be done */
 
-    len = bitrix_rest_args(copy, text, size);
+    len = b1c_method_args(copy, text, size);
     fuzz_check(len >= size && len <= 3 * size);
 
     free(copy);
@@ -62,34 +61,32 @@ fuzz_address(const char *text, size_t size)
 static void
 fuzz_commands(const char *text, size_t size)
 {
-    cJSON              *json;
-    size_t              i;
-    bitrix_form_t       form;
-    bitrix_batch_t      batch;
-    bitrix_error_t      err;
-    char                warning[BITRIX_WARNING_MAX];
+    cJSON       *json;
+    size_t       i;
+    b1c_form_t   form;
+    b1c_batch_t  batch;
+    b1c_error_t  err;
+    char         warning[B1C_WARNING_MAX];
 
     json = NULL;
-    memset(&form, 0, sizeof(bitrix_form_t));
+    memset(&form, 0, sizeof(b1c_form_t));
 
     if (size > 0 && text[0] == '{') {
-        if (bitrix_json_parse(&json, text, size, &fuzz_unlimited, NULL, &err)
-            != BITRIX_OK)
+        if (b1c_json_parse(&json, text, size, &fuzz_unlimited, NULL, &err)
+            != B1C_OK)
         {
             return;
         }
 
-    } else if (bitrix_form_parse(&form, text, size, &fuzz_unlimited, NULL,
-                                 &err)
-               != BITRIX_OK)
+    } else if (b1c_form_parse(&form, text, size, &fuzz_unlimited, NULL,
+                              &err)
+               != B1C_OK)
     {
         return;
     }
 
-    if (bitrix_batch_parse(&batch, NULL, &form, json, &err)
-        == BITRIX_BATCH_OK)
-    {
-        fuzz_check(batch.n > 0 && batch.n <= BITRIX_BATCH_MAX);
+    if (b1c_batch_parse(&batch, NULL, &form, json, &err) == B1C_BATCH_OK) {
+        fuzz_check(batch.n > 0 && batch.n <= B1C_BATCH_MAX);
 
         for (i = 0; i < batch.n; i++) {
             fuzz_check(strcasecmp(batch.commands[i].method, "batch") != 0);
@@ -97,10 +94,10 @@ fuzz_commands(const char *text, size_t size)
         }
     }
 
-    bitrix_batch_free(&batch);
+    b1c_batch_free(&batch);
 
-    if (bitrix_trap_call("sale.order.list", 15, &form, json, warning)) {
-        fuzz_check(strlen(warning) < BITRIX_WARNING_MAX);
+    if (b1c_warning_call("sale.order.list", 15, &form, json, warning)) {
+        fuzz_check(strlen(warning) < B1C_WARNING_MAX);
 
         for (i = 0; warning[i] != '\0'; i++) {
             fuzz_check(warning[i] >= ' ' && warning[i] < 0x7f
@@ -109,7 +106,7 @@ fuzz_commands(const char *text, size_t size)
     }
 
     cJSON_Delete(json);
-    bitrix_form_free(&form);
+    b1c_form_free(&form);
 }
 
 
@@ -118,35 +115,35 @@ fuzz_commands(const char *text, size_t size)
 static void
 fuzz_packed(const char *text, size_t size)
 {
-    char              *body;
-    cJSON             *params, *json;
-    size_t             len;
-    bitrix_batch_t     batch;
-    bitrix_error_t     err;
-    bitrix_packed_t    call;
+    char         *body;
+    cJSON        *params, *json;
+    size_t        len;
+    b1c_batch_t   batch;
+    b1c_error_t   err;
+    b1c_packed_t  call;
 
-    if (bitrix_json_parse(&params, text, size, &fuzz_unlimited, NULL, &err)
-        != BITRIX_OK)
+    if (b1c_json_parse(&params, text, size, &fuzz_unlimited, NULL, &err)
+        != B1C_OK)
     {
         return;
     }
 
-    if (bitrix_batch_unfit(params) == NULL) {
+    if (b1c_batch_unfit(params) == NULL) {
         call.name = "c0";
         call.method = "a.b";
         call.params = params;
 
-        body = bitrix_batch_build(&call, 1, &len);
+        body = b1c_batch_build(&call, 1, &len);
         fuzz_check(body != NULL);
-        fuzz_check(bitrix_json_parse(&json, body, len, &fuzz_unlimited, NULL,
-                                     &err)
-                   == BITRIX_OK);
-        fuzz_check(bitrix_batch_parse(&batch, NULL, NULL, json, &err)
-                   == BITRIX_BATCH_OK);
+        fuzz_check(b1c_json_parse(&json, body, len, &fuzz_unlimited, NULL,
+                                  &err)
+                   == B1C_OK);
+        fuzz_check(b1c_batch_parse(&batch, NULL, NULL, json, &err)
+                   == B1C_BATCH_OK);
         fuzz_check(batch.n == 1);
         fuzz_check(strcmp(batch.commands[0].method, "a.b") == 0);
 
-        bitrix_batch_free(&batch);
+        b1c_batch_free(&batch);
         cJSON_Delete(json);
         free(body);
     }
@@ -158,16 +155,16 @@ fuzz_packed(const char *text, size_t size)
 static void
 fuzz_answer(const char *text, size_t size, unsigned char choice)
 {
-    cJSON            *json;
-    bitrix_error_t    err;
-    bitrix_reply_t    reply;
-    bitrix_answer_t   answer;
+    cJSON        *json;
+    b1c_error_t   err;
+    b1c_reply_t   reply;
+    b1c_answer_t  answer;
 
-    bitrix_answer_judge(&answer, choice & 4 ? 503 : 200, text, size,
-                        choice & 8);
-    fuzz_check(strlen(answer.code) < BITRIX_CODE_MAX);
+    b1c_portal_answer_judge(&answer, choice & 4 ? 503 : 200, text, size,
+                            choice & 8);
+    fuzz_check(strlen(answer.code) < B1C_CODE_MAX);
 
-    bitrix_batch_reply(&reply, text, size, "a");
+    b1c_batch_reply(&reply, text, size, "a");
 
     if (reply.result.start != NULL) {
         fuzz_check(reply.result.start > text);
@@ -178,10 +175,10 @@ fuzz_answer(const char *text, size_t size, unsigned char choice)
 
     json = NULL;
 
-    if (bitrix_json_parse(&json, text, size, &fuzz_unlimited, NULL, &err)
-        == BITRIX_OK)
+    if (b1c_json_parse(&json, text, size, &fuzz_unlimited, NULL, &err)
+        == B1C_OK)
     {
-        fuzz_check(answer.kind != BITRIX_ANSWER_FOREIGN);
+        fuzz_check(answer.kind != B1C_ANSWER_FOREIGN);
     }
 
     cJSON_Delete(json);
@@ -193,13 +190,13 @@ fuzz_answer(const char *text, size_t size, unsigned char choice)
 static void
 fuzz_result(const char *text, size_t size)
 {
-    size_t         i;
-    bitrix_buf_t   buf, again;
+    size_t     i;
+    b1c_buf_t  buf, again;
 
-    memset(&buf, 0, sizeof(bitrix_buf_t));
-    memset(&again, 0, sizeof(bitrix_buf_t));
+    memset(&buf, 0, sizeof(b1c_buf_t));
+    memset(&again, 0, sizeof(b1c_buf_t));
 
-    if (!bitrix_call_result(&buf, text, size)) {
+    if (!b1c_call_result(&buf, text, size)) {
         fuzz_check(buf.len == 0);
         return;
     }
@@ -210,7 +207,7 @@ fuzz_result(const char *text, size_t size)
         fuzz_check((unsigned char) buf.start[i] >= 0x20);
     }
 
-    fuzz_check(bitrix_call_result(&again, buf.start, buf.len));
+    fuzz_check(b1c_call_result(&again, buf.start, buf.len));
     fuzz_check(again.len == buf.len
                && memcmp(again.start, buf.start, buf.len) == 0);
 

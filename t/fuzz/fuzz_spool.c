@@ -5,7 +5,7 @@
 
 
 #include "fuzz.h"
-#include "bitrix_spool.h"
+#include "b1c_core.h"
 
 
 /*
@@ -25,16 +25,16 @@ typedef struct {
 static fuzz_sum_t
 fuzz_read(const uint8_t *data, size_t size, size_t step, size_t at)
 {
-    int                     eof;
-    size_t                  len, need, last;
-    fuzz_sum_t              sum;
-    bitrix_spool_event_t    ev;
-    bitrix_spool_found_t    found;
-    bitrix_spool_found_e    what;
-    bitrix_spool_reader_t   reader;
+    int                  eof;
+    size_t               len, need, last;
+    fuzz_sum_t           sum;
+    b1c_record_event_t   ev;
+    b1c_record_found_t   found;
+    b1c_record_found_e   what;
+    b1c_record_reader_t  reader;
 
     memset(&sum, 0, sizeof(fuzz_sum_t));
-    memset(&reader, 0, sizeof(bitrix_spool_reader_t));
+    memset(&reader, 0, sizeof(b1c_record_reader_t));
 
     need = step;
 
@@ -44,28 +44,28 @@ fuzz_read(const uint8_t *data, size_t size, size_t step, size_t at)
         eof = (len <= need);
         len = eof ? len : need;
 
-        what = bitrix_spool_next(&reader, data + last, len, eof, &found);
+        what = b1c_record_next(&reader, data + last, len, eof, &found);
 
         fuzz_check(reader.offset >= last && reader.offset <= last + len);
 
-        if (what == BITRIX_SPOOL_END) {
+        if (what == B1C_RECORD_END) {
             fuzz_check(reader.offset == size);
             return sum;
         }
 
-        if (what == BITRIX_SPOOL_MORE) {
+        if (what == B1C_RECORD_MORE) {
             fuzz_check(!eof);
             fuzz_check(found.need > len || reader.offset > last);
             need = found.need > step ? found.need : step;
             continue;
         }
 
-        if (what == BITRIX_SPOOL_RECORD) {
+        if (what == B1C_RECORD_RECORD) {
             fuzz_check(found.len > 0);
             fuzz_check(found.payload + found.len == data + reader.offset);
-            fuzz_check(reader.offset == last + BITRIX_SPOOL_FRAME + found.len);
+            fuzz_check(reader.offset == last + B1C_RECORD_FRAME + found.len);
 
-            (void) bitrix_spool_event(&ev, found.payload, found.len);
+            (void) b1c_record_event(&ev, found.payload, found.len);
 
             sum.records++;
             sum.bytes += reader.offset - last;
@@ -75,7 +75,7 @@ fuzz_read(const uint8_t *data, size_t size, size_t step, size_t at)
         }
 
         fuzz_check(found.to > found.from && found.to == reader.offset);
-        fuzz_check(what == BITRIX_SPOOL_DAMAGE || reader.offset == size);
+        fuzz_check(what == B1C_RECORD_DAMAGE || reader.offset == size);
         sum.lost += (size_t) (found.to - found.from);
     }
 }
@@ -84,11 +84,11 @@ fuzz_read(const uint8_t *data, size_t size, size_t step, size_t at)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    size_t                 half, len;
-    uint8_t               *p, *whole;
-    uint64_t               progress;
-    fuzz_sum_t             once, again;
-    bitrix_spool_event_t   ev;
+    size_t              half, len;
+    uint8_t            *p, *whole;
+    uint64_t            progress;
+    fuzz_sum_t          once, again;
+    b1c_record_event_t  ev;
 
     if (size == 0) {
         return 0;
@@ -98,11 +98,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     data++;
     size--;
 
-    (void) bitrix_spool_file(data, size < 32 ? size : 32, &progress);
+    (void) b1c_record_file(data, size < 32 ? size : 32, &progress);
 
-    if (bitrix_spool_event(&ev, data, size) == 0) {
+    if (b1c_record_event(&ev, data, size) == 0) {
         fuzz_check(ev.len <= size);
-        fuzz_check(bitrix_spool_size(&ev) == size + BITRIX_SPOOL_FRAME);
+        fuzz_check(b1c_record_size(&ev) == size + B1C_RECORD_FRAME);
     }
 
     once = fuzz_read(data, size, SIZE_MAX, SIZE_MAX);
@@ -122,16 +122,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ev.again = 0;
 
     half = size / 2;
-    whole = malloc(half + bitrix_spool_size(&ev) + size - half);
+    whole = malloc(half + b1c_record_size(&ev) + size - half);
     fuzz_check(whole != NULL);
 
     memcpy(whole, data, half);
-    p = bitrix_spool_put(whole + half, &ev);
-    fuzz_check(p == whole + half + bitrix_spool_size(&ev));
+    p = b1c_record_put(whole + half, &ev);
+    fuzz_check(p == whole + half + b1c_record_size(&ev));
     memcpy(p, data + half, size - half);
 
     again = fuzz_read(whole, (size_t) (p - whole) + size - half, len, half);
-    fuzz_check(again.ours == 1 || again.bytes > bitrix_spool_size(&ev));
+    fuzz_check(again.ours == 1 || again.bytes > b1c_record_size(&ev));
 
     free(whole);
 

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bitrix_event.h"
+#include "b1c_bitrix.h"
 
 
 /*
@@ -96,7 +96,7 @@ tap_done(void)
 
 
 /* the defaults of bitrix1c_limits */
-static TAP_UNUSED const bitrix_limits_t  tap_limits = { 1000, 8, 256 };
+static TAP_UNUSED const b1c_limits_t  tap_limits = { 1000, 8, 256 };
 
 
 static TAP_UNUSED char *
@@ -119,18 +119,18 @@ tap_join(const char *a, const char *b)
  */
 
 static TAP_UNUSED char *
-tap_event(bitrix_type_t type, const char *body, const char *args,
+tap_event(b1c_type_t type, const char *body, const char *args,
     const char *charset)
 {
-    char              *text;
-    size_t             len;
-    bitrix_rc_t        rc;
-    bitrix_event_t     ev;
-    bitrix_error_t     err;
-    bitrix_input_t     input;
-    bitrix_message_t   msg;
+    char          *text;
+    size_t         len;
+    b1c_rc_t       rc;
+    b1c_event_t    ev;
+    b1c_error_t    err;
+    b1c_input_t    input;
+    b1c_message_t  msg;
 
-    memset(&input, 0, sizeof(bitrix_input_t));
+    memset(&input, 0, sizeof(b1c_input_t));
 
     input.type = type;
     input.body = body;
@@ -139,21 +139,21 @@ tap_event(bitrix_type_t type, const char *body, const char *args,
     input.args_len = args ? strlen(args) : 0;
     input.charset = charset;
 
-    rc = bitrix_message_parse(&msg, &input, &tap_limits, &err);
+    rc = b1c_message_parse(&msg, &input, &tap_limits, &err);
 
-    if (rc != BITRIX_OK) {
+    if (rc != B1C_OK) {
         return tap_join("malformed: ", err.what);
     }
 
-    rc = bitrix_event_build(&ev, &msg, &err);
-    bitrix_message_free(&msg);
+    rc = b1c_event_build(&ev, &msg, &err);
+    b1c_message_free(&msg);
 
-    if (rc != BITRIX_OK) {
+    if (rc != B1C_OK) {
         return tap_join("malformed: ", err.what);
     }
 
-    text = bitrix_event_json(&ev, 1700000000, &len);
-    bitrix_event_free(&ev);
+    text = b1c_event_json(&ev, 1700000000, &len);
+    b1c_event_free(&ev);
 
     return text;
 }

@@ -5,21 +5,21 @@
 
 
 #include "tap.h"
-#include "bitrix_batch.h"
-#include "bitrix_json.h"
+#include "b1c_bitrix.h"
+#include "b1c_core.h"
 
 
-static bitrix_error_t  err;
+static b1c_error_t  err;
 
 
 static void
-form_of(bitrix_form_t *form, const char *text)
+form_of(b1c_form_t *form, const char *text)
 {
-    memset(form, 0, sizeof(bitrix_form_t));
+    memset(form, 0, sizeof(b1c_form_t));
 
     if (text != NULL
-        && bitrix_form_parse(form, text, strlen(text), &tap_limits, NULL, &err)
-           != BITRIX_OK)
+        && b1c_form_parse(form, text, strlen(text), &tap_limits, NULL, &err)
+           != B1C_OK)
     {
         printf("# %s: %s\n", text, err.what);
         abort();
@@ -32,12 +32,12 @@ form_of(bitrix_form_t *form, const char *text)
 static char *
 commands_of(const char *args, const char *body)
 {
-    char               *text;
-    cJSON              *json;
-    size_t              i;
-    bitrix_form_t       a, f;
-    bitrix_batch_t      batch;
-    bitrix_batch_rc_t   rc;
+    char           *text;
+    cJSON          *json;
+    size_t          i;
+    b1c_form_t      a, f;
+    b1c_batch_t     batch;
+    b1c_batch_rc_t  rc;
 
     static const char *const  names[] = {
         "", "malformed", "length", "nested", "nomem"
@@ -48,26 +48,26 @@ commands_of(const char *args, const char *body)
     form_of(&f, body != NULL && *body != '{' ? body : NULL);
 
     if (body != NULL && *body == '{'
-        && bitrix_json_parse(&json, body, strlen(body), &tap_limits, NULL,
-                             &err)
-           != BITRIX_OK)
+        && b1c_json_parse(&json, body, strlen(body), &tap_limits, NULL,
+                          &err)
+           != B1C_OK)
     {
         abort();
     }
 
-    rc = bitrix_batch_parse(&batch, &a, &f, json, &err);
+    rc = b1c_batch_parse(&batch, &a, &f, json, &err);
 
     text = calloc(1, 8192);
     strcpy(text, names[rc]);
 
-    for (i = 0; rc == BITRIX_BATCH_OK && i < batch.n; i++) {
+    for (i = 0; rc == B1C_BATCH_OK && i < batch.n; i++) {
         sprintf(text + strlen(text), "%s %s %s;", batch.commands[i].name,
                 batch.commands[i].method, batch.commands[i].query);
     }
 
-    bitrix_batch_free(&batch);
-    bitrix_form_free(&a);
-    bitrix_form_free(&f);
+    b1c_batch_free(&batch);
+    b1c_form_free(&a);
+    b1c_form_free(&f);
     cJSON_Delete(json);
 
     return text;
@@ -77,8 +77,8 @@ commands_of(const char *args, const char *body)
 static void
 test_parse(void)
 {
-    char    *got;
-    size_t   i;
+    char   *got;
+    size_t  i;
 
     static const struct {
         const char  *args;
@@ -132,8 +132,8 @@ test_parse(void)
 static void
 test_length(void)
 {
-    char    *got, text[4096];
-    size_t   i, n;
+    char   *got, text[4096];
+    size_t  i, n;
 
     for (n = 50; n <= 51; n++) {
 
@@ -165,8 +165,8 @@ test_length(void)
 static void
 test_unfit(void)
 {
-    cJSON   *json;
-    size_t   i;
+    cJSON  *json;
+    size_t  i;
 
     static const struct {
         const char  *params;
@@ -186,29 +186,29 @@ test_unfit(void)
 
     for (i = 0; i < countof(cases); i++) {
         json = cJSON_Parse(cases[i].params);
-        num(bitrix_batch_unfit(json) == NULL, cases[i].fit, cases[i].params);
+        num(b1c_batch_unfit(json) == NULL, cases[i].fit, cases[i].params);
         cJSON_Delete(json);
     }
 
-    ok(bitrix_batch_unfit(NULL) == NULL, "no parameters");
+    ok(b1c_batch_unfit(NULL) == NULL, "no parameters");
 }
 
 
 static void
 test_build(void)
 {
-    char             *text;
-    cJSON            *params;
-    size_t            len;
-    bitrix_packed_t   calls[2];
+    char         *text;
+    cJSON        *params;
+    size_t        len;
+    b1c_packed_t  calls[2];
 
     static const char  json[] = "{\"id\":200540400001,\"fields\":{\"price\":"
         "10.5,\"name\":\"a&b=\xd0\xb8 [\",\"on\":true,\"off\":false,\"list\":"
         "[1,\"x\"],\"big\":12345678901234567890}}";
 
-    if (bitrix_json_parse(&params, json, sizeof(json) - 1, &tap_limits, NULL,
-                          &err)
-        != BITRIX_OK)
+    if (b1c_json_parse(&params, json, sizeof(json) - 1, &tap_limits, NULL,
+                       &err)
+        != B1C_OK)
     {
         abort();
     }
@@ -220,7 +220,7 @@ test_build(void)
     calls[1].method = "profile";
     calls[1].params = NULL;
 
-    text = bitrix_batch_build(calls, 2, &len);
+    text = b1c_batch_build(calls, 2, &len);
     is(text, "{\"halt\":0,\"cmd\":{\"c0\":\"sale.order.update?"
              "id=200540400001&fields%5Bprice%5D=10.5"
              "&fields%5Bname%5D=a%26b%3D%D0%B8%20%5B&fields%5Bon%5D=1"
@@ -237,9 +237,9 @@ test_build(void)
 static void
 test_reply(void)
 {
-    char            got[256];
-    size_t          i;
-    bitrix_reply_t  reply;
+    char         got[256];
+    size_t       i;
+    b1c_reply_t  reply;
 
     static const char  text[] =
         "{\"result\":{\"result\":{\"a\":{\"id\":200540400001},\"b\":[],"
@@ -251,44 +251,44 @@ test_reply(void)
         "\"operating_reset_at\":1778747792}}},\"time\":{\"operating\":1}}";
 
     static const struct {
-        const char       *name;
-        bitrix_answer_e   kind;
-        const char       *value;     /* result, or code */
+        const char   *name;
+        b1c_answer_e  kind;
+        const char   *value;     /* result, or code */
     } cases[] = {
-        { "a", BITRIX_ANSWER_OK, "{\"id\":200540400001}" },
-        { "b", BITRIX_ANSWER_OK, "[]" },
-        { "n", BITRIX_ANSWER_OK, "null" },
-        { "c", BITRIX_ANSWER_OPERATION, "OPERATION_TIME_LIMIT" },
-        { "d", BITRIX_ANSWER_ERROR, "200540400001" },
-        { "e", BITRIX_ANSWER_ERROR, "odd" },
-        { "z", BITRIX_ANSWER_NONE, "" }
+        { "a", B1C_ANSWER_OK, "{\"id\":200540400001}" },
+        { "b", B1C_ANSWER_OK, "[]" },
+        { "n", B1C_ANSWER_OK, "null" },
+        { "c", B1C_ANSWER_OPERATION, "OPERATION_TIME_LIMIT" },
+        { "d", B1C_ANSWER_ERROR, "200540400001" },
+        { "e", B1C_ANSWER_ERROR, "odd" },
+        { "z", B1C_ANSWER_NONE, "" }
     };
 
     for (i = 0; i < countof(cases); i++) {
-        bitrix_batch_reply(&reply, text, sizeof(text) - 1, cases[i].name);
+        b1c_batch_reply(&reply, text, sizeof(text) - 1, cases[i].name);
         num(reply.answer.kind, cases[i].kind, cases[i].name);
 
         snprintf(got, sizeof(got), "%.*s", (int) reply.result.len,
                  reply.result.start ? reply.result.start : "");
-        is(reply.answer.kind == BITRIX_ANSWER_OK ? got : reply.answer.code,
+        is(reply.answer.kind == B1C_ANSWER_OK ? got : reply.answer.code,
            cases[i].value, "what it says");
     }
 
-    bitrix_batch_reply(&reply, text, sizeof(text) - 1, "a");
+    b1c_batch_reply(&reply, text, sizeof(text) - 1, "a");
     num(reply.answer.operating, 70, "a command's own time");
     num(reply.answer.reset_at, 1778747792, "and when it falls");
 
-    bitrix_batch_reply(&reply, text, sizeof(text) - 1, "d");
+    b1c_batch_reply(&reply, text, sizeof(text) - 1, "d");
     snprintf(got, sizeof(got), "%.*s", (int) reply.description.len,
              reply.description.start ? reply.description.start : "");
     is(got, "\"no order\"", "a description");
 
-    bitrix_batch_reply(&reply, "{\"result\":{\"result\":[],\"result_error\":"
-                               "[]}}", 41, "a");
-    num(reply.answer.kind, BITRIX_ANSWER_NONE, "[] for an empty object");
+    b1c_batch_reply(&reply, "{\"result\":{\"result\":[],\"result_error\":"
+                            "[]}}", 41, "a");
+    num(reply.answer.kind, B1C_ANSWER_NONE, "[] for an empty object");
 
-    bitrix_batch_reply(&reply, "{\"result\":", 10, "a");
-    num(reply.answer.kind, BITRIX_ANSWER_NONE, "cut off");
+    b1c_batch_reply(&reply, "{\"result\":", 10, "a");
+    num(reply.answer.kind, B1C_ANSWER_NONE, "cut off");
 }
 
 

@@ -5,49 +5,46 @@
 
 
 #include "tap.h"
-#include "bitrix_call.h"
-#include "bitrix_json.h"
+#include "b1c_bitrix.h"
+#include "b1c_core.h"
 
 
-static const bitrix_limits_t  limits = { 20, 4, 32 };
+static const b1c_limits_t  limits = { 20, 4, 32 };
 
 
-static bitrix_rc_t
-build(bitrix_event_t *ev, bitrix_type_t type, const char *method,
-    const char *body, const char *query)
+static b1c_rc_t
+build(b1c_event_t *ev, b1c_type_t type, const char *method, const char *body,
+    const char *query)
 {
-    cJSON           *json;
-    bitrix_rc_t      rc;
-    bitrix_form_t    args, form;
-    bitrix_error_t   err;
+    cJSON       *json;
+    b1c_rc_t     rc;
+    b1c_form_t   args, form;
+    b1c_error_t  err;
 
     json = NULL;
     memset(&args, 0, sizeof(args));
     memset(&form, 0, sizeof(form));
 
-    rc = BITRIX_OK;
+    rc = B1C_OK;
 
     if (query[0] != '\0') {
-        rc = bitrix_form_parse(&args, query, strlen(query), &limits, NULL,
-                               &err);
+        rc = b1c_form_parse(&args, query, strlen(query), &limits, NULL, &err);
     }
 
-    if (rc == BITRIX_OK && body[0] != '\0' && type == BITRIX_FORM) {
-        rc = bitrix_form_parse(&form, body, strlen(body), &limits, NULL,
-                               &err);
+    if (rc == B1C_OK && body[0] != '\0' && type == B1C_FORM) {
+        rc = b1c_form_parse(&form, body, strlen(body), &limits, NULL, &err);
 
-    } else if (rc == BITRIX_OK && body[0] != '\0') {
-        rc = bitrix_json_parse(&json, body, strlen(body), &limits, NULL,
-                               &err);
+    } else if (rc == B1C_OK && body[0] != '\0') {
+        rc = b1c_json_parse(&json, body, strlen(body), &limits, NULL, &err);
     }
 
-    if (rc == BITRIX_OK) {
-        rc = bitrix_call_build(ev, method, strlen(method), "myshop.ru", 9,
-                               &args, &form, json, &err);
+    if (rc == B1C_OK) {
+        rc = b1c_call_build(ev, method, strlen(method), "myshop.ru", 9,
+                            &args, &form, json, &err);
     }
 
-    bitrix_form_free(&args);
-    bitrix_form_free(&form);
+    b1c_form_free(&args);
+    b1c_form_free(&form);
     cJSON_Delete(json);
 
     return rc;
@@ -57,12 +54,12 @@ build(bitrix_event_t *ev, bitrix_type_t type, const char *method,
 static void
 test_result(void)
 {
-    size_t         i;
-    bitrix_buf_t   buf;
+    size_t     i;
+    b1c_buf_t  buf;
 
     static const struct {
-        const char     *text;
-        const char     *want;
+        const char  *text;
+        const char  *want;
     } cases[] = {
         { "true", "true" },
         { "12345678901234567890.120", "12345678901234567890.120" },
@@ -83,11 +80,11 @@ test_result(void)
     for (i = 0; i < countof(cases); i++) {
         memset(&buf, 0, sizeof(buf));
 
-        if (!bitrix_call_result(&buf, cases[i].text, strlen(cases[i].text))) {
+        if (!b1c_call_result(&buf, cases[i].text, strlen(cases[i].text))) {
             ok(cases[i].want == NULL && buf.len == 0, cases[i].text);
 
         } else {
-            bitrix_json_put(&buf, "", 1);
+            b1c_json_write_put(&buf, "", 1);
             is(buf.start, cases[i].want ? cases[i].want : "none",
                cases[i].text);
         }
@@ -100,35 +97,35 @@ test_result(void)
 static void
 test_params(void)
 {
-    char            *text;
-    size_t           i, len;
-    bitrix_rc_t      rc;
-    bitrix_event_t   ev;
+    char        *text;
+    size_t       i, len;
+    b1c_rc_t     rc;
+    b1c_event_t  ev;
 
     static const struct {
-        bitrix_type_t   type;
-        const char     *body;
-        const char     *args;
-        const char     *params;
+        b1c_type_t   type;
+        const char  *body;
+        const char  *args;
+        const char  *params;
     } cases[] = {
-        { BITRIX_JSON, "{\"id\":300,\"fields\":{\"statusId\":\"N\"}}", "",
+        { B1C_JSON, "{\"id\":300,\"fields\":{\"statusId\":\"N\"}}", "",
           "{\"id\":300,\"fields\":{\"statusId\":\"N\"}}" },
-        { BITRIX_JSON, "", "", "{}" },
-        { BITRIX_JSON, "[1]", "", NULL },
-        { BITRIX_JSON, "[[]]", "", NULL },
-        { BITRIX_JSON, "{\"id\":1", "", NULL },
-        { BITRIX_JSON, "{\"id\":1,\"id\":2}", "", NULL },
-        { BITRIX_JSON, "{\"a\":1,\"auth\":\"secret\"}", "", "{\"a\":1}" },
-        { BITRIX_JSON, "{\"id\":200540400001}", "", "{\"id\":200540400001}" },
-        { BITRIX_JSON, "{\"id\":1}", "id=2&x[]=3&x[]=4&auth=s",
+        { B1C_JSON, "", "", "{}" },
+        { B1C_JSON, "[1]", "", NULL },
+        { B1C_JSON, "[[]]", "", NULL },
+        { B1C_JSON, "{\"id\":1", "", NULL },
+        { B1C_JSON, "{\"id\":1,\"id\":2}", "", NULL },
+        { B1C_JSON, "{\"a\":1,\"auth\":\"secret\"}", "", "{\"a\":1}" },
+        { B1C_JSON, "{\"id\":200540400001}", "", "{\"id\":200540400001}" },
+        { B1C_JSON, "{\"id\":1}", "id=2&x[]=3&x[]=4&auth=s",
           "{\"id\":1,\"x\":[\"3\",\"4\"]}" },
-        { BITRIX_FORM, "id=5&fields[a]=b", "",
+        { B1C_FORM, "id=5&fields[a]=b", "",
           "{\"id\":\"5\",\"fields\":{\"a\":\"b\"}}" },
-        { BITRIX_FORM, "id=5&id=6", "", NULL },
-        { BITRIX_FORM, "0=a", "", "{\"0\":\"a\"}" },
-        { BITRIX_FORM, "", "", "{}" },
-        { BITRIX_FORM, "", "a", "{\"a\":\"\"}" },
-        { BITRIX_FORM, "", "filter[%3EDATE]=1", "{\"filter\":{\">DATE\":\"1\"}}" }
+        { B1C_FORM, "id=5&id=6", "", NULL },
+        { B1C_FORM, "0=a", "", "{\"0\":\"a\"}" },
+        { B1C_FORM, "", "", "{}" },
+        { B1C_FORM, "", "a", "{\"a\":\"\"}" },
+        { B1C_FORM, "", "filter[%3EDATE]=1", "{\"filter\":{\">DATE\":\"1\"}}" }
     };
 
     for (i = 0; i < countof(cases); i++) {
@@ -136,21 +133,21 @@ test_params(void)
                    cases[i].args);
 
         if (cases[i].params == NULL) {
-            num(rc, BITRIX_MALFORMED, cases[i].body);
+            num(rc, B1C_MALFORMED, cases[i].body);
             continue;
         }
 
-        num(rc, BITRIX_OK, cases[i].body);
+        num(rc, B1C_OK, cases[i].body);
 
-        if (rc != BITRIX_OK) {
+        if (rc != B1C_OK) {
             continue;
         }
 
-        text = bitrix_call_params(ev.data, &len);
+        text = b1c_call_params(ev.data, &len);
         is(text, cases[i].params, cases[i].params);
 
         free(text);
-        bitrix_event_free(&ev);
+        b1c_event_free(&ev);
     }
 }
 
@@ -158,9 +155,9 @@ test_params(void)
 static void
 test_commands(void)
 {
-    char            *text, body[256];
-    size_t           i, len;
-    bitrix_event_t   ev;
+    char        *text, body[256];
+    size_t       i, len;
+    b1c_event_t  ev;
 
     static const struct {
         const char  *command;
@@ -185,15 +182,15 @@ test_commands(void)
         (void) snprintf(body, sizeof(body), "{\"cmd\":{\"x\":\"%s\"},"
                         "\"CMD\":[\"%s\"]}", cases[i].command,
                         cases[i].command);
-        num(build(&ev, BITRIX_JSON, "Batch", body, ""), BITRIX_OK, body);
-        text = bitrix_call_params(ev.data, &len);
+        num(build(&ev, B1C_JSON, "Batch", body, ""), B1C_OK, body);
+        text = b1c_call_params(ev.data, &len);
         (void) snprintf(body, sizeof(body), "{\"cmd\":{\"x\":\"%s\"},"
                         "\"CMD\":[\"%s\"]}", cases[i].stored,
                         cases[i].stored);
         is(text, body, cases[i].command);
 
         free(text);
-        bitrix_event_free(&ev);
+        b1c_event_free(&ev);
     }
 }
 
@@ -201,8 +198,8 @@ test_commands(void)
 static void
 test_entity(void)
 {
-    size_t          i;
-    bitrix_event_t  ev;
+    size_t       i;
+    b1c_event_t  ev;
 
     static const struct {
         const char  *method;
@@ -225,13 +222,13 @@ test_entity(void)
     };
 
     for (i = 0; i < countof(cases); i++) {
-        num(build(&ev, BITRIX_JSON, cases[i].method, cases[i].body, ""),
-            BITRIX_OK, cases[i].method);
+        num(build(&ev, B1C_JSON, cases[i].method, cases[i].body, ""),
+            B1C_OK, cases[i].method);
         is(ev.event, cases[i].method, "the method stays as it is");
         is(ev.domain, "myshop.ru", "the portal");
         is(ev.type, cases[i].type, cases[i].type);
         is(ev.id, cases[i].id, "id");
-        bitrix_event_free(&ev);
+        b1c_event_free(&ev);
     }
 }
 
@@ -239,25 +236,24 @@ test_entity(void)
 static void
 test_field(void)
 {
-    bitrix_event_t    ev;
-    bitrix_number_t   number;
+    b1c_event_t   ev;
+    b1c_number_t  number;
 
-    (void) build(&ev, BITRIX_JSON, "a.update",
+    (void) build(&ev, B1C_JSON, "a.update",
                  "{\"a\":1,\"fields\":{\"b\":\"x\",\"c\":{\"d\":2.5}},"
                  "\"o\":{\"p\":3},\"l\":[1]}", "");
 
-    is(bitrix_call_field(ev.data, "a", 1, number), "1", "at the top");
-    is(bitrix_call_field(ev.data, "b", 1, number), "x", "inside fields");
-    is(bitrix_call_field(ev.data, "o.p", 3, number), "3", "by a path");
-    is(bitrix_call_field(ev.data, "fields.b", 8, number), "x", "whole path");
-    is(bitrix_call_field(ev.data, "B", 1, number), NULL, "case matters");
-    is(bitrix_call_field(ev.data, "l", 1, number), NULL, "a list is none");
-    is(bitrix_call_field(ev.data, "o", 1, number), NULL, "nor is a map");
-    is(bitrix_call_field(ev.data, "c.d", 3, number), NULL,
-       "nor a broken number");
-    is(bitrix_call_field(ev.data, "o.", 2, number), NULL, "nor a bare dot");
+    is(b1c_call_field(ev.data, "a", 1, number), "1", "at the top");
+    is(b1c_call_field(ev.data, "b", 1, number), "x", "inside fields");
+    is(b1c_call_field(ev.data, "o.p", 3, number), "3", "by a path");
+    is(b1c_call_field(ev.data, "fields.b", 8, number), "x", "whole path");
+    is(b1c_call_field(ev.data, "B", 1, number), NULL, "case matters");
+    is(b1c_call_field(ev.data, "l", 1, number), NULL, "a list is none");
+    is(b1c_call_field(ev.data, "o", 1, number), NULL, "nor is a map");
+    is(b1c_call_field(ev.data, "c.d", 3, number), NULL, "nor a broken number");
+    is(b1c_call_field(ev.data, "o.", 2, number), NULL, "nor a bare dot");
 
-    bitrix_event_free(&ev);
+    b1c_event_free(&ev);
 }
 
 
@@ -266,15 +262,15 @@ test_field(void)
 static void
 test_stored(void)
 {
-    char            *text;
-    size_t           len;
-    bitrix_event_t   ev, back;
+    char        *text;
+    size_t       len;
+    b1c_event_t  ev, back;
 
-    (void) build(&ev, BITRIX_JSON, "crm.deal.update",
+    (void) build(&ev, B1C_JSON, "crm.deal.update",
                  "{\"id\":7,\"fields\":{\"TITLE\":\"\\u0416\"}}", "");
 
-    text = bitrix_event_json(&ev, 1711111112, &len);
-    num(bitrix_event_from_json(&back, text, len), BITRIX_OK, "read back");
+    text = b1c_event_json(&ev, 1711111112, &len);
+    num(b1c_event_from_json(&back, text, len), B1C_OK, "read back");
 
     is(back.event, "crm.deal.update", "method");
     is(back.type, "CRMDEAL", "type");
@@ -282,12 +278,12 @@ test_stored(void)
     is(back.domain, "myshop.ru", "portal");
 
     free(text);
-    text = bitrix_call_params(back.data, &len);
+    text = b1c_call_params(back.data, &len);
     is(text, "{\"id\":7,\"fields\":{\"TITLE\":\"\xd0\x96\"}}", "parameters");
 
     free(text);
-    bitrix_event_free(&ev);
-    bitrix_event_free(&back);
+    b1c_event_free(&ev);
+    b1c_event_free(&back);
 }
 
 

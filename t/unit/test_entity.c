@@ -5,15 +5,15 @@
 
 
 #include "tap.h"
-#include "bitrix_entity.h"
+#include "b1c_bitrix.h"
 
 
 static void
 test_type(void)
 {
-    char     buf[BITRIX_EVENT_MAX + BITRIX_ENTITY_MAX];
-    cJSON   *data;
-    size_t   i;
+    char    buf[B1C_EVENT_MAX + B1C_ENTITY_MAX];
+    cJSON  *data;
+    size_t  i;
 
     static const struct {
         const char  *event;
@@ -77,7 +77,7 @@ test_type(void)
     data = cJSON_CreateObject();
 
     for (i = 0; i < countof(cases); i++) {
-        bitrix_entity_type(cases[i].event, data, buf);
+        b1c_entity_type(cases[i].event, data, buf);
         is(buf, cases[i].type, cases[i].event);
     }
 
@@ -88,9 +88,9 @@ test_type(void)
 static void
 test_kind(void)
 {
-    char     buf[BITRIX_EVENT_MAX + BITRIX_ENTITY_MAX];
-    cJSON   *data;
-    size_t   i;
+    char    buf[B1C_EVENT_MAX + B1C_ENTITY_MAX];
+    cJSON  *data;
+    size_t  i;
 
     static const struct {
         const char  *event;
@@ -123,7 +123,7 @@ test_kind(void)
 
     for (i = 0; i < countof(cases); i++) {
         data = cJSON_Parse(cases[i].data);
-        bitrix_entity_type(cases[i].event, data, buf);
+        b1c_entity_type(cases[i].event, data, buf);
         is(buf, cases[i].type, cases[i].data);
         cJSON_Delete(data);
     }
@@ -133,9 +133,9 @@ test_kind(void)
 static void
 test_id(void)
 {
-    cJSON            *data;
-    size_t            i;
-    bitrix_number_t   number;
+    cJSON        *data;
+    size_t        i;
+    b1c_number_t  number;
 
     static const struct {
         const char  *data;
@@ -186,7 +186,7 @@ test_id(void)
 
     for (i = 0; i < countof(cases); i++) {
         data = cJSON_Parse(cases[i].data);
-        is(bitrix_entity_id(data, number), cases[i].id, cases[i].data);
+        is(b1c_entity_id(data, number), cases[i].id, cases[i].data);
         cJSON_Delete(data);
     }
 }
@@ -195,21 +195,21 @@ test_id(void)
 static void
 test_long_id(void)
 {
-    char              id[258];
-    cJSON            *node;
-    bitrix_number_t   number;
+    char          id[258];
+    cJSON        *node;
+    b1c_number_t  number;
 
     memset(id, 'x', 257);
     id[257] = '\0';
 
     node = cJSON_CreateString(id);
-    is(bitrix_entity_scalar(node, number), NULL, "257 bytes are no id");
+    is(b1c_entity_scalar(node, number), NULL, "257 bytes are no id");
     cJSON_Delete(node);
 
     id[256] = '\0';
 
     node = cJSON_CreateString(id);
-    is(bitrix_entity_scalar(node, number), id, "256 bytes are");
+    is(b1c_entity_scalar(node, number), id, "256 bytes are");
     cJSON_Delete(node);
 }
 
@@ -245,7 +245,7 @@ test_once(void)
     };
 
     for (i = 0; i < countof(cases); i++) {
-        num(bitrix_event_once(cases[i].event, cases[i].id), cases[i].once,
+        num(b1c_entity_once(cases[i].event, cases[i].id), cases[i].once,
             cases[i].event);
     }
 }

@@ -13,8 +13,7 @@
 
 
 static void
-is_event(bitrix_type_t type, const char *body, const char *args,
-    const char *want)
+is_event(b1c_type_t type, const char *body, const char *args, const char *want)
 {
     char  *got;
 
@@ -27,7 +26,7 @@ is_event(bitrix_type_t type, const char *body, const char *args,
 static void
 test_json(void)
 {
-    is_event(BITRIX_FORM,
+    is_event(B1C_FORM,
              "event=ONSALEORDERNEW&data%5BFIELDS%5D%5BID%5D=123&ts=1711111111"
              "&auth%5Bdomain%5D=myshop.ru&auth%5Bmember_id%5D=a223"
              "&auth%5Bapplication_token%5D=secret", NULL,
@@ -37,7 +36,7 @@ test_json(void)
              "\"entity\":{\"type\":\"SALEORDER\",\"id\":\"123\"},"
              "\"data\":{\"FIELDS\":{\"ID\":\"123\"}}}");
 
-    is_event(BITRIX_JSON,
+    is_event(B1C_JSON,
              "{\"event\":\"onCrmDealUpdate\",\"data\":{\"FIELDS\":{\"ID\":300,"
              "\"SUM\":12.5,\"N\":[1,null,true]}},\"ts\":1711111111,"
              "\"auth\":{\"application_token\":\"secret\"}}", NULL,
@@ -48,13 +47,13 @@ test_json(void)
 
     /* without an entity, without ts, without data */
 
-    is_event(BITRIX_FORM, "event=ONAPPTEST", NULL,
+    is_event(B1C_FORM, "event=ONAPPTEST", NULL,
              HEAD("ONAPPTEST", "1700000000") SOURCE
              "\"entity\":{\"type\":\"APPTEST\",\"id\":null},\"data\":{}}");
 
     /* what 1C gets is text whatever is in it */
 
-    is_event(BITRIX_FORM, "event=A&data[a\"b]=%22%5C%09%0D%0A%01/%D0%90", NULL,
+    is_event(B1C_FORM, "event=A&data[a\"b]=%22%5C%09%0D%0A%01/%D0%90", NULL,
              HEAD("A", "1700000000") SOURCE
              "\"entity\":{\"type\":\"A\",\"id\":null},"
              "\"data\":{\"a\\\"b\":\"\\\"\\\\\\t\\r\\n/А\"}}");
@@ -64,25 +63,25 @@ test_json(void)
 static void
 test_data(void)
 {
-    char    *want, *half;
-    size_t   i;
+    char   *want, *half;
+    size_t  i;
 
     static const struct {
-        bitrix_type_t   type;
-        const char     *body;
-        const char     *data;
+        b1c_type_t   type;
+        const char  *body;
+        const char  *data;
     } cases[] = {
-        { BITRIX_FORM, "event=A&data[x]=undefined", "{\"x\":\"undefined\"}" },
-        { BITRIX_FORM, "event=A&data[0]=x&data[1]=y", "[\"x\",\"y\"]" },
-        { BITRIX_FORM, "event=A&other[x]=1&x=2", "{}" },
-        { BITRIX_JSON, "{\"event\":\"A\"}", "{}" },
-        { BITRIX_JSON, "{\"event\":\"A\",\"data\":[]}", "{}" },
-        { BITRIX_JSON, "{\"event\":\"A\",\"data\":{}}", "{}" },
-        { BITRIX_JSON, "{\"event\":\"A\",\"data\":null}", "{}" },
-        { BITRIX_JSON, "{\"event\":\"A\",\"data\":{\"x\":[],\"y\":{}}}",
+        { B1C_FORM, "event=A&data[x]=undefined", "{\"x\":\"undefined\"}" },
+        { B1C_FORM, "event=A&data[0]=x&data[1]=y", "[\"x\",\"y\"]" },
+        { B1C_FORM, "event=A&other[x]=1&x=2", "{}" },
+        { B1C_JSON, "{\"event\":\"A\"}", "{}" },
+        { B1C_JSON, "{\"event\":\"A\",\"data\":[]}", "{}" },
+        { B1C_JSON, "{\"event\":\"A\",\"data\":{}}", "{}" },
+        { B1C_JSON, "{\"event\":\"A\",\"data\":null}", "{}" },
+        { B1C_JSON, "{\"event\":\"A\",\"data\":{\"x\":[],\"y\":{}}}",
                        "{\"x\":[],\"y\":{}}" },
-        { BITRIX_JSON, "{\"event\":\"A\",\"data\":{\"n\":1152921504606846976,"
-                       "\"m\":1e3}}",
+        { B1C_JSON, "{\"event\":\"A\",\"data\":{\"n\":1152921504606846976,"
+                    "\"m\":1e3}}",
                        "{\"n\":\"1152921504606846976\",\"m\":\"1e3\"}" }
     };
 
@@ -106,71 +105,71 @@ test_malformed(void)
     size_t  i;
 
     static const struct {
-        bitrix_type_t   type;
-        const char     *body;
-        const char     *want;
+        b1c_type_t   type;
+        const char  *body;
+        const char  *want;
     } cases[] = {
-        { BITRIX_FORM, "ts=1", "malformed: no event" },
-        { BITRIX_FORM, "document=1", "malformed: no event" },
-        { BITRIX_JSON, "{}", "malformed: no event" },
-        { BITRIX_JSON, "{\"event\":null}", "malformed: no event" },
-        { BITRIX_FORM, "event=", "malformed: event is not a name" },
-        { BITRIX_FORM, "event", "malformed: event is not a name" },
-        { BITRIX_FORM, "event=A+B", "malformed: event is not a name" },
-        { BITRIX_FORM, "event=A%0AB", "malformed: event is not a name" },
-        { BITRIX_FORM, "event=A*", "malformed: event is not a name" },
-        { BITRIX_FORM, "event=%D0%90", "malformed: event is not a name" },
-        { BITRIX_FORM, "event[]=A", "malformed: event is not a name" },
-        { BITRIX_FORM, "event[A]=A", "malformed: event is not a name" },
-        { BITRIX_JSON, "{\"event\":1}", "malformed: event is not a name" },
-        { BITRIX_JSON, "{\"event\":[\"A\"]}",
+        { B1C_FORM, "ts=1", "malformed: no event" },
+        { B1C_FORM, "document=1", "malformed: no event" },
+        { B1C_JSON, "{}", "malformed: no event" },
+        { B1C_JSON, "{\"event\":null}", "malformed: no event" },
+        { B1C_FORM, "event=", "malformed: event is not a name" },
+        { B1C_FORM, "event", "malformed: event is not a name" },
+        { B1C_FORM, "event=A+B", "malformed: event is not a name" },
+        { B1C_FORM, "event=A%0AB", "malformed: event is not a name" },
+        { B1C_FORM, "event=A*", "malformed: event is not a name" },
+        { B1C_FORM, "event=%D0%90", "malformed: event is not a name" },
+        { B1C_FORM, "event[]=A", "malformed: event is not a name" },
+        { B1C_FORM, "event[A]=A", "malformed: event is not a name" },
+        { B1C_JSON, "{\"event\":1}", "malformed: event is not a name" },
+        { B1C_JSON, "{\"event\":[\"A\"]}",
                        "malformed: event is not a name" },
-        { BITRIX_JSON, "{\"event\":true}", "malformed: event is not a name" },
+        { B1C_JSON, "{\"event\":true}", "malformed: event is not a name" },
 
-        { BITRIX_FORM, "event=A&data=1", "malformed: data is not a map" },
-        { BITRIX_FORM, "event=A&data=", "malformed: data is not a map" },
-        { BITRIX_JSON, "{\"event\":\"A\",\"data\":\"x\"}",
+        { B1C_FORM, "event=A&data=1", "malformed: data is not a map" },
+        { B1C_FORM, "event=A&data=", "malformed: data is not a map" },
+        { B1C_JSON, "{\"event\":\"A\",\"data\":\"x\"}",
                        "malformed: data is not a map" },
-        { BITRIX_JSON, "{\"event\":\"A\",\"data\":false}",
+        { B1C_JSON, "{\"event\":\"A\",\"data\":false}",
                        "malformed: data is not a map" },
-        { BITRIX_JSON, "{\"event\":\"A\",\"data\":5}",
+        { B1C_JSON, "{\"event\":\"A\",\"data\":5}",
                        "malformed: data is not a map" },
-        { BITRIX_FORM, "event=A&data=1&data[x]=1",
+        { B1C_FORM, "event=A&data=1&data[x]=1",
                        "malformed: key is a scalar and a map at once" },
-        { BITRIX_FORM, "event=A&data[x]=1&data=1",
+        { B1C_FORM, "event=A&data[x]=1&data=1",
                        "malformed: key is a scalar and a map at once" },
-        { BITRIX_FORM, "event=A&auth=1&auth[application_token]=t",
+        { B1C_FORM, "event=A&auth=1&auth[application_token]=t",
                        "malformed: key is a scalar and a map at once" },
-        { BITRIX_FORM, "event=A&data[x]=1&data[x]=1",
+        { B1C_FORM, "event=A&data[x]=1&data[x]=1",
                        "malformed: key is repeated" },
-        { BITRIX_FORM, "event=A&ts=1&ts=1", "malformed: key is repeated" },
+        { B1C_FORM, "event=A&ts=1&ts=1", "malformed: key is repeated" },
 
-        { BITRIX_FORM, "event=A&ts=", "malformed: ts is not a number" },
-        { BITRIX_FORM, "event=A&ts=x", "malformed: ts is not a number" },
-        { BITRIX_FORM, "event=A&ts=-1", "malformed: ts is not a number" },
-        { BITRIX_FORM, "event=A&ts=+1", "malformed: ts is not a number" },
-        { BITRIX_FORM, "event=A&ts=1.5", "malformed: ts is not a number" },
-        { BITRIX_FORM, "event=A&ts=1e9", "malformed: ts is not a number" },
-        { BITRIX_FORM, "event=A&ts=0x1", "malformed: ts is not a number" },
-        { BITRIX_FORM, "event=A&ts[]=1", "malformed: ts is not a number" },
-        { BITRIX_FORM, "event=A&ts=253402300800",
+        { B1C_FORM, "event=A&ts=", "malformed: ts is not a number" },
+        { B1C_FORM, "event=A&ts=x", "malformed: ts is not a number" },
+        { B1C_FORM, "event=A&ts=-1", "malformed: ts is not a number" },
+        { B1C_FORM, "event=A&ts=+1", "malformed: ts is not a number" },
+        { B1C_FORM, "event=A&ts=1.5", "malformed: ts is not a number" },
+        { B1C_FORM, "event=A&ts=1e9", "malformed: ts is not a number" },
+        { B1C_FORM, "event=A&ts=0x1", "malformed: ts is not a number" },
+        { B1C_FORM, "event=A&ts[]=1", "malformed: ts is not a number" },
+        { B1C_FORM, "event=A&ts=253402300800",
                        "malformed: ts is not a number" },
-        { BITRIX_FORM, "event=A&ts=99999999999999999999999999",
+        { B1C_FORM, "event=A&ts=99999999999999999999999999",
                        "malformed: ts is not a number" },
-        { BITRIX_JSON, "{\"event\":\"A\",\"ts\":-1}",
+        { B1C_JSON, "{\"event\":\"A\",\"ts\":-1}",
                        "malformed: ts is not a number" },
-        { BITRIX_JSON, "{\"event\":\"A\",\"ts\":1.5}",
+        { B1C_JSON, "{\"event\":\"A\",\"ts\":1.5}",
                        "malformed: ts is not a number" },
-        { BITRIX_JSON, "{\"event\":\"A\",\"ts\":1e9}",
+        { B1C_JSON, "{\"event\":\"A\",\"ts\":1e9}",
                        "malformed: ts is not a number" },
-        { BITRIX_JSON, "{\"event\":\"A\",\"ts\":true}",
+        { B1C_JSON, "{\"event\":\"A\",\"ts\":true}",
                        "malformed: ts is not a number" },
-        { BITRIX_JSON, "{\"event\":\"A\",\"ts\":253402300800}",
+        { B1C_JSON, "{\"event\":\"A\",\"ts\":253402300800}",
                        "malformed: ts is not a number" },
 
-        { BITRIX_FORM, "event=A&auth[member_id]=a%0Ab",
+        { B1C_FORM, "event=A&auth[member_id]=a%0Ab",
                        "malformed: auth does not name a portal" },
-        { BITRIX_FORM, "event=A&auth[domain]=a%0D",
+        { B1C_FORM, "event=A&auth[domain]=a%0D",
                        "malformed: auth does not name a portal" }
     };
 
@@ -189,40 +188,40 @@ test_long(void)
     memcpy(body, "event=", 6);
 
     body[6 + 129] = '\0';
-    is_event(BITRIX_FORM, body, NULL, "malformed: event is not a name");
+    is_event(B1C_FORM, body, NULL, "malformed: event is not a name");
 
     body[6 + 128] = '\0';
-    got = tap_event(BITRIX_FORM, body, NULL, NULL);
+    got = tap_event(B1C_FORM, body, NULL, NULL);
     ok(strncmp(got, ",\"event\":", 9) == 0, "an event of 128 letters");
     free(got);
 
     strcpy(body, "event=A&auth[domain]=");
     memset(body + strlen(body), 'x', 257);
     body[21 + 257] = '\0';
-    is_event(BITRIX_FORM, body, NULL, "malformed: auth does not name a portal");
+    is_event(B1C_FORM, body, NULL, "malformed: auth does not name a portal");
 }
 
 
 static void
 test_ts(void)
 {
-    char    *want, *half;
-    size_t   i;
+    char   *want, *half;
+    size_t  i;
 
     static const struct {
-        bitrix_type_t   type;
-        const char     *body;
-        const char     *ts;
+        b1c_type_t   type;
+        const char  *body;
+        const char  *ts;
     } cases[] = {
-        { BITRIX_FORM, "event=A&ts=1", "1" },
-        { BITRIX_FORM, "event=A&ts=1711111111", "1711111111" },
-        { BITRIX_FORM, "event=A&ts=253402300799", "253402300799" },
-        { BITRIX_FORM, "event=A&ts=0", "1700000000" },
-        { BITRIX_FORM, "event=A", "1700000000" },
-        { BITRIX_JSON, "{\"event\":\"A\",\"ts\":1711111111}", "1711111111" },
-        { BITRIX_JSON, "{\"event\":\"A\",\"ts\":\"1711111111\"}",
+        { B1C_FORM, "event=A&ts=1", "1" },
+        { B1C_FORM, "event=A&ts=1711111111", "1711111111" },
+        { B1C_FORM, "event=A&ts=253402300799", "253402300799" },
+        { B1C_FORM, "event=A&ts=0", "1700000000" },
+        { B1C_FORM, "event=A", "1700000000" },
+        { B1C_JSON, "{\"event\":\"A\",\"ts\":1711111111}", "1711111111" },
+        { B1C_JSON, "{\"event\":\"A\",\"ts\":\"1711111111\"}",
                        "1711111111" },
-        { BITRIX_JSON, "{\"event\":\"A\",\"ts\":null}", "1700000000" }
+        { B1C_JSON, "{\"event\":\"A\",\"ts\":null}", "1700000000" }
     };
 
     for (i = 0; i < countof(cases); i++) {
@@ -242,8 +241,8 @@ test_ts(void)
 static void
 test_secrets(void)
 {
-    char    *got, body[512];
-    size_t   i;
+    char   *got, body[512];
+    size_t  i;
 
     static const char *const  secrets[] = {
         "access_token", "refresh_token", "application_token", "event_token",
@@ -256,7 +255,7 @@ test_secrets(void)
                  "&data[y][1][z][%s]=S4&data[w][%s][q]=S5&data[k]=1",
                  secrets[i], secrets[i], secrets[i], secrets[i], secrets[i]);
 
-        is_event(BITRIX_FORM, body, NULL,
+        is_event(B1C_FORM, body, NULL,
                  HEAD("A", "1700000000") SOURCE
                  "\"entity\":{\"type\":\"A\",\"id\":null},"
                  "\"data\":{\"x\":{},\"y\":[{},{\"z\":{}}],\"w\":{},"
@@ -266,7 +265,7 @@ test_secrets(void)
                  "{\"event\":\"A\",\"data\":[{\"%s\":{\"a\":\"S\"}},"
                  "[[{\"%s\":[\"S\"],\"b\":1}]]]}", secrets[i], secrets[i]);
 
-        is_event(BITRIX_JSON, body, NULL,
+        is_event(B1C_JSON, body, NULL,
                  HEAD("A", "1700000000") SOURCE
                  "\"entity\":{\"type\":\"A\",\"id\":null},"
                  "\"data\":[{},[[{\"b\":1}]]]}");
@@ -274,7 +273,7 @@ test_secrets(void)
 
     /* the AUTH of a bot stays, without what must not leave */
 
-    got = tap_event(BITRIX_FORM,
+    got = tap_event(B1C_FORM,
                     "event=ONIMBOTMESSAGEADD&data[BOT][567][access_token]=S"
                     "&data[BOT][567][AUTH][access_token]=S"
                     "&data[BOT][567][AUTH][domain]=d"
@@ -286,7 +285,7 @@ test_secrets(void)
        "the AUTH of a bot");
     free(got);
 
-    is_event(BITRIX_FORM, "event=A&data[access_tokens]=1&data[token]=2", NULL,
+    is_event(B1C_FORM, "event=A&data[access_tokens]=1&data[token]=2", NULL,
              HEAD("A", "1700000000") SOURCE
              "\"entity\":{\"type\":\"A\",\"id\":null},"
              "\"data\":{\"access_tokens\":\"1\",\"token\":\"2\"}}");
@@ -313,44 +312,43 @@ test_robots(void)
     char  *text;
 
     text = tap_join(want, "}}");
-    is_event(BITRIX_FORM, plain, NULL, text);
-    is_event(BITRIX_FORM, plain, "&", text);
+    is_event(B1C_FORM, plain, NULL, text);
+    is_event(B1C_FORM, plain, "&", text);
 
     /* the body wins, and what must not leave does not by the back door */
 
-    is_event(BITRIX_FORM, plain, "workflow_id=Q&auth[x]=S&AUTH=S&ts=5"
+    is_event(B1C_FORM, plain, "workflow_id=Q&auth[x]=S&AUTH=S&ts=5"
              "&event_token=S&client_secret=S&properties=Q", text);
     free(text);
 
     text = tap_join(want, ",\"id\":\"5\",\"event\":\"B\","
                     "\"l\":[\"a\",\"b\"]}}");
-    is_event(BITRIX_FORM, plain, "id=5&event=B&l[]=a&l[]=b", text);
+    is_event(B1C_FORM, plain, "id=5&event=B&l[]=a&l[]=b", text);
     free(text);
 
-    is_event(BITRIX_FORM, plain, "a=1&a=2",
-             "malformed: malformed query string");
+    is_event(B1C_FORM, plain, "a=1&a=2", "malformed: malformed query string");
 
-    is_event(BITRIX_JSON, "{\"document_id\":[\"a\",\"b\",5],\"auth\":{},"
+    is_event(B1C_JSON, "{\"document_id\":[\"a\",\"b\",5],\"auth\":{},"
              "\"event_token\":\"S\",\"x\":{\"y\":1}}", "ts=7&x=2",
              HEAD("ROBOT", "1700000000") SOURCE
              "\"entity\":{\"type\":\"a.b\",\"id\":\"5\"},"
              "\"data\":{\"document_id\":[\"a\",\"b\",5],\"x\":{\"y\":1},"
              "\"ts\":\"7\"}}");
 
-    is_event(BITRIX_JSON, "{\"document_id\":{\"0\":\"a\",\"1\":\"b\"}}", NULL,
+    is_event(B1C_JSON, "{\"document_id\":{\"0\":\"a\",\"1\":\"b\"}}", NULL,
              HEAD("ROBOT", "1700000000") SOURCE
              "\"entity\":{\"type\":\"a.b\",\"id\":null},"
              "\"data\":{\"document_id\":{\"0\":\"a\",\"1\":\"b\"}}}");
 
-    is_event(BITRIX_FORM, "document_id=1", NULL,
+    is_event(B1C_FORM, "document_id=1", NULL,
              "malformed: document_id does not name a document");
-    is_event(BITRIX_FORM, "document_id[0]=crm", NULL,
+    is_event(B1C_FORM, "document_id[0]=crm", NULL,
              "malformed: document_id does not name a document");
-    is_event(BITRIX_FORM, "document_id[0]=&document_id[1]=b", NULL,
+    is_event(B1C_FORM, "document_id[0]=&document_id[1]=b", NULL,
              "malformed: document_id does not name a document");
-    is_event(BITRIX_FORM, "document_id[0]=a%0Ab&document_id[1]=b", NULL,
+    is_event(B1C_FORM, "document_id[0]=a%0Ab&document_id[1]=b", NULL,
              "malformed: document_id does not name a document");
-    is_event(BITRIX_JSON, "{\"document_id\":[[\"a\"],\"b\",\"c\"]}", NULL,
+    is_event(B1C_JSON, "{\"document_id\":[[\"a\"],\"b\",\"c\"]}", NULL,
              "malformed: document_id does not name a document");
 }
 
@@ -360,14 +358,14 @@ test_charset(void)
 {
     char  *got;
 
-    got = tap_event(BITRIX_FORM, "event=A&data[n]=%C0%ED%ED%E0", NULL,
+    got = tap_event(B1C_FORM, "event=A&data[n]=%C0%ED%ED%E0", NULL,
                     "windows-1251");
     is(got, HEAD("A", "1700000000") SOURCE
        "\"entity\":{\"type\":\"A\",\"id\":null},\"data\":{\"n\":\"Анна\"}}",
        "windows-1251");
     free(got);
 
-    got = tap_event(BITRIX_FORM, "document_id[0]=a&document_id[1]=b",
+    got = tap_event(B1C_FORM, "document_id[0]=a&document_id[1]=b",
                     "n=%C0%ED%ED%E0", "windows-1251");
     ok(strstr(got, "\"n\":\"Анна\"") != NULL,
        "the query string of a robot has the same charset");

@@ -66,8 +66,8 @@ static const struct {
 static size_t
 read_file(const char *path, char *buf, size_t size)
 {
-    FILE    *file;
-    size_t   len;
+    FILE   *file;
+    size_t  len;
 
     file = fopen(path, "rb");
     if (file == NULL) {
@@ -82,10 +82,10 @@ read_file(const char *path, char *buf, size_t size)
 
 
 static void
-test_known(const char *file, const bitrix_event_t *ev)
+test_known(const char *file, const b1c_event_t *ev)
 {
-    char    *data;
-    size_t   i;
+    char   *data;
+    size_t  i;
 
     for (i = 0; i < countof(known); i++) {
         if (strcmp(known[i].file, file) != 0) {
@@ -109,20 +109,20 @@ test_known(const char *file, const bitrix_event_t *ev)
 static void
 test_file(const char *path)
 {
-    char               body[65536], *text, *whole;
-    cJSON             *json;
-    size_t             len;
-    bitrix_event_t     ev;
-    bitrix_error_t     err;
-    bitrix_input_t     input;
-    bitrix_message_t   msg;
+    char           body[65536], *text, *whole;
+    cJSON         *json;
+    size_t         len;
+    b1c_event_t    ev;
+    b1c_error_t    err;
+    b1c_input_t    input;
+    b1c_message_t  msg;
 
-    memset(&input, 0, sizeof(bitrix_input_t));
+    memset(&input, 0, sizeof(b1c_input_t));
 
     input.body = body;
     input.len = read_file(path, body, sizeof(body));
 
-    if (!ok(bitrix_message_parse(&msg, &input, &tap_limits, &err) == BITRIX_OK,
+    if (!ok(b1c_message_parse(&msg, &input, &tap_limits, &err) == B1C_OK,
             path))
     {
         return;
@@ -131,13 +131,13 @@ test_file(const char *path)
     is(msg.token, TOKEN, "its token");
     num(strlen(msg.member_id), 32, "its member_id");
 
-    num(bitrix_event_build(&ev, &msg, &err), BITRIX_OK, "its event");
-    bitrix_message_free(&msg);
+    num(b1c_event_build(&ev, &msg, &err), B1C_OK, "its event");
+    b1c_message_free(&msg);
 
     test_known(strrchr(path, '/') + 1, &ev);
 
-    text = bitrix_event_json(&ev, 1, &len);
-    bitrix_event_free(&ev);
+    text = b1c_event_json(&ev, 1, &len);
+    b1c_event_free(&ev);
 
     ok(strstr(text, "token") == NULL && strstr(text, "auth") == NULL
        && strstr(text, TOKEN) == NULL, "no secret left");

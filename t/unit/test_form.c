@@ -7,14 +7,14 @@
 #include "tap.h"
 
 
-static bitrix_error_t  err;
+static b1c_error_t  err;
 
 
-static bitrix_rc_t
-parse(bitrix_form_t *form, const char *body, const char *charset)
+static b1c_rc_t
+parse(b1c_form_t *form, const char *body, const char *charset)
 {
-    return bitrix_form_parse(form, body, strlen(body), &tap_limits, charset,
-                             &err);
+    return b1c_form_parse(form, body, strlen(body), &tap_limits, charset,
+                          &err);
 }
 
 
@@ -23,11 +23,11 @@ parse(bitrix_form_t *form, const char *body, const char *charset)
 static char *
 pairs(const char *body, const char *charset)
 {
-    char           *text, *longer;
-    size_t          i;
-    bitrix_form_t   form;
+    char       *text, *longer;
+    size_t      i;
+    b1c_form_t  form;
 
-    if (parse(&form, body, charset) != BITRIX_OK) {
+    if (parse(&form, body, charset) != B1C_OK) {
         return tap_join("malformed: ", err.what);
     }
 
@@ -44,7 +44,7 @@ pairs(const char *body, const char *charset)
         free(longer);
     }
 
-    bitrix_form_free(&form);
+    b1c_form_free(&form);
 
     return text;
 }
@@ -53,8 +53,8 @@ pairs(const char *body, const char *charset)
 static void
 test_decoding(void)
 {
-    char    *text;
-    size_t   i;
+    char   *text;
+    size_t  i;
 
     static const struct {
         const char  *body;
@@ -109,8 +109,8 @@ test_decoding(void)
 static void
 test_malformed(void)
 {
-    size_t         i;
-    bitrix_form_t  form;
+    size_t      i;
+    b1c_form_t  form;
 
     static const struct {
         const char  *body;
@@ -167,17 +167,16 @@ test_malformed(void)
     };
 
     for (i = 0; i < countof(cases); i++) {
-        memset(&err, 0, sizeof(bitrix_error_t));
+        memset(&err, 0, sizeof(b1c_error_t));
 
-        num(parse(&form, cases[i].body, NULL), BITRIX_MALFORMED,
-            cases[i].body);
+        num(parse(&form, cases[i].body, NULL), B1C_MALFORMED, cases[i].body);
         is(err.what, cases[i].what, cases[i].what);
         num(err.where, cases[i].where, "the place is told");
         ok(form.pairs == NULL && form.text == NULL, "nothing is left");
     }
 
-    num(bitrix_form_parse(&form, "a=\0b", 4, &tap_limits, NULL, &err),
-        BITRIX_MALFORMED, "a raw NUL byte");
+    num(b1c_form_parse(&form, "a=\0b", 4, &tap_limits, NULL, &err),
+        B1C_MALFORMED, "a raw NUL byte");
     is(err.what, "NUL byte", "the reason of the NUL byte");
 
     parse(&form, "a=1&bb=%98&c=3", "windows-1251");
@@ -188,8 +187,8 @@ test_malformed(void)
 static void
 test_edges_of_utf8(void)
 {
-    size_t          i;
-    bitrix_form_t   form;
+    size_t      i;
+    b1c_form_t  form;
 
     static const char *const  bodies[] = {
         "a=%C2%A0", "a=%DF%BF", "a=%E0%A0%80", "a=%ED%9F%BF", "a=%EE%80%80",
@@ -197,10 +196,10 @@ test_edges_of_utf8(void)
     };
 
     for (i = 0; i < countof(bodies); i++) {
-        num(parse(&form, bodies[i], NULL), BITRIX_OK, bodies[i]);
+        num(parse(&form, bodies[i], NULL), B1C_OK, bodies[i]);
         num(form.pairs[0].value_len, (strlen(bodies[i]) - 2) / 3,
             "all its bytes are there");
-        bitrix_form_free(&form);
+        b1c_form_free(&form);
     }
 }
 
@@ -208,8 +207,8 @@ test_edges_of_utf8(void)
 static char *
 repeated(const char *first, const char *part, size_t n, const char *last)
 {
-    char    *text, *p;
-    size_t   i, len;
+    char   *text, *p;
+    size_t  i, len;
 
     len = strlen(part);
 
@@ -235,21 +234,21 @@ static void
 test_limit(const char *first, const char *part, size_t n, const char *last,
     const char *want, const char *name)
 {
-    char           *body;
-    bitrix_rc_t     rc;
-    bitrix_form_t   form;
+    char       *body;
+    b1c_rc_t    rc;
+    b1c_form_t  form;
 
     body = repeated(first, part, n, last);
 
-    memset(&err, 0, sizeof(bitrix_error_t));
+    memset(&err, 0, sizeof(b1c_error_t));
 
     rc = parse(&form, body, NULL);
 
     is(err.what, want, name);
-    num(rc, want ? BITRIX_MALFORMED : BITRIX_OK, "its code");
+    num(rc, want ? B1C_MALFORMED : B1C_OK, "its code");
 
-    if (rc == BITRIX_OK) {
-        bitrix_form_free(&form);
+    if (rc == B1C_OK) {
+        b1c_form_free(&form);
     }
 
     free(body);
@@ -259,8 +258,8 @@ test_limit(const char *first, const char *part, size_t n, const char *last,
 static void
 test_limits(void)
 {
-    bitrix_form_t    form;
-    bitrix_limits_t  limits;
+    b1c_form_t    form;
+    b1c_limits_t  limits;
 
     static const char  many[] = "too many pairs (bitrix1c_limits pairs=)";
     static const char  deep[] = "too many brackets (bitrix1c_limits depth=)";
@@ -291,31 +290,31 @@ test_limits(void)
     limits.depth = 100000;
     limits.key = 100000;
 
-    num(bitrix_form_parse(&form, "a[b][c]=1", 9, &limits, NULL, &err),
-        BITRIX_OK, "high limits");
-    bitrix_form_free(&form);
+    num(b1c_form_parse(&form, "a[b][c]=1", 9, &limits, NULL, &err),
+        B1C_OK, "high limits");
+    b1c_form_free(&form);
 }
 
 
 static void
 test_depth_max(void)
 {
-    char             *body;
-    bitrix_form_t     form;
-    bitrix_limits_t   limits = { 10, 100000, 100000 };
+    char         *body;
+    b1c_form_t    form;
+    b1c_limits_t  limits = { 10, 100000, 100000 };
 
     body = repeated("a", "[]", 1000, "");
 
-    num(bitrix_form_parse(&form, body, strlen(body), &limits, NULL, &err),
-        BITRIX_OK, "1000 brackets, if they are allowed");
+    num(b1c_form_parse(&form, body, strlen(body), &limits, NULL, &err),
+        B1C_OK, "1000 brackets, if they are allowed");
 
-    bitrix_form_free(&form);
+    b1c_form_free(&form);
     free(body);
 
     body = repeated("a", "[]", 1001, "");
 
-    num(bitrix_form_parse(&form, body, strlen(body), &limits, NULL, &err),
-        BITRIX_MALFORMED, "no limit allows 1001 brackets");
+    num(b1c_form_parse(&form, body, strlen(body), &limits, NULL, &err),
+        B1C_MALFORMED, "no limit allows 1001 brackets");
 
     free(body);
 }
@@ -324,24 +323,24 @@ test_depth_max(void)
 static void
 test_find(void)
 {
-    bitrix_form_t         form;
-    const bitrix_pair_t  *pair;
+    b1c_form_t         form;
+    const b1c_pair_t  *pair;
 
     parse(&form, "eventx=0&event=a&auth%5Bdomain%5D=b%20c&event=d", NULL);
 
-    pair = bitrix_form_find(&form, "event");
+    pair = b1c_form_find(&form, "event");
     ok(pair != NULL, "a key is found");
     is(pair->value, "a", "the first of two");
     num(pair->where, 9, "with its place");
 
-    pair = bitrix_form_find(&form, "auth[domain]");
+    pair = b1c_form_find(&form, "auth[domain]");
     is(pair->value, "b c", "an encoded key is found");
     num(pair->value_len, 3, "and its value's length");
 
-    ok(bitrix_form_find(&form, "auth") == NULL, "no part of a key is found");
-    ok(bitrix_form_find(&form, "even") == NULL, "no beginning of a key");
+    ok(b1c_form_find(&form, "auth") == NULL, "no part of a key is found");
+    ok(b1c_form_find(&form, "even") == NULL, "no beginning of a key");
 
-    bitrix_form_free(&form);
+    b1c_form_free(&form);
 }
 
 

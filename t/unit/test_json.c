@@ -5,31 +5,29 @@
 
 
 #include "tap.h"
-#include "bitrix_json.h"
+#include "b1c_core.h"
 
 
-static bitrix_error_t  err;
+static b1c_error_t  err;
 
 
 /* what was read, written again, or the reason why it was not read */
 
 static char *
-json(const char *text, size_t len, const bitrix_limits_t *limits,
+json(const char *text, size_t len, const b1c_limits_t *limits,
     const char *charset)
 {
-    cJSON         *tree;
-    bitrix_buf_t   buf;
+    cJSON     *tree;
+    b1c_buf_t  buf;
 
-    if (bitrix_json_parse(&tree, text, len, limits, charset, &err)
-        != BITRIX_OK)
-    {
+    if (b1c_json_parse(&tree, text, len, limits, charset, &err) != B1C_OK) {
         return tap_join("malformed: ", err.what);
     }
 
-    memset(&buf, 0, sizeof(bitrix_buf_t));
+    memset(&buf, 0, sizeof(b1c_buf_t));
 
-    bitrix_json_put_tree(&buf, tree);
-    bitrix_json_put(&buf, "", 1);
+    b1c_json_write_put_tree(&buf, tree);
+    b1c_json_write_put(&buf, "", 1);
 
     cJSON_Delete(tree);
 
@@ -128,8 +126,8 @@ test_good(void)
 static void
 test_bad(void)
 {
-    char    *want;
-    size_t   i, j;
+    char   *want;
+    size_t  i, j;
 
     static const struct {
         const char  *what;
@@ -214,10 +212,10 @@ test_nul(void)
 
 static void
 test_limit(const char *first, const char *part, size_t n, const char *last,
-    const char *want, const bitrix_limits_t *limits)
+    const char *want, const b1c_limits_t *limits)
 {
-    char    *text, *got, *p;
-    size_t   i;
+    char   *text, *got, *p;
+    size_t  i;
 
     text = malloc(strlen(first) + n * strlen(part) + strlen(last) + 1);
     if (text == NULL) {
@@ -245,7 +243,7 @@ test_limit(const char *first, const char *part, size_t n, const char *last,
 static void
 test_limits(void)
 {
-    bitrix_limits_t  none = { SIZE_MAX, SIZE_MAX, SIZE_MAX };
+    b1c_limits_t  none = { SIZE_MAX, SIZE_MAX, SIZE_MAX };
 
     static const char  many[] =
         "too many members or elements (bitrix1c_limits pairs=)";
@@ -305,11 +303,11 @@ test_charset(void)
 static void
 test_writing(void)
 {
-    char           number[32];
-    char           text[2001], want[12002], *p;
-    cJSON         *node;
-    size_t         i;
-    bitrix_buf_t   buf;
+    char       number[32];
+    char       text[2001], want[12002], *p;
+    cJSON     *node;
+    size_t     i;
+    b1c_buf_t  buf;
 
     memset(text, '\x01', 2000);
     text[2000] = '\0';
@@ -320,8 +318,8 @@ test_writing(void)
         p = stpcpy(p, "\\u0001");
     }
 
-    memset(&buf, 0, sizeof(bitrix_buf_t));
-    bitrix_json_put_string(&buf, text);
+    memset(&buf, 0, sizeof(b1c_buf_t));
+    b1c_json_write_put_string(&buf, text);
 
     num(buf.len, 12002, "2000 control characters");
     ok(memcmp(buf.start, want, 12001) == 0, "are all escaped");
@@ -329,11 +327,12 @@ test_writing(void)
     free(buf.start);
 
     node = cJSON_CreateNumber(1e300);
-    is(bitrix_json_number(node, number), "1e+300", "a number beyond integers");
+    is(b1c_json_write_number(node, number), "1e+300",
+       "a number beyond integers");
     cJSON_Delete(node);
 
     node = cJSON_CreateNumber(-2.2250738585072014e-308);
-    is(bitrix_json_number(node, number), "-2.2250738585072014e-308",
+    is(b1c_json_write_number(node, number), "-2.2250738585072014e-308",
        "the longest text of a number");
     cJSON_Delete(node);
 }

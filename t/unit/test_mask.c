@@ -12,8 +12,8 @@
 static void
 test_mask(void)
 {
-    char    *name;
-    size_t   i;
+    char   *name;
+    size_t  i;
 
     static const struct {
         const char  *mask;
@@ -56,22 +56,22 @@ test_mask(void)
 
     for (i = 0; i < countof(cases); i++) {
         name = tap_join(cases[i].mask, " ");
-        num(bitrix_mask_match(cases[i].mask, strlen(cases[i].mask),
-                              cases[i].name, strlen(cases[i].name)),
+        num(b1c_glob_match(cases[i].mask, strlen(cases[i].mask),
+                           cases[i].name, strlen(cases[i].name)),
             cases[i].matches, name);
         free(name);
     }
 
-    num(bitrix_mask_match("ABC", 2, "ABX", 2), 1, "lengths are obeyed");
+    num(b1c_glob_match("ABC", 2, "ABX", 2), 1, "lengths are obeyed");
 }
 
 
 static void
 test_mask_time(void)
 {
-    char      name[20000], mask[200];
-    size_t    i;
-    clock_t   begun;
+    char     name[20000], mask[200];
+    size_t   i;
+    clock_t  begun;
 
     for (i = 0; i < sizeof(mask); i += 2) {
         mask[i] = '*';
@@ -83,7 +83,7 @@ test_mask_time(void)
 
     begun = clock();
 
-    num(bitrix_mask_match(mask, sizeof(mask), name, sizeof(name)), 0,
+    num(b1c_glob_match(mask, sizeof(mask), name, sizeof(name)), 0,
         "100 stars");
     ok(clock() - begun < CLOCKS_PER_SEC, "in less than a second");
 }
@@ -92,9 +92,9 @@ test_mask_time(void)
 static void
 test_data(void)
 {
-    char        buf[64];
-    cJSON      *data;
-    size_t      i;
+    char    buf[64];
+    cJSON  *data;
+    size_t  i;
 
     static const char  text[] =
         "{\"FIELDS\":{\"ID\":\"21\",\"ENTITY_TYPE_ID\":\"1032\","
@@ -151,22 +151,21 @@ test_data(void)
     ok(data != NULL, "data");
 
     for (i = 0; i < countof(cases); i++) {
-        is(bitrix_event_data(data, cases[i].name, strlen(cases[i].name), buf,
-                             sizeof(buf)),
+        is(b1c_event_data(data, cases[i].name, strlen(cases[i].name), buf,
+                          sizeof(buf)),
            cases[i].want, cases[i].name);
     }
 
-    is(bitrix_event_data(data, "fields_idx", 9, buf, sizeof(buf)), "21",
+    is(b1c_event_data(data, "fields_idx", 9, buf, sizeof(buf)), "21",
        "the length is obeyed");
-    is(bitrix_event_data(data, "big", 3, buf, 12), NULL,
-       "no room for a number");
-    is(bitrix_event_data(data, "big", 3, buf, 13), "200540400001",
+    is(b1c_event_data(data, "big", 3, buf, 12), NULL, "no room for a number");
+    is(b1c_event_data(data, "big", 3, buf, 13), "200540400001",
        "just room for a number");
 
     cJSON_Delete(data);
 
     data = cJSON_Parse("[{\"ID\":\"5\"}]");
-    is(bitrix_event_data(data, "0_id", 4, buf, sizeof(buf)), "5",
+    is(b1c_event_data(data, "0_id", 4, buf, sizeof(buf)), "5",
        "data that is a list");
     cJSON_Delete(data);
 }

@@ -7,16 +7,15 @@
 #include "tap.h"
 
 
-static bitrix_error_t  err;
+static b1c_error_t  err;
 
 
-static bitrix_rc_t
-parse(bitrix_message_t *msg, bitrix_type_t type, const char *body,
-    const char *args)
+static b1c_rc_t
+parse(b1c_message_t *msg, b1c_type_t type, const char *body, const char *args)
 {
-    bitrix_input_t  input;
+    b1c_input_t  input;
 
-    memset(&input, 0, sizeof(bitrix_input_t));
+    memset(&input, 0, sizeof(b1c_input_t));
 
     input.type = type;
     input.body = body;
@@ -24,61 +23,61 @@ parse(bitrix_message_t *msg, bitrix_type_t type, const char *body,
     input.args = args;
     input.args_len = args ? strlen(args) : 0;
 
-    return bitrix_message_parse(msg, &input, &tap_limits, &err);
+    return b1c_message_parse(msg, &input, &tap_limits, &err);
 }
 
 
 static void
 test_auth(void)
 {
-    size_t            i;
-    bitrix_message_t  msg;
+    size_t         i;
+    b1c_message_t  msg;
 
     static const struct {
-        bitrix_type_t   type;
-        const char     *body;
-        const char     *token;
-        const char     *member_id;
-        const char     *domain;
+        b1c_type_t   type;
+        const char  *body;
+        const char  *token;
+        const char  *member_id;
+        const char  *domain;
     } cases[] = {
-        { BITRIX_FORM, "event=A&auth[application_token]=t&auth[member_id]=m"
-                       "&auth[domain]=d", "t", "m", "d" },
-        { BITRIX_FORM, "auth%5Bapplication_token%5D=t&event=A", "t", "", "" },
-        { BITRIX_FORM, "event=A", NULL, "", "" },
-        { BITRIX_FORM, "event=A&auth=t", NULL, "", "" },
-        { BITRIX_FORM, "event=A&application_token=t", NULL, "", "" },
-        { BITRIX_FORM, "event=A&auth[application_token]=", "", "", "" },
-        { BITRIX_FORM, "event=A&auth[application_token][]=t", NULL, "", "" },
-        { BITRIX_FORM, "event=A&auth[application_token][0]=t", NULL, "", "" },
-        { BITRIX_FORM, "event=A&AUTH[application_token]=t", NULL, "", "" },
-        { BITRIX_FORM, "event=A&data[auth][application_token]=t", NULL, "",
+        { B1C_FORM, "event=A&auth[application_token]=t&auth[member_id]=m"
+                    "&auth[domain]=d", "t", "m", "d" },
+        { B1C_FORM, "auth%5Bapplication_token%5D=t&event=A", "t", "", "" },
+        { B1C_FORM, "event=A", NULL, "", "" },
+        { B1C_FORM, "event=A&auth=t", NULL, "", "" },
+        { B1C_FORM, "event=A&application_token=t", NULL, "", "" },
+        { B1C_FORM, "event=A&auth[application_token]=", "", "", "" },
+        { B1C_FORM, "event=A&auth[application_token][]=t", NULL, "", "" },
+        { B1C_FORM, "event=A&auth[application_token][0]=t", NULL, "", "" },
+        { B1C_FORM, "event=A&AUTH[application_token]=t", NULL, "", "" },
+        { B1C_FORM, "event=A&data[auth][application_token]=t", NULL, "",
                        "" },
 
-        { BITRIX_JSON, "{\"event\":\"A\",\"auth\":{\"application_token\":\"t\","
-                       "\"member_id\":\"m\",\"domain\":\"d\"}}",
+        { B1C_JSON, "{\"event\":\"A\",\"auth\":{\"application_token\":\"t\","
+                    "\"member_id\":\"m\",\"domain\":\"d\"}}",
                        "t", "m", "d" },
-        { BITRIX_JSON, "{}", NULL, "", "" },
-        { BITRIX_JSON, "{\"auth\":\"t\"}", NULL, "", "" },
-        { BITRIX_JSON, "{\"auth\":null}", NULL, "", "" },
-        { BITRIX_JSON, "{\"auth\":[\"t\"]}", NULL, "", "" },
-        { BITRIX_JSON, "{\"auth\":[{\"application_token\":\"t\"}]}", NULL, "",
+        { B1C_JSON, "{}", NULL, "", "" },
+        { B1C_JSON, "{\"auth\":\"t\"}", NULL, "", "" },
+        { B1C_JSON, "{\"auth\":null}", NULL, "", "" },
+        { B1C_JSON, "{\"auth\":[\"t\"]}", NULL, "", "" },
+        { B1C_JSON, "{\"auth\":[{\"application_token\":\"t\"}]}", NULL, "",
                        "" },
-        { BITRIX_JSON, "{\"auth\":{\"application_token\":1}}", NULL, "", "" },
-        { BITRIX_JSON, "{\"auth\":{\"application_token\":[\"t\"]}}", NULL, "",
+        { B1C_JSON, "{\"auth\":{\"application_token\":1}}", NULL, "", "" },
+        { B1C_JSON, "{\"auth\":{\"application_token\":[\"t\"]}}", NULL, "",
                        "" },
-        { BITRIX_JSON, "{\"auth\":{\"application_token\":\"t\","
-                       "\"member_id\":1,\"domain\":null}}", "t", "", "" },
-        { BITRIX_JSON, "{\"data\":{\"auth\":{\"application_token\":\"t\"}}}",
+        { B1C_JSON, "{\"auth\":{\"application_token\":\"t\","
+                    "\"member_id\":1,\"domain\":null}}", "t", "", "" },
+        { B1C_JSON, "{\"data\":{\"auth\":{\"application_token\":\"t\"}}}",
                        NULL, "", "" }
     };
 
     for (i = 0; i < countof(cases); i++) {
-        num(parse(&msg, cases[i].type, cases[i].body, NULL), BITRIX_OK,
+        num(parse(&msg, cases[i].type, cases[i].body, NULL), B1C_OK,
             cases[i].body);
         is(msg.token, cases[i].token, "token");
         is(msg.member_id, cases[i].member_id, "member_id");
         is(msg.domain, cases[i].domain, "domain");
-        bitrix_message_free(&msg);
+        b1c_message_free(&msg);
     }
 }
 
@@ -86,28 +85,28 @@ test_auth(void)
 static void
 test_repeated(void)
 {
-    size_t            i;
-    bitrix_message_t  msg;
+    size_t         i;
+    b1c_message_t  msg;
 
     static const struct {
-        bitrix_type_t   type;
-        const char     *body;
-        size_t          where;
+        b1c_type_t   type;
+        const char  *body;
+        size_t       where;
     } cases[] = {
-        { BITRIX_FORM, "event=A&event=A", 8 },
-        { BITRIX_FORM, "event=A&x=1&%65vent=B", 12 },
-        { BITRIX_FORM, "event=A&auth[application_token]=t"
-                       "&auth%5bapplication_token%5d=t", 34 },
-        { BITRIX_FORM, "auth[member_id]=a&auth[member_id]=b", 18 },
-        { BITRIX_FORM, "auth[domain]=a&auth[domain]=b", 15 },
-        { BITRIX_JSON, "{\"event\":\"A\",\"event\":\"A\"}", 24 },
-        { BITRIX_JSON, "{\"auth\":{},\"auth\":{}}", 19 },
-        { BITRIX_JSON, "{\"auth\":{\"application_token\":\"t\","
-                       "\"application_token\":\"t\"}}", 56 }
+        { B1C_FORM, "event=A&event=A", 8 },
+        { B1C_FORM, "event=A&x=1&%65vent=B", 12 },
+        { B1C_FORM, "event=A&auth[application_token]=t"
+                    "&auth%5bapplication_token%5d=t", 34 },
+        { B1C_FORM, "auth[member_id]=a&auth[member_id]=b", 18 },
+        { B1C_FORM, "auth[domain]=a&auth[domain]=b", 15 },
+        { B1C_JSON, "{\"event\":\"A\",\"event\":\"A\"}", 24 },
+        { B1C_JSON, "{\"auth\":{},\"auth\":{}}", 19 },
+        { B1C_JSON, "{\"auth\":{\"application_token\":\"t\","
+                    "\"application_token\":\"t\"}}", 56 }
     };
 
     for (i = 0; i < countof(cases); i++) {
-        num(parse(&msg, cases[i].type, cases[i].body, NULL), BITRIX_MALFORMED,
+        num(parse(&msg, cases[i].type, cases[i].body, NULL), B1C_MALFORMED,
             cases[i].body);
         is(err.what, "key is repeated", "the reason");
         num(err.where, cases[i].where, "the place");
@@ -120,32 +119,32 @@ test_repeated(void)
 static void
 test_args(void)
 {
-    bitrix_message_t  msg;
+    b1c_message_t  msg;
 
-    num(parse(&msg, BITRIX_FORM, "event=A", "%zz&a[b"), BITRIX_OK,
+    num(parse(&msg, B1C_FORM, "event=A", "%zz&a[b"), B1C_OK,
         "an event's query string may hold anything");
     num(msg.args.npairs, 0, "and is not looked at");
-    bitrix_message_free(&msg);
+    b1c_message_free(&msg);
 
-    num(parse(&msg, BITRIX_JSON, "{\"event\":\"A\"}", "%zz"), BITRIX_OK,
+    num(parse(&msg, B1C_JSON, "{\"event\":\"A\"}", "%zz"), B1C_OK,
         "for JSON neither");
-    bitrix_message_free(&msg);
+    b1c_message_free(&msg);
 
-    num(parse(&msg, BITRIX_FORM, "document_id[0]=crm", "a=1&b=2"), BITRIX_OK,
+    num(parse(&msg, B1C_FORM, "document_id[0]=crm", "a=1&b=2"), B1C_OK,
         "a robot's query string");
     num(msg.args.npairs, 2, "is read");
-    bitrix_message_free(&msg);
+    b1c_message_free(&msg);
 
-    num(parse(&msg, BITRIX_FORM, "document_id[0]=crm", ""), BITRIX_OK,
+    num(parse(&msg, B1C_FORM, "document_id[0]=crm", ""), B1C_OK,
         "an empty one is none");
-    bitrix_message_free(&msg);
+    b1c_message_free(&msg);
 
-    num(parse(&msg, BITRIX_FORM, "document_id[0]=crm", "&&"), BITRIX_OK,
+    num(parse(&msg, B1C_FORM, "document_id[0]=crm", "&&"), B1C_OK,
         "nor are two empty pairs one");
-    bitrix_message_free(&msg);
+    b1c_message_free(&msg);
 
-    num(parse(&msg, BITRIX_FORM, "document_id[0]=crm", "a=1&a[b"),
-        BITRIX_MALFORMED, "a broken one of a robot is malformed");
+    num(parse(&msg, B1C_FORM, "document_id[0]=crm", "a=1&a[b"),
+        B1C_MALFORMED, "a broken one of a robot is malformed");
     is(err.what, "malformed query string", "the reason");
     num(err.where, 4, "the place in it");
     ok(msg.form.pairs == NULL, "nothing is left");
@@ -155,27 +154,27 @@ test_args(void)
 static void
 test_malformed(void)
 {
-    bitrix_message_t  msg;
-    bitrix_input_t    input;
+    b1c_message_t  msg;
+    b1c_input_t    input;
 
-    memset(&input, 0, sizeof(bitrix_input_t));
+    memset(&input, 0, sizeof(b1c_input_t));
 
-    num(bitrix_message_parse(&msg, &input, &tap_limits, &err),
-        BITRIX_MALFORMED, "no body");
+    num(b1c_message_parse(&msg, &input, &tap_limits, &err),
+        B1C_MALFORMED, "no body");
     is(err.what, "empty body", "the reason");
 
-    input.type = BITRIX_JSON;
+    input.type = B1C_JSON;
     input.body = "";
 
-    num(bitrix_message_parse(&msg, &input, &tap_limits, &err),
-        BITRIX_MALFORMED, "no body for JSON");
+    num(b1c_message_parse(&msg, &input, &tap_limits, &err),
+        B1C_MALFORMED, "no body for JSON");
     is(err.what, "empty body", "the reason");
 
-    num(parse(&msg, BITRIX_JSON, "event=A", NULL), BITRIX_MALFORMED,
+    num(parse(&msg, B1C_JSON, "event=A", NULL), B1C_MALFORMED,
         "a form that is said to be JSON");
     is(err.what, "JSON is not an object", "the reason");
 
-    num(parse(&msg, BITRIX_FORM, "event=%zz", NULL), BITRIX_MALFORMED,
+    num(parse(&msg, B1C_FORM, "event=%zz", NULL), B1C_MALFORMED,
         "a broken form");
     num(err.where, 6, "the place");
 }

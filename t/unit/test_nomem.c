@@ -100,41 +100,41 @@ free(void *p)
 
 /* a body all the way to 1C's JSON and back */
 
-static bitrix_rc_t
-whole_way(const bitrix_input_t *input)
+static b1c_rc_t
+whole_way(const b1c_input_t *input)
 {
-    char              *text;
-    size_t             len;
-    bitrix_rc_t        rc;
-    bitrix_event_t     ev;
-    bitrix_error_t     err;
-    bitrix_message_t   msg;
+    char          *text;
+    size_t         len;
+    b1c_rc_t       rc;
+    b1c_event_t    ev;
+    b1c_error_t    err;
+    b1c_message_t  msg;
 
-    rc = bitrix_message_parse(&msg, input, &tap_limits, &err);
+    rc = b1c_message_parse(&msg, input, &tap_limits, &err);
 
-    if (rc != BITRIX_OK) {
+    if (rc != B1C_OK) {
         return rc;
     }
 
-    rc = bitrix_event_build(&ev, &msg, &err);
-    bitrix_message_free(&msg);
+    rc = b1c_event_build(&ev, &msg, &err);
+    b1c_message_free(&msg);
 
-    if (rc != BITRIX_OK) {
+    if (rc != B1C_OK) {
         return rc;
     }
 
-    text = bitrix_event_json(&ev, 1, &len);
-    bitrix_event_free(&ev);
+    text = b1c_event_json(&ev, 1, &len);
+    b1c_event_free(&ev);
 
     if (text == NULL) {
-        return BITRIX_NOMEM;
+        return B1C_NOMEM;
     }
 
-    rc = bitrix_event_from_json(&ev, text, len);
+    rc = b1c_event_from_json(&ev, text, len);
     free(text);
 
-    if (rc == BITRIX_OK) {
-        bitrix_event_free(&ev);
+    if (rc == B1C_OK) {
+        b1c_event_free(&ev);
     }
 
     return rc;
@@ -142,15 +142,15 @@ whole_way(const bitrix_input_t *input)
 
 
 static void
-test_nomem(bitrix_type_t type, const char *body, const char *args,
+test_nomem(b1c_type_t type, const char *body, const char *args,
     const char *charset, const char *name)
 {
-    long             n, before;
-    long             wrong, leaked;
-    bitrix_rc_t      rc;
-    bitrix_input_t   input;
+    long         n, before;
+    long         wrong, leaked;
+    b1c_rc_t     rc;
+    b1c_input_t  input;
 
-    memset(&input, 0, sizeof(bitrix_input_t));
+    memset(&input, 0, sizeof(b1c_input_t));
 
     input.type = type;
     input.body = body;
@@ -178,13 +178,13 @@ test_nomem(bitrix_type_t type, const char *body, const char *args,
 
         /* iconv_open() calls some of its own failures EINVAL */
 
-        wrong += (rc != BITRIX_NOMEM && charset == NULL);
+        wrong += (rc != B1C_NOMEM && charset == NULL);
         leaked += (live != before);
     }
 
     countdown = -1;
 
-    num(rc, BITRIX_OK, name);
+    num(rc, B1C_OK, name);
     ok(n > 20, "has many allocations");
     num(wrong, 0, "each of which may fail");
     num(leaked, 0, "and leave nothing behind");
@@ -195,24 +195,24 @@ test_nomem(bitrix_type_t type, const char *body, const char *args,
 int
 main(void)
 {
-    char    *body, *p;
-    size_t   i;
+    char   *body, *p;
+    size_t  i;
 
     setvbuf(stdout, NULL, _IONBF, 0);
 
-    test_nomem(BITRIX_FORM, "event=ONSALEORDERNEW&data[FIELDS][ID]=123&ts=5"
+    test_nomem(B1C_FORM, "event=ONSALEORDERNEW&data[FIELDS][ID]=123&ts=5"
                "&data[L][1]=a&data[L][0]=b&data[N][]=c&data[client_id]=d"
                "&auth[domain]=d&auth[application_token]=t", NULL, NULL,
                "a form");
 
-    test_nomem(BITRIX_JSON, "{\"event\":\"ONX\",\"data\":{\"ID\":5,\"a\":[1.5,"
+    test_nomem(B1C_JSON, "{\"event\":\"ONX\",\"data\":{\"ID\":5,\"a\":[1.5,"
                "1e5,null,true,false,{\"b\":\"c\",\"client_id\":{}}]},"
                "\"auth\":{\"domain\":\"d\"}}", NULL, NULL, "JSON");
 
-    test_nomem(BITRIX_FORM, "document_id[]=a&document_id[]=b&document_id[]=c"
+    test_nomem(B1C_FORM, "document_id[]=a&document_id[]=b&document_id[]=c"
                "&ts=1&x[y]=z", "x=1&y[]=2&z=3", NULL, "a robot");
 
-    test_nomem(BITRIX_FORM, "event=ONX&data[x]=\x88\x88\x88\x88\x88\x88\x88\x88"
+    test_nomem(B1C_FORM, "event=ONX&data[x]=\x88\x88\x88\x88\x88\x88\x88\x88"
                "\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88"
                "\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88"
                "\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88"
@@ -232,7 +232,7 @@ main(void)
         p += sprintf(p, "&data[k%zu]=0123456789", i);
     }
 
-    test_nomem(BITRIX_FORM, body, NULL, NULL, "a long form");
+    test_nomem(B1C_FORM, body, NULL, NULL, "a long form");
 
     free(body);
 

@@ -5,14 +5,14 @@
 
 
 #include "tap.h"
-#include "bitrix_rest.h"
-#include "bitrix_scan.h"
+#include "b1c_bitrix.h"
+#include "b1c_core.h"
 
 
 static void
 test_method(void)
 {
-    char         got[256], longest[BITRIX_METHOD_MAX + 8];
+    char         got[256], longest[B1C_METHOD_MAX + 8];
     size_t       i, len;
     const char  *name, *what;
 
@@ -51,8 +51,8 @@ test_method(void)
     for (i = 0; i < countof(cases); i++) {
         name = NULL;
         len = 0;
-        what = bitrix_rest_method(cases[i].path, strlen(cases[i].path), &name,
-                                  &len);
+        what = b1c_method_method(cases[i].path, strlen(cases[i].path), &name,
+                                 &len);
 
         if (cases[i].method == NULL) {
             ok(what != NULL, cases[i].path);
@@ -64,9 +64,9 @@ test_method(void)
     }
 
     memset(longest, 'a', sizeof(longest));
-    ok(bitrix_rest_method(longest, BITRIX_METHOD_MAX, &name, &len) == NULL,
+    ok(b1c_method_method(longest, B1C_METHOD_MAX, &name, &len) == NULL,
        "the longest name");
-    ok(bitrix_rest_method(longest, BITRIX_METHOD_MAX + 1, &name, &len) != NULL,
+    ok(b1c_method_method(longest, B1C_METHOD_MAX + 1, &name, &len) != NULL,
        "one that is longer");
 }
 
@@ -102,7 +102,7 @@ test_path(void)
     };
 
     for (i = 0; i < countof(cases); i++) {
-        num(bitrix_rest_path(cases[i].path, strlen(cases[i].path)) == NULL,
+        num(b1c_method_path(cases[i].path, strlen(cases[i].path)) == NULL,
             cases[i].good, cases[i].path);
     }
 }
@@ -139,12 +139,12 @@ test_key(void)
     };
 
     for (i = 0; i < countof(cases); i++) {
-        key = bitrix_rest_key(cases[i].path, strlen(cases[i].path), &len);
+        key = b1c_method_key(cases[i].path, strlen(cases[i].path), &len);
         snprintf(got, sizeof(got), "%.*s", key ? (int) len : 0, key ? key : "");
         is(key ? got : NULL, cases[i].key, cases[i].path);
 
         strcpy(got, cases[i].path);
-        bitrix_rest_mask(got, strlen(got));
+        b1c_method_redact(got, strlen(got));
         is(got, cases[i].masked, "masked");
     }
 }
@@ -176,7 +176,7 @@ test_args(void)
     };
 
     for (i = 0; i < countof(cases); i++) {
-        len = bitrix_rest_args(out, cases[i].args, strlen(cases[i].args));
+        len = b1c_method_args(out, cases[i].args, strlen(cases[i].args));
         out[len] = '\0';
         is(out, cases[i].want, cases[i].args);
     }
@@ -212,8 +212,8 @@ test_prefers(void)
     };
 
     for (i = 0; i < countof(cases); i++) {
-        ok(bitrix_rest_prefers(cases[i].value, strlen(cases[i].value),
-                               "respond-async") == cases[i].want,
+        ok(b1c_method_prefers(cases[i].value, strlen(cases[i].value),
+                              "respond-async") == cases[i].want,
            cases[i].value);
     }
 }
@@ -222,49 +222,49 @@ test_prefers(void)
 static void
 test_judge(void)
 {
-    size_t           i;
-    bitrix_answer_t  answer;
+    size_t        i;
+    b1c_answer_t  answer;
 
     static const struct {
-        unsigned          status;
-        const char       *text;
-        int               truncated;
-        bitrix_answer_e   kind;
-        const char       *code;
+        unsigned      status;
+        const char   *text;
+        int           truncated;
+        b1c_answer_e  kind;
+        const char   *code;
     } cases[] = {
-        { 200, "{\"result\":{\"a\":1}}", 0, BITRIX_ANSWER_OK, "" },
-        { 200, "\xef\xbb\xbf {\"result\":[]}", 0, BITRIX_ANSWER_OK, "" },
-        { 200, "{\"result\":{\"error\":\"x\"}}", 0, BITRIX_ANSWER_OK, "" },
-        { 200, "{\"error\":\"x\"}", 0, BITRIX_ANSWER_ERROR, "x" },
+        { 200, "{\"result\":{\"a\":1}}", 0, B1C_ANSWER_OK, "" },
+        { 200, "\xef\xbb\xbf {\"result\":[]}", 0, B1C_ANSWER_OK, "" },
+        { 200, "{\"result\":{\"error\":\"x\"}}", 0, B1C_ANSWER_OK, "" },
+        { 200, "{\"error\":\"x\"}", 0, B1C_ANSWER_ERROR, "x" },
         { 400, "{\"error\":200540400001,\"error_description\":\"\"}", 0,
-          BITRIX_ANSWER_ERROR, "200540400001" },
+          B1C_ANSWER_ERROR, "200540400001" },
         { 200, "{\"error\":0,\"error_description\":\"error\"}", 0,
-          BITRIX_ANSWER_ERROR, "0" },
-        { 400, "{\"error\":\"\"}", 0, BITRIX_ANSWER_ERROR, "" },
+          B1C_ANSWER_ERROR, "0" },
+        { 400, "{\"error\":\"\"}", 0, B1C_ANSWER_ERROR, "" },
         { 503, "{\"error\":\"QUERY_LIMIT_EXCEEDED\"}", 0,
-          BITRIX_ANSWER_QUERY_LIMIT, "QUERY_LIMIT_EXCEEDED" },
+          B1C_ANSWER_QUERY_LIMIT, "QUERY_LIMIT_EXCEEDED" },
         { 200, "{\"error\":\"query_limit_exceeded\"}", 0,
-          BITRIX_ANSWER_QUERY_LIMIT, "query_limit_exceeded" },
-        { 503, "{\"error\":\"OVERLOAD_LIMIT\"}", 0, BITRIX_ANSWER_OVERLOAD,
+          B1C_ANSWER_QUERY_LIMIT, "query_limit_exceeded" },
+        { 503, "{\"error\":\"OVERLOAD_LIMIT\"}", 0, B1C_ANSWER_OVERLOAD,
           "OVERLOAD_LIMIT" },
         { 429, "{\"error\":\"OPERATION_TIME_LIMIT\"}", 0,
-          BITRIX_ANSWER_OPERATION, "OPERATION_TIME_LIMIT" },
+          B1C_ANSWER_OPERATION, "OPERATION_TIME_LIMIT" },
         { 404, "{\"error\":\"ERROR_METHOD_NOT_FOUND\"}", 0,
-          BITRIX_ANSWER_NO_METHOD, "ERROR_METHOD_NOT_FOUND" },
-        { 500, "{\"result\":1}", 0, BITRIX_ANSWER_ERROR, "" },
-        { 503, "<html>QUERY_LIMIT_EXCEEDED</html>", 0, BITRIX_ANSWER_FOREIGN,
+          B1C_ANSWER_NO_METHOD, "ERROR_METHOD_NOT_FOUND" },
+        { 500, "{\"result\":1}", 0, B1C_ANSWER_ERROR, "" },
+        { 503, "<html>QUERY_LIMIT_EXCEEDED</html>", 0, B1C_ANSWER_FOREIGN,
           "" },
-        { 200, "", 0, BITRIX_ANSWER_FOREIGN, "" },
-        { 200, "null", 0, BITRIX_ANSWER_FOREIGN, "" },
-        { 200, "[]", 0, BITRIX_ANSWER_FOREIGN, "" },
-        { 200, "{\"result\":{\"a\"", 0, BITRIX_ANSWER_TRUNCATED, "" },
-        { 200, "{\"result\":\"}", 0, BITRIX_ANSWER_TRUNCATED, "" },
-        { 200, "", 1, BITRIX_ANSWER_TRUNCATED, "" }
+        { 200, "", 0, B1C_ANSWER_FOREIGN, "" },
+        { 200, "null", 0, B1C_ANSWER_FOREIGN, "" },
+        { 200, "[]", 0, B1C_ANSWER_FOREIGN, "" },
+        { 200, "{\"result\":{\"a\"", 0, B1C_ANSWER_TRUNCATED, "" },
+        { 200, "{\"result\":\"}", 0, B1C_ANSWER_TRUNCATED, "" },
+        { 200, "", 1, B1C_ANSWER_TRUNCATED, "" }
     };
 
     for (i = 0; i < countof(cases); i++) {
-        bitrix_answer_judge(&answer, cases[i].status, cases[i].text,
-                            strlen(cases[i].text), cases[i].truncated);
+        b1c_portal_answer_judge(&answer, cases[i].status, cases[i].text,
+                                strlen(cases[i].text), cases[i].truncated);
         num(answer.kind, cases[i].kind, cases[i].text);
         is(answer.code, cases[i].code, "its code");
     }
@@ -274,9 +274,9 @@ test_judge(void)
 static void
 test_time(void)
 {
-    char            *text;
-    size_t           i;
-    bitrix_answer_t  answer;
+    char         *text;
+    size_t        i;
+    b1c_answer_t  answer;
 
     static const struct {
         const char  *tail;
@@ -299,13 +299,13 @@ test_time(void)
     };
 
     for (i = 0; i < countof(cases); i++) {
-        memset(&answer, 0, sizeof(bitrix_answer_t));
-        bitrix_answer_time(&answer, cases[i].tail, strlen(cases[i].tail));
+        memset(&answer, 0, sizeof(b1c_answer_t));
+        b1c_portal_answer_time(&answer, cases[i].tail, strlen(cases[i].tail));
         num(answer.operating, cases[i].operating, cases[i].tail);
         num(answer.reset_at, cases[i].reset_at, "reset_at");
     }
 
-    text = bitrix_rest_error("A_CODE", "what \"is\"\nwrong", &i);
+    text = b1c_method_error("A_CODE", "what \"is\"\nwrong", &i);
     is(text, "{\"error\":\"A_CODE\",\"error_description\":"
              "\"what \\\"is\\\"\\nwrong\"}", "an error");
     num(i, strlen(text), "its length");
@@ -316,14 +316,14 @@ test_time(void)
 static void
 test_trap(void)
 {
-    int              found;
-    char             got[BITRIX_WARNING_MAX];
-    cJSON           *json;
-    size_t           i;
-    bitrix_rc_t      rc;
-    bitrix_form_t    form;
-    bitrix_error_t   err;
-    bitrix_answer_t  answer;
+    int           found;
+    char          got[B1C_WARNING_MAX];
+    cJSON        *json;
+    size_t        i;
+    b1c_rc_t      rc;
+    b1c_form_t    form;
+    b1c_error_t   err;
+    b1c_answer_t  answer;
 
     static const struct {
         const char  *method;
@@ -358,20 +358,20 @@ test_trap(void)
 
     for (i = 0; i < countof(cases); i++) {
         json = NULL;
-        memset(&form, 0, sizeof(bitrix_form_t));
+        memset(&form, 0, sizeof(b1c_form_t));
 
         rc = cases[i].params[0] == '{'
-             ? BITRIX_OK
-             : bitrix_form_parse(&form, cases[i].params,
-                                 strlen(cases[i].params), &tap_limits, NULL,
-                                 &err);
+             ? B1C_OK
+             : b1c_form_parse(&form, cases[i].params,
+                              strlen(cases[i].params), &tap_limits, NULL,
+                              &err);
         if (cases[i].params[0] == '{') {
             json = cJSON_Parse(cases[i].params);
         }
 
-        num(rc, BITRIX_OK, cases[i].params);
+        num(rc, B1C_OK, cases[i].params);
 
-        found = bitrix_trap_call(cases[i].method, strlen(cases[i].method),
+        found = b1c_warning_call(cases[i].method, strlen(cases[i].method),
                                  &form, json, got);
 
         num(found, cases[i].warning != NULL, "warned");
@@ -381,18 +381,18 @@ test_trap(void)
         }
 
         cJSON_Delete(json);
-        bitrix_form_free(&form);
+        b1c_form_free(&form);
     }
 
-    memset(&answer, 0, sizeof(bitrix_answer_t));
-    answer.kind = BITRIX_ANSWER_NO_METHOD;
+    memset(&answer, 0, sizeof(b1c_answer_t));
+    answer.kind = B1C_ANSWER_NO_METHOD;
 
-    ok(bitrix_trap_answer("catalog.storeproduct.update", 27, &answer, got),
+    ok(b1c_warning_answer("catalog.storeproduct.update", 27, &answer, got),
        "a method that never was");
-    ok(!bitrix_trap_answer("catalog.product.update", 22, &answer, got),
+    ok(!b1c_warning_answer("catalog.product.update", 22, &answer, got),
        "another one");
-    answer.kind = BITRIX_ANSWER_ERROR;
-    ok(!bitrix_trap_answer("catalog.storeproduct.update", 27, &answer, got),
+    answer.kind = B1C_ANSWER_ERROR;
+    ok(!b1c_warning_answer("catalog.storeproduct.update", 27, &answer, got),
        "another error");
 }
 
@@ -400,9 +400,9 @@ test_trap(void)
 static void
 test_scan(void)
 {
-    char           got[256];
-    size_t         i;
-    bitrix_span_t  span;
+    char        got[256];
+    size_t      i;
+    b1c_span_t  span;
 
     static const struct {
         const char  *text;
@@ -427,9 +427,9 @@ test_scan(void)
     };
 
     for (i = 0; i < countof(cases); i++) {
-        span = bitrix_scan_find(bitrix_scan_value(cases[i].text,
-                                                  strlen(cases[i].text)),
-                                cases[i].name);
+        span = b1c_json_scan_find(b1c_json_scan_value(cases[i].text,
+                                                      strlen(cases[i].text)),
+                                  cases[i].name);
         snprintf(got, sizeof(got), "%.*s", (int) span.len,
                  span.start ? span.start : "");
         is(span.start ? got : NULL, cases[i].value, cases[i].text);

@@ -258,12 +258,11 @@ static void
 test_shape(const char *body, const char *type, const char *id,
     const char *data)
 {
-    char    *got, *at, part[4096];
-    cJSON   *tree, *sent, *left;
-    size_t   len;
+    char   *got, *at, part[4096];
+    cJSON  *tree, *sent, *left;
+    size_t  len;
 
-    got = tap_event(*body == '{' ? BITRIX_JSON : BITRIX_FORM, body, NULL,
-                    NULL);
+    got = tap_event(*body == '{' ? B1C_JSON : B1C_FORM, body, NULL, NULL);
 
     ok(strstr(got, SECRET) == NULL, "no secret left");
 

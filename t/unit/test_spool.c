@@ -5,7 +5,7 @@
 
 
 #include "tap.h"
-#include "bitrix_spool.h"
+#include "b1c_core.h"
 
 
 #define ID    "0123456789abcdef0123456789abcdef"
@@ -20,7 +20,7 @@ static size_t         size;
 static void
 append(const char *record)
 {
-    bitrix_spool_event_t  ev;
+    b1c_record_event_t  ev;
 
     ev.id = ID;
     ev.key = KEY;
@@ -32,7 +32,7 @@ append(const char *record)
     ev.once = 1;
     ev.again = 0;
 
-    size = (size_t) (bitrix_spool_put(file + size, &ev) - file);
+    size = (size_t) (b1c_record_put(file + size, &ev) - file);
 }
 
 
@@ -52,16 +52,16 @@ garbage(const void *bytes, size_t len)
 static char *
 found(size_t step)
 {
-    int                     eof;
-    char                   *p;
-    size_t                  len, need;
-    bitrix_spool_event_t    ev;
-    bitrix_spool_found_t    f;
-    bitrix_spool_reader_t   reader;
+    int                  eof;
+    char                *p;
+    size_t               len, need;
+    b1c_record_event_t   ev;
+    b1c_record_found_t   f;
+    b1c_record_reader_t  reader;
 
     static char  text[4096];
 
-    memset(&reader, 0, sizeof(bitrix_spool_reader_t));
+    memset(&reader, 0, sizeof(b1c_record_reader_t));
 
     p = text;
     need = step;
@@ -71,11 +71,9 @@ found(size_t step)
         eof = (len <= need);
         len = eof ? len : need;
 
-        switch (bitrix_spool_next(&reader, file + reader.offset, len, eof,
-                                  &f))
-        {
-        case BITRIX_SPOOL_RECORD:
-            if (bitrix_spool_event(&ev, f.payload, f.len) == 0) {
+        switch (b1c_record_next(&reader, file + reader.offset, len, eof, &f)) {
+        case B1C_RECORD_RECORD:
+            if (b1c_record_event(&ev, f.payload, f.len) == 0) {
                 p += sprintf(p, "%.*s ", (int) ev.len, ev.record);
             } else {
                 p += sprintf(p, "? ");
@@ -84,15 +82,15 @@ found(size_t step)
             need = step;
             break;
 
-        case BITRIX_SPOOL_MORE:
+        case B1C_RECORD_MORE:
             need = f.need > need ? f.need : need + 1;
             break;
 
-        case BITRIX_SPOOL_DAMAGE:
+        case B1C_RECORD_DAMAGE:
             p += sprintf(p, "[%d] ", (int) (f.to - f.from));
             break;
 
-        case BITRIX_SPOOL_TORN:
+        case B1C_RECORD_TORN:
             p += sprintf(p, "{%d} ", (int) (f.to - f.from));
             break;
 
@@ -120,9 +118,9 @@ finds(const char *what, const char *name)
 static void
 test_event(void)
 {
-    size_t                 i;
-    unsigned char          flags[256];
-    bitrix_spool_event_t   ev, back;
+    size_t              i;
+    unsigned char       flags[256];
+    b1c_record_event_t  ev, back;
 
     static const char *const  bad[] = {
         "", "1", "1 ", "1 " ID, "1 " ID " 1 17 " KEY " " LANE,
@@ -136,13 +134,13 @@ test_event(void)
 
     size = 0;
     append("b1 0 1\n/{}");
-    num((long long) size, BITRIX_SPOOL_FRAME + 3 * 32 + 8 + 13 + 10,
+    num((long long) size, B1C_RECORD_FRAME + 3 * 32 + 8 + 13 + 10,
         "as many bytes as are needed");
 
-    num(bitrix_spool_event(&ev, file + BITRIX_SPOOL_FRAME,
-                           size - BITRIX_SPOOL_FRAME),
+    num(b1c_record_event(&ev, file + B1C_RECORD_FRAME,
+                         size - B1C_RECORD_FRAME),
         0, "an event is read");
-    num((long long) bitrix_spool_size(&ev), (long long) size,
+    num((long long) b1c_record_size(&ev), (long long) size,
         "as many as were told");
     ok(memcmp(ev.id, ID, 32) == 0, "its id");
     ok(memcmp(ev.key, KEY, 32) == 0, "its key");
@@ -156,21 +154,21 @@ test_event(void)
     for (i = 0; i < 4; i++) {
         ev.once = (int) i & 1;
         ev.again = (int) i >> 1;
-        (void) bitrix_spool_put(flags, &ev);
-        (void) bitrix_spool_event(&back, flags + BITRIX_SPOOL_FRAME,
-                                  size - BITRIX_SPOOL_FRAME);
+        (void) b1c_record_put(flags, &ev);
+        (void) b1c_record_event(&back, flags + B1C_RECORD_FRAME,
+                                size - B1C_RECORD_FRAME);
         num(back.once, ev.once, "its flags: once");
         num(back.again, ev.again, "its flags: again");
     }
 
     for (i = 0; i < countof(bad); i++) {
-        num(bitrix_spool_event(&ev, (const unsigned char *) bad[i],
-                               strlen(bad[i])),
+        num(b1c_record_event(&ev, (const unsigned char *) bad[i],
+                             strlen(bad[i])),
             -1, bad[i]);
     }
 
-    ev.len = BITRIX_SPOOL_MAX;
-    num((long long) bitrix_spool_size(&ev), 0, "too large");
+    ev.len = B1C_RECORD_MAX;
+    num((long long) b1c_record_size(&ev), 0, "too large");
 }
 
 
@@ -179,34 +177,34 @@ test_file(void)
 {
     size_t         i;
     uint64_t       progress;
-    unsigned char  header[BITRIX_SPOOL_HEADER];
+    unsigned char  header[B1C_RECORD_HEADER];
 
-    bitrix_spool_header(header);
-    num(bitrix_spool_file(header, sizeof(header), &progress),
-        BITRIX_SPOOL_GOOD, "a header");
-    num((long long) progress, BITRIX_SPOOL_HEADER, "nothing is replayed yet");
+    b1c_record_header(header);
+    num(b1c_record_file(header, sizeof(header), &progress),
+        B1C_RECORD_GOOD, "a header");
+    num((long long) progress, B1C_RECORD_HEADER, "nothing is replayed yet");
 
-    bitrix_spool_progress(header + BITRIX_SPOOL_PROGRESS, 0x123456789aULL);
-    num(bitrix_spool_file(header, sizeof(header), &progress),
-        BITRIX_SPOOL_GOOD, "a header with a progress");
+    b1c_record_progress(header + B1C_RECORD_PROGRESS, 0x123456789aULL);
+    num(b1c_record_file(header, sizeof(header), &progress),
+        B1C_RECORD_GOOD, "a header with a progress");
     num((long long) progress, 0x123456789aLL, "the progress");
 
     for (i = 0; i < sizeof(header); i++) {
-        num(bitrix_spool_file(header, i, &progress), BITRIX_SPOOL_SHORT,
+        num(b1c_record_file(header, i, &progress), B1C_RECORD_SHORT,
             "a part of a header");
     }
 
     header[10] = '2';
-    num(bitrix_spool_file(header, sizeof(header), &progress),
-        BITRIX_SPOOL_OTHER, "the next version");
+    num(b1c_record_file(header, sizeof(header), &progress),
+        B1C_RECORD_OTHER, "the next version");
     header[10] = '1';
     header[11] = '0';
-    num(bitrix_spool_file(header, sizeof(header), &progress),
-        BITRIX_SPOOL_OTHER, "version 10");
-    num(bitrix_spool_file((const unsigned char *) "b2", 2, &progress),
-        BITRIX_SPOOL_FOREIGN, "two other bytes");
-    num(bitrix_spool_file((const unsigned char *) "{\"a\":1}", 7, &progress),
-        BITRIX_SPOOL_FOREIGN, "another text");
+    num(b1c_record_file(header, sizeof(header), &progress),
+        B1C_RECORD_OTHER, "version 10");
+    num(b1c_record_file((const unsigned char *) "b2", 2, &progress),
+        B1C_RECORD_FOREIGN, "two other bytes");
+    num(b1c_record_file((const unsigned char *) "{\"a\":1}", 7, &progress),
+        B1C_RECORD_FOREIGN, "another text");
 }
 
 

@@ -15,9 +15,9 @@
 static void
 test_round_trip(void)
 {
-    char            *text;
-    size_t           i, len;
-    bitrix_event_t   ev;
+    char        *text;
+    size_t       i, len;
+    b1c_event_t  ev;
 
     static const char *const  events[] = {
         EVENT "\"entity\":{\"type\":\"X\",\"id\":\"1\"},\"data\":{}}",
@@ -34,15 +34,15 @@ test_round_trip(void)
     };
 
     for (i = 0; i < countof(events); i++) {
-        num(bitrix_event_from_json(&ev, events[i], strlen(events[i])),
-            BITRIX_OK, events[i]);
+        num(b1c_event_from_json(&ev, events[i], strlen(events[i])), B1C_OK,
+            events[i]);
 
-        text = bitrix_event_json(&ev, 6, &len);
+        text = b1c_event_json(&ev, 6, &len);
         is(text, events[i], "there and back");
         num(len, strlen(events[i]), "its length");
 
         free(text);
-        bitrix_event_free(&ev);
+        b1c_event_free(&ev);
     }
 }
 
@@ -50,13 +50,13 @@ test_round_trip(void)
 static void
 test_fields(void)
 {
-    bitrix_event_t  ev;
+    b1c_event_t  ev;
 
     static const char  text[] =
         EVENT "\"entity\":{\"type\":\"X\",\"id\":\"1\"},"
               "\"data\":{\"a\":\"b\"}}";
 
-    num(bitrix_event_from_json(&ev, text, strlen(text)), BITRIX_OK, "read");
+    num(b1c_event_from_json(&ev, text, strlen(text)), B1C_OK, "read");
 
     is(ev.event, "ONX", "event");
     is(ev.type, "X", "type");
@@ -66,7 +66,7 @@ test_fields(void)
     num(ev.ts, 5, "ts");
     is(cJSON_GetStringValue(cJSON_GetObjectItem(ev.data, "a")), "b", "data");
 
-    bitrix_event_free(&ev);
+    b1c_event_free(&ev);
 
     ok(ev.event == NULL && ev.data == NULL, "freed");
 }
@@ -75,8 +75,8 @@ test_fields(void)
 static void
 test_malformed(void)
 {
-    size_t          i;
-    bitrix_event_t  ev;
+    size_t       i;
+    b1c_event_t  ev;
 
     static const char *const  texts[] = {
         "",
@@ -99,8 +99,8 @@ test_malformed(void)
     };
 
     for (i = 0; i < countof(texts); i++) {
-        num(bitrix_event_from_json(&ev, texts[i], strlen(texts[i])),
-            BITRIX_MALFORMED, texts[i]);
+        num(b1c_event_from_json(&ev, texts[i], strlen(texts[i])),
+            B1C_MALFORMED, texts[i]);
         ok(ev.event == NULL && ev.id == NULL && ev.data == NULL,
            "nothing is left");
     }
@@ -110,17 +110,17 @@ test_malformed(void)
 /* whatever an operator allows to come in must come out of the queue again */
 
 static void
-test_depth(bitrix_type_t type, const char *first, const char *part, size_t n,
+test_depth(b1c_type_t type, const char *first, const char *part, size_t n,
     const char *middle, const char *close)
 {
-    char              *body, *p, *text, *again;
-    size_t             i, len;
-    bitrix_event_t     ev;
-    bitrix_error_t     err;
-    bitrix_input_t     input;
-    bitrix_message_t   msg;
+    char          *body, *p, *text, *again;
+    size_t         i, len;
+    b1c_event_t    ev;
+    b1c_error_t    err;
+    b1c_input_t    input;
+    b1c_message_t  msg;
 
-    bitrix_limits_t    limits = { 100000, 100000, 100000 };
+    b1c_limits_t  limits = { 100000, 100000, 100000 };
 
     body = malloc(20000);
     if (body == NULL) {
@@ -139,24 +139,24 @@ test_depth(bitrix_type_t type, const char *first, const char *part, size_t n,
         p = stpcpy(p, close);
     }
 
-    p = stpcpy(p, type == BITRIX_JSON ? "}" : "");
+    p = stpcpy(p, type == B1C_JSON ? "}" : "");
 
-    memset(&input, 0, sizeof(bitrix_input_t));
+    memset(&input, 0, sizeof(b1c_input_t));
     input.type = type;
     input.body = body;
     input.len = p - body;
 
-    num(bitrix_message_parse(&msg, &input, &limits, &err), BITRIX_OK, first);
-    num(bitrix_event_build(&ev, &msg, &err), BITRIX_OK, "1000 levels");
-    bitrix_message_free(&msg);
+    num(b1c_message_parse(&msg, &input, &limits, &err), B1C_OK, first);
+    num(b1c_event_build(&ev, &msg, &err), B1C_OK, "1000 levels");
+    b1c_message_free(&msg);
 
-    text = bitrix_event_json(&ev, 1, &len);
-    bitrix_event_free(&ev);
+    text = b1c_event_json(&ev, 1, &len);
+    b1c_event_free(&ev);
 
-    num(bitrix_event_from_json(&ev, text, len), BITRIX_OK, "read again");
+    num(b1c_event_from_json(&ev, text, len), B1C_OK, "read again");
 
-    again = bitrix_event_json(&ev, 1, &len);
-    bitrix_event_free(&ev);
+    again = b1c_event_json(&ev, 1, &len);
+    b1c_event_free(&ev);
 
     is(again, text, "the same again");
 
@@ -169,12 +169,12 @@ test_depth(bitrix_type_t type, const char *first, const char *part, size_t n,
 static void
 test_too_deep(void)
 {
-    char              body[8192], *p;
-    size_t            i;
-    bitrix_error_t    err;
-    bitrix_input_t    input;
-    bitrix_limits_t   limits = { 100000, 100000, 100000 };
-    bitrix_message_t  msg;
+    char           body[8192], *p;
+    size_t         i;
+    b1c_error_t    err;
+    b1c_input_t    input;
+    b1c_limits_t   limits = { 100000, 100000, 100000 };
+    b1c_message_t  msg;
 
     p = stpcpy(body, "{\"event\":\"ONX\",\"data\":");
 
@@ -186,12 +186,12 @@ test_too_deep(void)
     p += 1000;
     *p++ = '}';
 
-    memset(&input, 0, sizeof(bitrix_input_t));
-    input.type = BITRIX_JSON;
+    memset(&input, 0, sizeof(b1c_input_t));
+    input.type = B1C_JSON;
     input.body = body;
     input.len = p - body;
 
-    num(bitrix_message_parse(&msg, &input, &limits, &err), BITRIX_MALFORMED,
+    num(b1c_message_parse(&msg, &input, &limits, &err), B1C_MALFORMED,
         "no limit allows 1001 levels");
     is(err.what, "too deep (bitrix1c_limits depth=)", "the reason");
 }
@@ -204,12 +204,12 @@ main(void)
     test_fields();
     test_malformed();
 
-    test_depth(BITRIX_FORM, "event=ONX&data", "[a]", 1000, "=1", "");
-    test_depth(BITRIX_FORM, "document_id[]=a&document_id[]=b&x", "[a]", 1000,
+    test_depth(B1C_FORM, "event=ONX&data", "[a]", 1000, "=1", "");
+    test_depth(B1C_FORM, "document_id[]=a&document_id[]=b&x", "[a]", 1000,
                "=1", "");
-    test_depth(BITRIX_JSON, "{\"event\":\"ONX\",\"data\":", "{\"a\":", 999,
+    test_depth(B1C_JSON, "{\"event\":\"ONX\",\"data\":", "{\"a\":", 999,
                "1", "}");
-    test_depth(BITRIX_JSON, "{\"document_id\":[\"a\",\"b\"],\"x\":", "[", 999,
+    test_depth(B1C_JSON, "{\"document_id\":[\"a\",\"b\"],\"x\":", "[", 999,
                "", "]");
     test_too_deep();
 

@@ -14,22 +14,22 @@
 static char *
 tree(const char *body)
 {
-    char            *text, *printed;
-    cJSON           *root;
-    bitrix_rc_t      rc;
-    bitrix_form_t    form;
-    bitrix_error_t   err;
+    char        *text, *printed;
+    cJSON       *root;
+    b1c_rc_t     rc;
+    b1c_form_t   form;
+    b1c_error_t  err;
 
-    if (bitrix_form_parse(&form, body, strlen(body), &tap_limits, NULL, &err)
-        != BITRIX_OK)
+    if (b1c_form_parse(&form, body, strlen(body), &tap_limits, NULL, &err)
+        != B1C_OK)
     {
         return tap_join("malformed form: ", err.what);
     }
 
-    rc = bitrix_form_tree(&form, &root, &err);
-    bitrix_form_free(&form);
+    rc = b1c_tree_build(&form, &root, &err);
+    b1c_form_free(&form);
 
-    if (rc != BITRIX_OK) {
+    if (rc != B1C_OK) {
         return tap_join("malformed: ", err.what);
     }
 
@@ -46,8 +46,8 @@ tree(const char *body)
 static void
 test_shapes(void)
 {
-    char    *text;
-    size_t   i;
+    char   *text;
+    size_t  i;
 
     static const char  both[] = "malformed: key is a scalar and a map at once";
     static const char  twice[] = "malformed: key is repeated";
@@ -125,18 +125,18 @@ test_shapes(void)
 static void
 test_place(void)
 {
-    cJSON           *root;
-    bitrix_form_t    form;
-    bitrix_error_t   err;
+    cJSON       *root;
+    b1c_form_t   form;
+    b1c_error_t  err;
 
     static const char  body[] = "x=1&a[b]=2&y=3&a[b]=4&z=5";
 
-    bitrix_form_parse(&form, body, strlen(body), &tap_limits, NULL, &err);
+    b1c_form_parse(&form, body, strlen(body), &tap_limits, NULL, &err);
 
-    num(bitrix_form_tree(&form, &root, &err), BITRIX_MALFORMED, "repeated");
+    num(b1c_tree_build(&form, &root, &err), B1C_MALFORMED, "repeated");
     num(err.where, 15, "the second of them is named");
 
-    bitrix_form_free(&form);
+    b1c_form_free(&form);
 }
 
 
@@ -145,16 +145,16 @@ test_place(void)
 static void
 test_links(void)
 {
-    char            *text;
-    cJSON           *root;
-    bitrix_form_t    form;
-    bitrix_error_t   err;
+    char        *text;
+    cJSON       *root;
+    b1c_form_t   form;
+    b1c_error_t  err;
 
     static const char  body[] = "a[2]=z&a[0]=x&a[1]=y";
 
-    bitrix_form_parse(&form, body, strlen(body), &tap_limits, NULL, &err);
-    bitrix_form_tree(&form, &root, &err);
-    bitrix_form_free(&form);
+    b1c_form_parse(&form, body, strlen(body), &tap_limits, NULL, &err);
+    b1c_tree_build(&form, &root, &err);
+    b1c_form_free(&form);
 
     cJSON_AddItemToArray(root->child, cJSON_CreateString("w"));
     cJSON_DeleteItemFromArray(root->child, 0);
@@ -176,13 +176,13 @@ test_links(void)
 static void
 test_wide(const char *before, const char *after, const char *name)
 {
-    char             *body, *p;
-    cJSON            *root;
-    clock_t           begun;
-    unsigned          i;
-    bitrix_form_t     form;
-    bitrix_error_t    err;
-    bitrix_limits_t   limits = { 100000, 8, 256 };
+    char         *body, *p;
+    cJSON        *root;
+    clock_t       begun;
+    unsigned      i;
+    b1c_form_t    form;
+    b1c_error_t   err;
+    b1c_limits_t  limits = { 100000, 8, 256 };
 
     body = malloc(100000 * 32);
     if (body == NULL) {
@@ -197,15 +197,15 @@ test_wide(const char *before, const char *after, const char *name)
 
     begun = clock();
 
-    num(bitrix_form_parse(&form, body, p - body, &limits, NULL, &err),
-        BITRIX_OK, name);
-    num(bitrix_form_tree(&form, &root, &err), BITRIX_OK, "as a tree");
+    num(b1c_form_parse(&form, body, p - body, &limits, NULL, &err), B1C_OK,
+        name);
+    num(b1c_tree_build(&form, &root, &err), B1C_OK, "as a tree");
 
     ok(clock() - begun < 5 * CLOCKS_PER_SEC, "in less than 5 seconds");
 
     num(cJSON_GetArraySize(root->child), 100000, "with all its members");
 
-    bitrix_form_free(&form);
+    b1c_form_free(&form);
     cJSON_Delete(root);
     free(body);
 }

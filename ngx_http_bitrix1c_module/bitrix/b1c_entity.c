@@ -1,0 +1,330 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#include "b1c_bitrix.h"
+#include "b1c_core.h"
+
+
+typedef struct {
+    const char  *name;
+    size_t       len;
+} b1c_word_t;
+
+#define b1c_word(s)  { s, sizeof(s) - 1 }
+
+
+static size_t b1c_entity_suffix(const char *name, size_t len);
+static const b1c_word_t *b1c_entity_verb(const char *name, size_t len);
+static size_t b1c_entity_stem(const char *event, size_t len, char *buf);
+static size_t b1c_entity_trim(const char *name, size_t len);
+static const char *b1c_entity_kind(const cJSON *data, b1c_number_t number);
+static const char *b1c_entity_at(const cJSON *data, const char *map,
+    const char *name, b1c_number_t number);
+
+
+/*
+ * The verbs of the events in the REST documentation, and their near relatives;
+ * what ends with another verb stands before it.
+ */
+
+static const b1c_word_t  b1c_verbs[] = {
+    b1c_word("MOVETOCATEGORY"),
+    b1c_word("SETENUMVALUES"),
+    b1c_word("ENTITYDELETED"),
+    b1c_word("ENTITYSAVED"),
+    b1c_word("UNREGISTER"),
+    b1c_word("SETSTATUS"),
+    b1c_word("UNINSTALL"),
+    b1c_word("REGISTER"),
+    b1c_word("RESTORED"),
+    b1c_word("INSTALL"),
+    b1c_word("RESTORE"),
+    b1c_word("CREATED"),
+    b1c_word("UPDATED"),
+    b1c_word("DELETED"),
+    b1c_word("REMOVED"),
+    b1c_word("CHANGED"),
+    b1c_word("CREATE"),
+    b1c_word("UPDATE"),
+    b1c_word("DELETE"),
+    b1c_word("REMOVE"),
+    b1c_word("CHANGE"),
+    b1c_word("FINISH"),
+    b1c_word("EXPOSE"),
+    b1c_word("ADDED"),
+    b1c_word("SAVED"),
+    b1c_word("START"),
+    b1c_word("MOVED"),
+    b1c_word("SAVE"),
+    b1c_word("MOVE"),
+    b1c_word("INIT"),
+    b1c_word("SEND"),
+    b1c_word("ADD"),
+    b1c_word("NEW"),
+    b1c_word("END")
+};
+
+
+void
+b1c_entity_type(const char *event, const cJSON *data,
+    char buf[B1C_EVENT_MAX + B1C_ENTITY_MAX])
+{
+    size_t        n, len, suffix;
+    const char   *kind;
+    b1c_number_t  number;
+
+    len = strlen(event);
+    suffix = b1c_entity_suffix(event, len);
+
+    n = b1c_entity_stem(event, len - suffix, buf);
+
+    if (n == 0) {
+        memcpy(buf, event, len + 1);
+        return;
+    }
+
+    /* only they: elsewhere ENTITY_TYPE_ID tells what the object belongs to */
+
+    if (suffix == 0 && strstr(buf, "DYNAMICITEM") != NULL) {
+        kind = b1c_entity_kind(data, number);
+
+        if (kind != NULL) {
+            buf[n++] = '_';
+            memcpy(buf + n, kind, strlen(kind) + 1);
+        }
+    }
+
+    memcpy(buf + strlen(buf), event + len - suffix, suffix + 1);
+}
+
+
+/* what is left of a name without its suffix; 0 if that is nothing */
+
+static size_t
+b1c_entity_stem(const char *event, size_t len, char *buf)
+{
+    char              *before;
+    const b1c_word_t  *verb;
+
+    if (len > 2 && event[0] == 'O' && event[1] == 'N') {
+        event += 2;
+        len -= 2;
+    }
+
+    memcpy(buf, event, len);
+    buf[len] = '\0';
+
+    before = strstr(buf, "BEFORE");
+
+    if (before != NULL) {
+        len -= 6;
+        memmove(before, before + 6, len - (before - buf) + 1);
+    }
+
+    verb = b1c_entity_verb(buf, len);
+
+    if (verb != NULL) {
+        len = b1c_entity_trim(buf, len - verb->len);
+
+        /* CATALOG.PRODUCT.ON.UPDATE */
+
+        if (len > 3 && memcmp(buf + len - 3, ".ON", 3) == 0) {
+            len = b1c_entity_trim(buf, len - 3);
+        }
+    }
+
+    buf[len] = '\0';
+
+    return len;
+}
+
+
+static size_t
+b1c_entity_trim(const char *name, size_t len)
+{
+    while (len > 0 && memchr("._:-", name[len - 1], 4) != NULL) {
+        len--;
+    }
+
+    return len;
+}
+
+
+/* the length of "_147" at the end of the name, 0 if there is none */
+
+static size_t
+b1c_entity_suffix(const char *name, size_t len)
+{
+    size_t  n;
+
+    n = len;
+
+    while (n > 0 && name[n - 1] >= '0' && name[n - 1] <= '9') {
+        n--;
+    }
+
+    return (n > 1 && n < len && name[n - 1] == '_') ? len - n + 1 : 0;
+}
+
+
+static const b1c_word_t *
+b1c_entity_verb(const char *name, size_t len)
+{
+    char               last;
+    size_t             i;
+    const b1c_word_t  *verb;
+
+    if (len == 0) {
+        return NULL;
+    }
+
+    /* all verbs are looked at for every event, the last letter tells most */
+
+    last = (char) toupper((unsigned char) name[len - 1]);
+
+    for (i = 0; i < sizeof(b1c_verbs) / sizeof(b1c_verbs[0]); i++) {
+        verb = &b1c_verbs[i];
+
+        if (len >= verb->len
+            && verb->name[verb->len - 1] == last
+            && strncasecmp(name + len - verb->len, verb->name, verb->len) == 0)
+        {
+            return verb;
+        }
+    }
+
+    return NULL;
+}
+
+
+static const char *
+b1c_entity_kind(const cJSON *data, b1c_number_t number)
+{
+    size_t       len;
+    const char  *kind;
+
+    kind = b1c_entity_at(data, "FIELDS", "ENTITY_TYPE_ID", number);
+
+    if (kind == NULL) {
+        return NULL;
+    }
+
+    len = strspn(kind, "0123456789");
+
+    return (kind[len] == '\0' && len <= 10) ? kind : NULL;
+}
+
+
+int
+b1c_entity_once(const char *event, const char *id)
+{
+    size_t             len;
+    const b1c_word_t  *verb;
+
+    if (id == NULL) {
+        return 1;
+    }
+
+    len = strlen(event);
+    len -= b1c_entity_suffix(event, len);
+
+    verb = b1c_entity_verb(event, len);
+
+    return verb != NULL
+           && (strcmp(verb->name, "ADD") == 0
+               || strcmp(verb->name, "NEW") == 0
+               || strcmp(verb->name, "DELETE") == 0);
+}
+
+
+const char *
+b1c_entity_id(const cJSON *data, b1c_number_t number)
+{
+    size_t       i;
+    const char  *id;
+
+    static const struct {
+        const char  *map;
+        const char  *name;
+        int          zero;      /* is 0 an id here? */
+    } places[] = {
+        { "FIELDS",        "ID",         1 },
+        { "FIELDS_AFTER",  "ID",         0 },
+        { "FIELDS_AFTER",  "MESSAGE_ID", 0 },
+        { "FIELDS_BEFORE", "ID",         1 },
+        { "FIELDS",        "POST_ID",    1 },
+        { NULL,            "CALL_ID",    1 },
+        { NULL,            "ID",         1 },
+        { NULL,            "id",         1 }
+    };
+
+    for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+
+        id = b1c_entity_at(data, places[i].map, places[i].name, number);
+
+        if (id != NULL && (places[i].zero || strcmp(id, "0") != 0)) {
+            return id;
+        }
+    }
+
+    return NULL;
+}
+
+
+static const char *
+b1c_entity_at(const cJSON *data, const char *map, const char *name,
+    b1c_number_t number)
+{
+    if (map != NULL) {
+
+        if (!cJSON_IsObject(data)) {
+            return NULL;
+        }
+
+        data = cJSON_GetObjectItemCaseSensitive(data, map);
+    }
+
+    if (!cJSON_IsObject(data)) {
+        return NULL;
+    }
+
+    return b1c_entity_scalar(cJSON_GetObjectItemCaseSensitive(data, name),
+                             number);
+}
+
+
+const char *
+b1c_entity_scalar(const cJSON *node, b1c_number_t number)
+{
+    const char  *text;
+
+    if (cJSON_IsNumber(node)
+        && node->valuedouble > -1e15 && node->valuedouble < 1e15
+        && node->valuedouble == (double) (long long) node->valuedouble)
+    {
+        return b1c_json_write_number(node, number);
+    }
+
+    if (!cJSON_IsString(node)) {
+        return NULL;
+    }
+
+    text = node->valuestring;
+
+    if (text[0] == '\0'
+        || strcmp(text, "undefined") == 0
+        || strnlen(text, B1C_ENTITY_MAX + 1) > B1C_ENTITY_MAX
+        || strpbrk(text, "\t\n\r") != NULL)
+    {
+        return NULL;
+    }
+
+    return text;
+}

@@ -1,0 +1,190 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include <string.h>
+
+#include "b1c_bitrix.h"
+#include "b1c_core.h"
+
+
+static b1c_rc_t b1c_message_form(b1c_message_t *msg, const b1c_input_t *input,
+    const b1c_limits_t *limits, b1c_error_t *err);
+static b1c_rc_t b1c_message_json(b1c_message_t *msg, const b1c_input_t *input,
+    const b1c_limits_t *limits, b1c_error_t *err);
+static const char *b1c_message_auth(const cJSON *auth, const char *name);
+static b1c_rc_t b1c_message_args(b1c_message_t *msg, const b1c_input_t *input,
+    const b1c_limits_t *limits, b1c_error_t *err);
+
+
+b1c_rc_t
+b1c_message_parse(b1c_message_t *msg, const b1c_input_t *input,
+    const b1c_limits_t *limits, b1c_error_t *err)
+{
+    b1c_rc_t      rc;
+    b1c_limits_t  bounded;
+
+    memset(msg, 0, sizeof(b1c_message_t));
+
+    bounded = *limits;
+
+    if (bounded.depth > B1C_DEPTH_MAX) {
+        bounded.depth = B1C_DEPTH_MAX;
+    }
+
+    rc = (input->type == B1C_JSON)
+         ? b1c_message_json(msg, input, &bounded, err)
+         : b1c_message_form(msg, input, &bounded, err);
+
+    if (rc != B1C_OK) {
+        b1c_message_free(msg);
+    }
+
+    return rc;
+}
+
+
+void
+b1c_message_free(b1c_message_t *msg)
+{
+    b1c_form_free(&msg->form);
+    b1c_form_free(&msg->args);
+    cJSON_Delete(msg->tree);
+
+    memset(msg, 0, sizeof(b1c_message_t));
+}
+
+
+static b1c_rc_t
+b1c_message_form(b1c_message_t *msg, const b1c_input_t *input,
+    const b1c_limits_t *limits, b1c_error_t *err)
+{
+    size_t             i, j, len;
+    b1c_rc_t           rc;
+    const char        *found[4];
+    const b1c_pair_t  *pair;
+
+    /* what decides who the sender is and what he says must not be ambiguous */
+
+    static const char *const  single[4] = {
+        "event",
+        "auth[application_token]",
+        "auth[member_id]",
+        "auth[domain]"
+    };
+
+    rc = b1c_form_parse(&msg->form, input->body, input->len, limits,
+                        input->charset, err);
+    if (rc != B1C_OK) {
+        return rc;
+    }
+
+    memset(found, 0, sizeof(found));
+
+    for (i = 0; i < msg->form.npairs; i++) {
+        pair = &msg->form.pairs[i];
+
+        for (j = 0; j < 4; j++) {
+            len = strlen(single[j]);
+
+            if (pair->key_len != len || memcmp(pair->key, single[j], len)) {
+                continue;
+            }
+
+            if (found[j] != NULL) {
+                return b1c_text_malformed(err, "key is repeated", pair->where);
+            }
+
+            found[j] = pair->value;
+        }
+    }
+
+    msg->token = found[1];
+    msg->member_id = found[2] ? found[2] : "";
+    msg->domain = found[3] ? found[3] : "";
+
+    return (found[0] == NULL) ? b1c_message_args(msg, input, limits, err)
+                              : B1C_OK;
+}
+
+
+static b1c_rc_t
+b1c_message_json(b1c_message_t *msg, const b1c_input_t *input,
+    const b1c_limits_t *limits, b1c_error_t *err)
+{
+    b1c_rc_t      rc;
+    const cJSON  *auth, *event;
+
+    rc = b1c_json_parse(&msg->tree, input->body, input->len, limits,
+                        input->charset, err);
+    if (rc != B1C_OK) {
+        return rc;
+    }
+
+    auth = cJSON_GetObjectItemCaseSensitive(msg->tree, "auth");
+    event = cJSON_GetObjectItemCaseSensitive(msg->tree, "event");
+
+    msg->token = b1c_message_auth(auth, "application_token");
+    msg->member_id = b1c_message_auth(auth, "member_id");
+    msg->domain = b1c_message_auth(auth, "domain");
+
+    if (msg->member_id == NULL) {
+        msg->member_id = "";
+    }
+
+    if (msg->domain == NULL) {
+        msg->domain = "";
+    }
+
+    return (event == NULL) ? b1c_message_args(msg, input, limits, err)
+                           : B1C_OK;
+}
+
+
+static const char *
+b1c_message_auth(const cJSON *auth, const char *name)
+{
+    if (!cJSON_IsObject(auth)) {
+        return NULL;
+    }
+
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(auth, name));
+}
+
+
+/*
+ * Robots put what the author of the business process asked for into the query
+ * string.  Nobody else has a use for it, so that for others it may hold
+ * anything, such as a secret of the address.
+ */
+
+static b1c_rc_t
+b1c_message_args(b1c_message_t *msg, const b1c_input_t *input,
+    const b1c_limits_t *limits, b1c_error_t *err)
+{
+    size_t    i;
+    b1c_rc_t  rc;
+
+    if (input->args == NULL) {
+        return B1C_OK;
+    }
+
+    for (i = 0; i < input->args_len && input->args[i] == '&'; i++) {
+        /* void */
+    }
+
+    if (i == input->args_len) {
+        return B1C_OK;
+    }
+
+    rc = b1c_form_parse(&msg->args, input->args, input->args_len, limits,
+                        input->charset, err);
+
+    if (rc == B1C_MALFORMED) {
+        err->what = "malformed query string";
+    }
+
+    return rc;
+}

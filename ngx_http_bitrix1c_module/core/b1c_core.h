@@ -1,0 +1,372 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#ifndef _B1C_CORE_H_INCLUDED_
+#define _B1C_CORE_H_INCLUDED_
+
+
+#include <stddef.h>
+#include <cjson/cJSON.h>
+#include <stdint.h>
+
+
+/*
+ * The pure core: libc and cJSON only, no nginx type, so that it is tested and
+ * fuzzed alone.  Nothing here trusts its input: the limits are checked while
+ * the body is split, before anything is built from it.
+ */
+
+
+/*
+ * However high the limit is set, nothing deeper is taken: trees are freed and
+ * written by recursion, a stack frame a level.
+ */
+#define B1C_DEPTH_MAX  1000
+
+
+typedef enum {
+    B1C_OK = 0,
+    B1C_MALFORMED,            /* the sender's fault, see b1c_error_t */
+    B1C_NOMEM
+} b1c_rc_t;
+
+
+typedef struct {
+    size_t           pairs;      /* key=value pairs or JSON members */
+    size_t           depth;      /* brackets of a key or levels of JSON */
+    size_t           key;        /* bytes of a decoded key */
+} b1c_limits_t;
+
+
+typedef struct {
+    const char      *what;       /* static sentence, no input in it */
+    size_t           where;      /* byte offset in the body */
+} b1c_error_t;
+
+
+typedef struct {
+    char            *key;        /* decoded, NUL-terminated, no NUL inside */
+    char            *value;
+    size_t           key_len;
+    size_t           value_len;
+    size_t           where;      /* byte offset of the pair in the body */
+} b1c_pair_t;
+
+
+typedef struct {
+    b1c_pair_t      *pairs;
+    size_t           npairs;
+    char            *text;       /* the decoded bytes, owns keys and values */
+} b1c_form_t;
+
+
+/*
+ * Splits and decodes application/x-www-form-urlencoded with PHP brackets, raw
+ * or percent-encoded.  The charset is an iconv name or NULL for UTF-8; what is
+ * not valid in it is malformed.  Control characters other than TAB, LF and CR
+ * are dropped from values, because 1C cannot put them into XML; a NUL byte, or
+ * a control character in a key, is malformed.
+ */
+b1c_rc_t b1c_form_parse(b1c_form_t *form, const char *body, size_t len,
+    const b1c_limits_t *limits, const char *charset, b1c_error_t *err);
+
+void b1c_form_free(b1c_form_t *form);
+
+/* the value of a decoded key such as "auth[application_token]" or NULL */
+const b1c_pair_t *b1c_form_find(const b1c_form_t *form, const char *key);
+
+/*
+ * The nested tree: lists 0..n-1 become arrays, sparse numeric keys stay
+ * objects, "a[]" appends.  A key that is a scalar and a map at once, or that
+ * is repeated, is malformed.
+ */
+b1c_rc_t b1c_tree_build(const b1c_form_t *form, cJSON **tree,
+    b1c_error_t *err);
+
+
+/*
+ * Inside the pure core: the bytes of keys and values.  Both checks return NULL
+ * if the text is good, else a static sentence for b1c_error_t.  Control
+ * characters are Unicode's Cc less TAB, LF and CR, and besides them U+FFFE and
+ * U+FFFF, the two others that XML 1.0 cannot hold.
+ */
+
+
+/* bytes of the UTF-8 character at p, 0 if there is none that is valid */
+size_t b1c_text_char(const unsigned char *p, size_t len);
+
+/* 1 if the character at p, of n bytes, is such a control character */
+int b1c_text_control(const unsigned char *p, size_t n);
+
+/* a key: valid UTF-8 without any control character, TAB, LF and CR included */
+const char *b1c_text_key(const char *text, size_t len);
+
+/*
+ * A value: valid UTF-8.  Control characters are dropped in place, so *len may
+ * shrink; text[*len] is set to NUL and must be writable.
+ */
+const char *b1c_text_value(char *text, size_t *len);
+
+/*
+ * Converts from an iconv charset to UTF-8 into a new buffer that the caller
+ * frees.  err->where is the offset in the text of what is not valid in it.
+ */
+b1c_rc_t b1c_text_convert(const char *charset, const char *text, size_t len,
+    char **out, size_t *out_len, b1c_error_t *err);
+
+/* fills err, which may not be NULL, and returns B1C_MALFORMED */
+b1c_rc_t b1c_text_malformed(b1c_error_t *err, const char *what, size_t where);
+
+
+/*
+ * Inside the pure core: finds the children of all objects of a growing tree by
+ * name.  cJSON keeps them in lists, so that a body with n members of one map
+ * would take n * n / 2 comparisons to be checked for repeated keys.
+ */
+
+
+typedef struct {
+    const cJSON     *parent;
+    cJSON           *child;      /* NULL: the slot is free */
+} b1c_slot_t;
+
+
+typedef struct {
+    b1c_slot_t      *limits;
+    size_t           size;       /* a power of two */
+    size_t           used;
+} b1c_index_t;
+
+
+b1c_rc_t b1c_index_init(b1c_index_t *index);
+void b1c_index_free(b1c_index_t *index);
+
+/*
+ * The slot of the child of this name: taken if there is one, free if there is
+ * none yet.  Good until the next call; NULL is lack of memory.
+ */
+b1c_slot_t *b1c_index_find(b1c_index_t *index, const cJSON *parent,
+    const char *name, size_t len);
+
+/* appends a child that has its name, into the free slot found for that */
+void b1c_index_put(b1c_index_t *index, b1c_slot_t *slot, cJSON *parent,
+    cJSON *child);
+
+/*
+ * The same for a child without a name.  The child, which may be NULL for a
+ * failed allocation, is taken over and freed on B1C_NOMEM.
+ */
+b1c_rc_t b1c_index_add(b1c_index_t *index, b1c_slot_t *slot, cJSON *parent,
+    const char *name, size_t len, cJSON *child);
+
+
+/*
+ * Inside the pure core: reads and writes JSON.  Not by cJSON's own parser: it
+ * knows no limits, keeps both of two equal keys, ends a string at \u0000, takes
+ * any bytes for UTF-8 and rounds long numbers.  Whatever looked for all that
+ * before it would have to agree with it about every byte.
+ */
+
+
+typedef struct {
+    char            *start;
+    size_t           len;
+    size_t           size;
+    int              failed;     /* lack of memory, tested once at the end */
+} b1c_buf_t;
+
+
+/*
+ * Reads an object (RFC 8259, and a BOM before it).  Limits: "pairs" counts
+ * members and elements of all levels, "depth" levels, the outermost being the
+ * first, "key" bytes of one decoded name.  A name twice in one object is
+ * malformed.  Strings are treated as the values of a form are; control
+ * characters may also stand in them unescaped, as cJSON and PHP allow or send.
+ * A number that would lose digits in a double or be written back with an
+ * exponent becomes a string with its digits intact: one of more than 15
+ * significant digits, with an exponent, or below 0.0001.
+ *
+ * charset as in b1c_form_parse(); with it err->where counts bytes of the
+ * converted text.  On B1C_OK the tree is the caller's.
+ */
+b1c_rc_t b1c_json_parse(cJSON **tree, const char *text, size_t len,
+    const b1c_limits_t *limits, const char *charset, b1c_error_t *err);
+
+/*
+ * Appends text as it is, a string with quotes and escapes, an integer, a whole
+ * tree.  The buffer begins as zeros; its owner frees "start".
+ */
+void b1c_json_write_put(b1c_buf_t *buf, const char *text, size_t len);
+void b1c_json_write_put_string(b1c_buf_t *buf, const char *text);
+void b1c_json_write_put_int(b1c_buf_t *buf, long long value);
+void b1c_json_write_put_tree(b1c_buf_t *buf, const cJSON *node);
+
+/* the text of a number node, at most 31 bytes */
+const char *b1c_json_write_number(const cJSON *node, char buf[32]);
+
+
+/*
+ * Inside the pure core: looks into JSON without reading it.  What a portal
+ * answers may be large, may be cut off and goes on unchanged, so that nothing
+ * is built from it: values are found as the bytes that they are, and numbers
+ * keep all their digits.
+ */
+
+
+typedef struct {
+    const char      *start;      /* NULL: there is none */
+    size_t           len;
+} b1c_span_t;
+
+
+typedef struct {
+    const char      *pos;
+    const char      *last;
+    char             close;      /* of the object or array */
+    int              broken;     /* not JSON, or cut off */
+} b1c_scan_t;
+
+
+/*
+ * The value at the beginning of the text, spaces and a BOM before it passed
+ * over; none if it is broken or does not end.
+ */
+b1c_span_t b1c_json_scan_value(const char *text, size_t len);
+
+/* begins with the members of an object or array; 0: the value is neither */
+int b1c_json_scan_open(b1c_scan_t *scan, b1c_span_t value);
+
+/*
+ * The next member: 1, or 0 at the end, or with scan->broken set.  The name is
+ * without its quotes and with its escapes, and empty in an array.
+ */
+int b1c_json_scan_next(b1c_scan_t *scan, b1c_span_t *name, b1c_span_t *value);
+
+/* the member of this name of an object, the last one if there are several */
+b1c_span_t b1c_json_scan_find(b1c_span_t object, const char *name);
+
+/*
+ * The text of a string, with its escapes, or of a number.  Cut to size, always
+ * ended by NUL, "" for what is neither.
+ */
+void b1c_json_scan_text(b1c_span_t value, char *buf, size_t size);
+
+
+/*
+ * The pure core: what the bytes of a spool's file mean.  A file is a header and
+ * records, a record is
+ *
+ *     magic     4 bytes, not valid in UTF-8, so that no payload has them
+ *     length    4 bytes, of the payload, the least first
+ *     CRC32     4 bytes, of the payload, likewise
+ *     payload   "1 id flags since key lane\n" and the event's record; the flags
+ *               are the sum of 1, once, and 2, again
+ *
+ * Processes append whole records to a file that they share; one that is killed
+ * may leave a part of a record in the middle of it.
+ */
+
+
+#define B1C_RECORD_VERSION   1
+
+/* bytes of a file's header; where in it the progress stands, and a byte that is
+ * not 0 if damage was found */
+#define B1C_RECORD_HEADER    32
+#define B1C_RECORD_PROGRESS  16
+#define B1C_RECORD_MARK      24
+
+/* bytes before a payload, and of the largest one */
+#define B1C_RECORD_FRAME     12
+#define B1C_RECORD_MAX       (64 * 1024 * 1024)
+
+/* hex digits of an id, a key or a lane */
+#define B1C_RECORD_HASH      32
+
+
+typedef enum {
+    B1C_RECORD_GOOD = 0,
+    B1C_RECORD_SHORT,          /* the beginning of a header, or nothing */
+    B1C_RECORD_FOREIGN,        /* no file of a spool */
+    B1C_RECORD_OTHER           /* of another version */
+} b1c_record_file_e;
+
+
+typedef enum {
+    B1C_RECORD_RECORD = 0,     /* payload and len are set */
+    B1C_RECORD_MORE,           /* at least need bytes are due */
+    B1C_RECORD_DAMAGE,         /* from ... to is lost, a record follows */
+    B1C_RECORD_TORN,           /* the same, and nothing follows */
+    B1C_RECORD_END
+} b1c_record_found_e;
+
+
+typedef struct {
+    uint64_t              offset;    /* of the next byte to look at */
+    uint64_t              bad;       /* where damage began, if lost */
+    int                   lost;
+} b1c_record_reader_t;
+
+
+typedef struct {
+    const unsigned char  *payload;
+    size_t                len;
+    size_t                need;
+    uint64_t              from;      /* offsets in the file */
+    uint64_t              to;
+} b1c_record_found_t;
+
+
+/* what accept needs of an event; the strings are not terminated */
+typedef struct {
+    const char           *id;        /* B1C_RECORD_HASH each */
+    const char           *key;
+    const char           *lane;
+    const char           *since;     /* a number, ms */
+    size_t                since_len;
+    const char           *record;
+    size_t                len;
+    int                   once;
+    int                   again;     /* it may have been accepted before */
+} b1c_record_event_t;
+
+
+/*
+ * The header of a new file.  The progress is the offset up to which its records
+ * need no replay.
+ */
+void b1c_record_header(unsigned char header[B1C_RECORD_HEADER]);
+void b1c_record_progress(unsigned char progress[8], uint64_t offset);
+
+/* what the first len bytes of a file say; progress is set if GOOD */
+b1c_record_file_e b1c_record_file(const unsigned char *header, size_t len,
+    uint64_t *progress);
+
+/* bytes of the event's record with its frame; 0: it is too large */
+size_t b1c_record_size(const b1c_record_event_t *ev);
+
+/* writes them, returns where they end */
+unsigned char *b1c_record_put(unsigned char *p, const b1c_record_event_t *ev);
+
+/* 0: the payload is an event and ev points into it; -1: it is not */
+int b1c_record_event(b1c_record_event_t *ev, const unsigned char *payload,
+    size_t len);
+
+/*
+ * Looks at the len bytes at buf, which stand at reader->offset of the file, and
+ * moves the offset on.  With eof nothing follows them.  After damage the next
+ * whole record is looked for, wherever it begins; DAMAGE or TORN is told once
+ * for all that was passed over.
+ */
+b1c_record_found_e b1c_record_next(b1c_record_reader_t *reader,
+    const unsigned char *buf, size_t len, int eof, b1c_record_found_t *found);
+
+
+/* '*' stands for any run of characters, letters compare without case */
+int b1c_glob_match(const char *mask, size_t mask_len, const char *name,
+    size_t len);
+
+
+#endif /* _B1C_CORE_H_INCLUDED_ */

@@ -1,0 +1,258 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "b1c_core.h"
+
+
+/* decimal digits of a list's index that is taken for a number */
+#define B1C_INDEX_LEN   9
+
+
+static b1c_rc_t b1c_tree_pair(b1c_index_t *index, cJSON *root,
+    const b1c_pair_t *pair, b1c_error_t *err);
+static b1c_rc_t b1c_tree_step(b1c_index_t *index, cJSON **node,
+    const char *name, size_t len, const b1c_pair_t *leaf, const char **what);
+static int b1c_tree_number(const char *name, size_t len);
+static b1c_rc_t b1c_tree_lists(cJSON *node);
+static b1c_rc_t b1c_tree_list(cJSON *node, int n);
+
+
+b1c_rc_t
+b1c_tree_build(const b1c_form_t *form, cJSON **tree, b1c_error_t *err)
+{
+    cJSON       *root, *child;
+    size_t       i;
+    b1c_rc_t     rc;
+    b1c_index_t  index;
+
+    root = cJSON_CreateObject();
+    if (root == NULL) {
+        return B1C_NOMEM;
+    }
+
+    rc = b1c_index_init(&index);
+
+    for (i = 0; rc == B1C_OK && i < form->npairs; i++) {
+        rc = b1c_tree_pair(&index, root, &form->pairs[i], err);
+    }
+
+    b1c_index_free(&index);
+
+    /* the body itself is a map, whatever its keys */
+
+    for (child = root->child; child != NULL; child = child->next) {
+        if (rc == B1C_OK) {
+            rc = b1c_tree_lists(child);
+        }
+    }
+
+    if (rc != B1C_OK) {
+        cJSON_Delete(root);
+        return rc;
+    }
+
+    *tree = root;
+
+    return B1C_OK;
+}
+
+
+static b1c_rc_t
+b1c_tree_pair(b1c_index_t *index, cJSON *root, const b1c_pair_t *pair,
+    b1c_error_t *err)
+{
+    cJSON       *node;
+    size_t       len;
+    const char  *p, *end, *what;
+    b1c_rc_t     rc;
+
+    node = root;
+    p = pair->key;
+    end = p + pair->key_len;
+    what = NULL;
+
+    len = strcspn(p, "[");
+
+    for ( ;; ) {
+        rc = b1c_tree_step(index, &node, p, len,
+                           (p + len + 1 >= end) ? pair : NULL, &what);
+        if (rc != B1C_OK) {
+            break;
+        }
+
+        /* past "[" after the head, past "][" after a part */
+
+        p += len + (p == pair->key ? 1 : 2);
+
+        if (p >= end) {
+            break;
+        }
+
+        len = strcspn(p, "]");
+    }
+
+    return (rc == B1C_MALFORMED) ? b1c_text_malformed(err, what, pair->where)
+                                 : rc;
+}
+
+
+/*
+ * Goes down one part of a key, the leaf being the pair if it is the last one.
+ * "valueint", of no use to an object, is the index that PHP would give to the
+ * next "[]".
+ */
+
+static b1c_rc_t
+b1c_tree_step(b1c_index_t *index, cJSON **node, const char *name, size_t len,
+    const b1c_pair_t *leaf, const char **what)
+{
+    int          n;
+    char         buf[16];
+    cJSON       *child;
+    b1c_rc_t     rc;
+    b1c_slot_t  *slot;
+
+    if (!cJSON_IsObject(*node)) {
+        *what = "key is a scalar and a map at once";
+        return B1C_MALFORMED;
+    }
+
+    if (len == 0) {
+        len = snprintf(buf, sizeof(buf), "%d", (*node)->valueint);
+        name = buf;
+    }
+
+    slot = b1c_index_find(index, *node, name, len);
+    if (slot == NULL) {
+        return B1C_NOMEM;
+    }
+
+    if (slot->child == NULL) {
+        child = leaf ? cJSON_CreateString(leaf->value) : cJSON_CreateObject();
+
+        rc = b1c_index_add(index, slot, *node, name, len, child);
+        if (rc != B1C_OK) {
+            return rc;
+        }
+
+        n = (name == buf) ? (*node)->valueint : b1c_tree_number(name, len);
+
+        if (n >= (*node)->valueint) {
+            (*node)->valueint = n + 1;
+        }
+
+    } else if (leaf) {
+        *what = cJSON_IsObject(slot->child)
+                ? "key is a scalar and a map at once" : "key is repeated";
+        return B1C_MALFORMED;
+    }
+
+    *node = slot->child;
+
+    return B1C_OK;
+}
+
+
+/* -1 unless the name is a number as PHP writes it, without leading zeros */
+
+static int
+b1c_tree_number(const char *name, size_t len)
+{
+    int     n;
+    size_t  i;
+
+    if (len == 0 || len > B1C_INDEX_LEN || (name[0] == '0' && len > 1)) {
+        return -1;
+    }
+
+    for (n = 0, i = 0; i < len; i++) {
+        if (name[i] < '0' || name[i] > '9') {
+            return -1;
+        }
+
+        n = n * 10 + (name[i] - '0');
+    }
+
+    return n;
+}
+
+
+/*
+ * An object whose keys are 0..n-1 was a list, in whatever order they came: some
+ * senders sort their keys as text.  Sparse keys are ids and stay.
+ */
+
+static b1c_rc_t
+b1c_tree_lists(cJSON *node)
+{
+    int       n, max, index;
+    cJSON    *child;
+    b1c_rc_t  rc;
+
+    n = 0;
+    max = -1;
+
+    for (child = node->child; child != NULL; child = child->next) {
+
+        rc = b1c_tree_lists(child);
+        if (rc != B1C_OK) {
+            return rc;
+        }
+
+        if (n >= 0) {
+            index = b1c_tree_number(child->string, strlen(child->string));
+            n = (index < 0) ? -1 : n + 1;
+            max = (index > max) ? index : max;
+        }
+    }
+
+    /* keys are not repeated, so that this many below n + 1 are all of them */
+
+    if (n <= 0 || max != n - 1) {
+        return B1C_OK;
+    }
+
+    return b1c_tree_list(node, n);
+}
+
+
+static b1c_rc_t
+b1c_tree_list(cJSON *node, int n)
+{
+    int     i;
+    cJSON  *child, **items;
+
+    items = calloc(n, sizeof(cJSON *));
+    if (items == NULL) {
+        return B1C_NOMEM;
+    }
+
+    for (child = node->child; child != NULL; child = child->next) {
+        items[b1c_tree_number(child->string, strlen(child->string))] = child;
+        cJSON_free(child->string);
+        child->string = NULL;
+    }
+
+    /* in cJSON's lists "prev" of the first is the last */
+
+    for (i = 0; i < n; i++) {
+        items[i]->prev = items[i > 0 ? i - 1 : n - 1];
+        items[i]->next = (i < n - 1) ? items[i + 1] : NULL;
+    }
+
+    node->type = cJSON_Array;
+    node->valueint = 0;
+    node->child = items[0];
+
+    free(items);
+
+    return B1C_OK;
+}

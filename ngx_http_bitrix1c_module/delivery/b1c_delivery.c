@@ -1,0 +1,572 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "b1c_delivery.h"
+#include "b1c_job.h"
+#include "b1c_http.h"
+
+
+/*
+ * A delivery is a main request without a client, on a connection without a
+ * socket, as nginx's own HTTP/2 streams are, and one subrequest of it into the
+ * location that took the event.  So proxy_pass and all that belongs to it are
+ * nginx's own.
+ */
+
+
+/* ms after which it is seen again whether a thread is done with its file */
+#define NGX_B1C_DELIVERY_BLOCKED  10
+
+/* what those modules call "passed", each in its own file */
+#define NGX_B1C_DELIVERY_PASSED   1
+
+
+typedef struct {
+    ngx_connection_t             connection;
+    ngx_event_t                  read;
+    ngx_event_t                  write;
+    ngx_log_t                    log;
+    ngx_http_log_ctx_t           log_ctx;
+    ngx_http_connection_t        http;
+    ngx_http_post_subrequest_t   post;
+    ngx_b1c_ctx_t                ctx;
+    ngx_buf_t                    buffer;
+    ngx_buf_t                    bufs[2];
+    ngx_chain_t                  body[2];
+    ngx_http_request_body_t      request_body;
+    u_char                       head[sizeof("{\"id\":\"\"") - 1
+                                      + NGX_B1C_HASH_LEN];
+    u_char                       byte;
+} ngx_b1c_detached_t;
+
+
+static void ngx_b1c_delivery_judge(ngx_b1c_job_t *job);
+static ngx_int_t ngx_b1c_delivery_start(ngx_b1c_job_t *job);
+static ngx_connection_t *ngx_b1c_delivery_connection(ngx_b1c_job_t *job,
+    ngx_b1c_detached_t *d);
+static ngx_int_t ngx_b1c_delivery_request(ngx_b1c_job_t *job,
+    ngx_b1c_detached_t *d);
+static void ngx_b1c_delivery_body(ngx_b1c_job_t *job, ngx_b1c_detached_t *d);
+static ngx_int_t ngx_b1c_delivery_handler(ngx_http_request_t *r, void *data,
+    ngx_int_t rc);
+static void ngx_b1c_delivery_woken(ngx_http_request_t *r);
+static void ngx_b1c_delivery_terminated(void *data);
+static void ngx_b1c_delivery_pool_gone(void *data);
+static void ngx_b1c_delivery_event(ngx_event_t *ev);
+static void ngx_b1c_delivery_over(ngx_b1c_job_t *job);
+static void ngx_b1c_delivery_orphan(ngx_event_t *ev);
+static void ngx_b1c_delivery_logged(ngx_http_request_t *r);
+static u_char *ngx_b1c_delivery_log(ngx_log_t *log, u_char *buf, size_t len);
+
+
+/*
+ * Modules look at the client's address (realip, ip_hash, geo), so there has to
+ * be one; that of a unix socket makes $binary_remote_addr empty.
+ */
+static struct sockaddr_un  ngx_b1c_sockaddr = {
+    .sun_family = AF_UNIX
+};
+
+
+void
+ngx_b1c_delivery_begin(ngx_b1c_job_t *job)
+{
+    job->attempt.started = ngx_current_msec;
+
+    if (job->route == NULL || ngx_b1c_delivery_start(job) != NGX_OK) {
+        job->attempt.outcome.ours = 1;
+        job->attempt.outcome.done = 1;
+        ngx_b1c_delivery_judge(job);
+        ngx_post_event(&job->attempt.done, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_b1c_delivery_judge(ngx_b1c_job_t *job)
+{
+    if (job->attempt.verdict) {
+        job->attempt.verdict(job);
+        return;
+    }
+
+    ngx_b1c_verdict(job);
+}
+
+
+static ngx_int_t
+ngx_b1c_delivery_start(ngx_b1c_job_t *job)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r, *sr;
+    ngx_b1c_detached_t  *d;
+
+    d = ngx_pcalloc(job->pool, sizeof(ngx_b1c_detached_t));
+    if (d == NULL) {
+        return NGX_ERROR;
+    }
+
+    c = ngx_b1c_delivery_connection(job, d);
+    if (c == NULL) {
+        return NGX_ERROR;
+    }
+
+    job->attempt.connection = c;
+
+    if (ngx_b1c_delivery_request(job, d) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    r = job->attempt.detached;
+
+    d->post.handler = ngx_b1c_delivery_handler;
+    d->post.data = job;
+
+    if (ngx_http_subrequest(r, &job->uri, NULL, &sr, &d->post,
+                            NGX_HTTP_SUBREQUEST_WAITED)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    sr->method = NGX_HTTP_POST;
+    sr->method_name = r->method_name;
+    sr->header_in = r->header_in;
+
+    ngx_http_run_posted_requests(c);
+
+    return NGX_OK;
+}
+
+
+static ngx_connection_t *
+ngx_b1c_delivery_connection(ngx_b1c_job_t *job, ngx_b1c_detached_t *d)
+{
+    ngx_connection_t    *c;
+    ngx_pool_cleanup_t  *cln;
+
+    c = &d->connection;
+
+    /* its own, since core destroys it when it closes a connection */
+
+    c->pool = ngx_create_pool(256, job->log);
+    if (c->pool == NULL) {
+        return NULL;
+    }
+
+    cln = ngx_pool_cleanup_add(c->pool, 0);
+    if (cln == NULL) {
+        ngx_destroy_pool(c->pool);
+        return NULL;
+    }
+
+    cln->handler = ngx_b1c_delivery_pool_gone;
+    cln->data = c;
+
+    d->log = *job->route->clcf->error_log;
+    d->log.connection = ngx_atomic_fetch_add(ngx_connection_counter, 1);
+    d->log.handler = ngx_b1c_delivery_log;
+    d->log.data = &d->log_ctx;
+    d->log.action = "delivering an event";
+    d->log_ctx.connection = c;
+
+    c->read = &d->read;
+    c->write = &d->write;
+    c->log = &d->log;
+    c->fd = (ngx_socket_t) -1;
+    c->number = d->log.connection;
+    c->start_time = ngx_current_msec;
+    c->log_error = NGX_ERROR_INFO;
+    c->shared = 1;
+
+    /*
+     * "active" keeps core from adding the events to epoll with fd -1, and a
+     * read that is not ready keeps it from looking for a client that has gone
+     */
+
+    d->read.data = c;
+    d->read.index = NGX_INVALID_INDEX;
+    d->read.handler = ngx_b1c_delivery_event;
+    d->read.log = c->log;
+    d->read.active = 1;
+
+    d->write = d->read;
+    d->write.write = 1;
+    d->write.ready = 1;
+
+    c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
+    c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
+
+    c->sockaddr = (struct sockaddr *) &ngx_b1c_sockaddr;
+    c->socklen = sizeof(struct sockaddr_un);
+    c->local_sockaddr = c->sockaddr;
+    c->local_socklen = c->socklen;
+
+    d->buffer.start = &d->byte;
+    d->buffer.pos = &d->byte;
+    d->buffer.last = &d->byte;
+    d->buffer.end = &d->byte + 1;
+    d->buffer.temporary = 1;
+
+    c->buffer = &d->buffer;
+
+    d->http.conf_ctx = job->route->cscf->ctx;
+    c->data = &d->http;
+
+    return c;
+}
+
+
+static ngx_int_t
+ngx_b1c_delivery_request(ngx_b1c_job_t *job, ngx_b1c_detached_t *d)
+{
+    ngx_connection_t    *c;
+    ngx_pool_cleanup_t  *cln;
+    ngx_http_request_t  *r;
+
+    static ngx_str_t  post = ngx_string("POST");
+    static ngx_str_t  protocol = ngx_string("HTTP/1.1");
+
+    c = job->attempt.connection;
+
+    r = ngx_http_create_request(c);
+    if (r == NULL) {
+        return NGX_ERROR;
+    }
+
+    job->attempt.detached = r;
+    c->data = r;
+
+#if (NGX_STAT_STUB)
+    (void) ngx_atomic_fetch_add(ngx_stat_reading, -1);
+    r->stat_reading = 0;
+    (void) ngx_atomic_fetch_add(ngx_stat_writing, 1);
+    r->stat_writing = 1;
+#endif
+
+    r->method = NGX_HTTP_POST;
+    r->method_name = post;
+    r->http_protocol = protocol;
+    r->http_version = NGX_HTTP_VERSION_11;
+    r->uri = job->uri;
+    r->unparsed_uri = job->uri;
+    r->valid_location = 1;
+    r->expect_tested = 1;
+    r->internal = 1;
+
+    /* the subrequest is what log_subrequest logs */
+    r->logged = 1;
+
+    /* limit_req and limit_conn are for senders, whatever they count by */
+
+    r->limit_req_status = NGX_B1C_DELIVERY_PASSED;
+    r->limit_conn_status = NGX_B1C_DELIVERY_PASSED;
+
+    r->request_line.len = sizeof("POST  HTTP/1.1") - 1 + job->uri.len;
+    r->request_line.data = ngx_pnalloc(r->pool, r->request_line.len);
+    if (r->request_line.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_sprintf(r->request_line.data, "POST %V HTTP/1.1", &job->uri);
+
+    r->http_state = NGX_HTTP_PROCESS_REQUEST_STATE;
+    r->read_event_handler = ngx_http_request_empty_handler;
+    r->write_event_handler = ngx_b1c_delivery_woken;
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_b1c_delivery_terminated;
+    cln->data = job;
+
+    d->ctx.job = job;
+    d->ctx.delivery = 1;
+
+    ngx_http_set_ctx(r, &d->ctx, ngx_http_bitrix1c_module);
+
+    ngx_b1c_delivery_body(job, d);
+    r->request_body = &d->request_body;
+
+    return ngx_b1c_delivery_head_build(job, r,
+                                  job->attempt.body.data
+                                  ? (off_t) job->attempt.body.len
+                                  : (off_t) (sizeof(d->head)
+                                             + job->event.tail.len));
+}
+
+
+static void
+ngx_b1c_delivery_body(ngx_b1c_job_t *job, ngx_b1c_detached_t *d)
+{
+    ngx_uint_t  i, n;
+
+    if (job->attempt.body.data) {
+        d->bufs[0].pos = job->attempt.body.data;
+        d->bufs[0].last = job->attempt.body.data + job->attempt.body.len;
+        n = 1;
+
+    } else {
+        (void) ngx_sprintf(d->head, "{\"id\":\"%V\"", &job->id);
+
+        d->bufs[0].pos = d->head;
+        d->bufs[0].last = d->head + sizeof(d->head);
+        d->bufs[1].pos = job->event.tail.data;
+        d->bufs[1].last = job->event.tail.data + job->event.tail.len;
+        d->body[0].next = &d->body[1];
+        n = 2;
+    }
+
+    for (i = 0; i < n; i++) {
+        d->bufs[i].start = d->bufs[i].pos;
+        d->bufs[i].end = d->bufs[i].last;
+        d->bufs[i].memory = 1;
+        d->body[i].buf = &d->bufs[i];
+    }
+
+    d->bufs[n - 1].last_buf = 1;
+    d->request_body.bufs = &d->body[0];
+}
+
+
+/*
+ * Called by core when the subrequest ends, perhaps twice, and only stores: to
+ * wake or free anything here would pull the request from under its callers.
+ */
+static ngx_int_t
+ngx_b1c_delivery_handler(ngx_http_request_t *r, void *data, ngx_int_t rc)
+{
+    ngx_b1c_job_t  *job = data;
+
+    if (!job->attempt.outcome.done) {
+        ngx_b1c_outcome_read(&job->attempt.outcome, r, rc);
+        ngx_b1c_delivery_judge(job);
+    }
+
+    /*
+     * an error left standing makes core terminate the main request, which has
+     * no socket to close; what came of the delivery is in the outcome
+     */
+
+    r->connection->error = 0;
+    r->buffered = 0;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_b1c_delivery_woken(ngx_http_request_t *r)
+{
+    ngx_b1c_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
+
+    ngx_b1c_delivery_over(ctx->job);
+}
+
+
+/*
+ * Nothing is read from or written to this connection, but core tells it that a
+ * thread is done with a file, if that was after the end of the subrequest.
+ */
+static void
+ngx_b1c_delivery_event(ngx_event_t *ev)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+    ngx_b1c_ctx_t       *ctx;
+
+    c = ev->data;
+    r = c->data;
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ev->log, 0,
+                   "bitrix1c detached connection event");
+
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_bitrix1c_module);
+
+    ngx_b1c_delivery_over(ctx->job);
+}
+
+
+static void
+ngx_b1c_delivery_over(ngx_b1c_job_t *job)
+{
+    if (job->attempt.outcome.done && job->attempt.detached
+        && job->attempt.detached->blocked == 0)
+    {
+        ngx_post_event(&job->attempt.done, &ngx_posted_events);
+    }
+}
+
+
+/* the request is freed: by us, or by core in an error of its own */
+static void
+ngx_b1c_delivery_terminated(void *data)
+{
+    ngx_b1c_job_t  *job = data;
+
+    job->attempt.detached = NULL;
+
+    if (!job->attempt.outcome.done) {
+        job->attempt.outcome.done = 1;
+        ngx_b1c_delivery_judge(job);
+        ngx_post_event(&job->attempt.done, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_b1c_delivery_pool_gone(void *data)
+{
+    ngx_connection_t  *c = data;
+
+    c->pool = NULL;
+}
+
+
+void
+ngx_b1c_delivery_free(ngx_b1c_job_t *job)
+{
+    ngx_connection_t  *c;
+
+    c = job->attempt.connection;
+
+    if (c == NULL) {
+        return;
+    }
+
+    job->attempt.connection = NULL;
+
+    if (job->attempt.detached) {
+
+        /*
+         * cleanups of an upstream that still runs finalize the subrequest,
+         * which must not free the main request while it is being freed
+         */
+
+        job->attempt.detached->count += 2;
+
+        ngx_http_free_request(job->attempt.detached, 0);
+    }
+
+    ngx_b1c_timer_stop(c->read);
+    ngx_b1c_timer_stop(c->write);
+
+    c->destroyed = 1;
+
+    if (c->pool) {
+        ngx_destroy_pool(c->pool);
+    }
+}
+
+
+void
+ngx_b1c_delivery_abort(ngx_b1c_job_t *job)
+{
+    job->attempt.outcome.done = 1;
+
+    if (job->attempt.done.posted) {
+        ngx_delete_posted_event(&job->attempt.done);
+    }
+
+    if (job->attempt.detached && job->attempt.detached->postponed) {
+        ngx_b1c_delivery_logged(job->attempt.detached->postponed->request);
+    }
+
+    job->attempt.done.handler = ngx_b1c_delivery_orphan;
+    job->attempt.done.data = job;
+
+    ngx_b1c_job_ref(job);
+    ngx_b1c_delivery_orphan(&job->attempt.done);
+}
+
+
+/* a thread may be at work on a file of the request, and knows no end but its */
+static void
+ngx_b1c_delivery_orphan(ngx_event_t *ev)
+{
+    ngx_b1c_job_t *job = ev->data;
+
+    ngx_b1c_timer_stop(ev);
+
+    if (job->attempt.detached && job->attempt.detached->blocked) {
+        ngx_add_timer(ev, NGX_B1C_DELIVERY_BLOCKED);
+        return;
+    }
+
+    ngx_b1c_delivery_free(job);
+    ngx_b1c_job_unref(job);
+}
+
+
+/* core logs a subrequest when it ends, and this one never will */
+static void
+ngx_b1c_delivery_logged(ngx_http_request_t *r)
+{
+    ngx_uint_t                  i;
+    ngx_http_handler_pt        *h;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    if (r == NULL || r->logged) {
+        return;
+    }
+
+    r->logged = 1;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (!clcf->log_subrequest) {
+        return;
+    }
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    h = cmcf->phases[NGX_HTTP_LOG_PHASE].handlers.elts;
+
+    for (i = 0; i < cmcf->phases[NGX_HTTP_LOG_PHASE].handlers.nelts; i++) {
+        (void) h[i](r);
+    }
+}
+
+
+static u_char *
+ngx_b1c_delivery_log(ngx_log_t *log, u_char *buf, size_t len)
+{
+    u_char              *p;
+    ngx_http_request_t  *r;
+    ngx_http_log_ctx_t  *log_ctx;
+    ngx_b1c_ctx_t       *ctx;
+
+    p = buf;
+
+    if (log->action) {
+        p = ngx_snprintf(buf, len, " while %s", log->action);
+        len -= p - buf;
+        buf = p;
+    }
+
+    log_ctx = log->data;
+    r = log_ctx->request;
+
+    if (r == NULL) {
+        return p;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
+
+    if (ctx) {
+        p = ngx_snprintf(buf, len, ", event: %V, id: %V",
+                         &ctx->job->event.name, &ctx->job->id);
+        len -= p - buf;
+        buf = p;
+    }
+
+    return r->log_handler(r, log_ctx->current_request, buf, len);
+}

@@ -1,0 +1,119 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#ifndef _B1C_DELIVERY_H_INCLUDED_
+#define _B1C_DELIVERY_H_INCLUDED_
+
+
+#include "b1c_base.h"
+#include "b1c_job.h"
+
+
+/*
+ * Sends the job to 1C by the proxy_pass of its route's location.  job->done,
+ * an event that the caller has set up, is posted when the outcome is known and
+ * judged; its handler is never run from within this function.
+ */
+void ngx_b1c_delivery_begin(ngx_b1c_job_t *job);
+
+/* breaks a delivery off; job->done will not be run for it any more */
+void ngx_b1c_delivery_abort(ngx_b1c_job_t *job);
+
+/* frees the detached request; to be called by the handler of job->done */
+void ngx_b1c_delivery_free(ngx_b1c_job_t *job);
+
+/* of the detached request, for a body of len bytes */
+ngx_int_t ngx_b1c_delivery_head_build(ngx_b1c_job_t *job,
+    ngx_http_request_t *r, off_t len);
+
+
+/*
+ * What came of a delivery's subrequest r that ended with rc: fills in
+ * o, less the answer's text, which the body filter keeps; in that a
+ * webhook's key is masked.
+ */
+void ngx_b1c_outcome_read(ngx_b1c_outcome_t *o, ngx_http_request_t *r,
+    ngx_int_t rc);
+
+
+/*
+ * What 1C's answer means: sets job->result to DELIVERED, RETRY or DEAD, and
+ * job->health; for the latter two job->reason, one line of at most 500 bytes,
+ * and job->delay, ms.
+ */
+void ngx_b1c_verdict(ngx_b1c_job_t *job);
+
+/* the event itself is to blame, whatever 1C said; what is a static text */
+void ngx_b1c_verdict_poison(ngx_b1c_job_t *job, const char *what);
+
+/*
+ * The two halves of a verdict that others than 1C's answers need too:
+ * job->health is told to the breaker and logged if that changes it; and a
+ * failed attempt is counted, after which it may be the last.
+ */
+ngx_b1c_breaker_e ngx_b1c_verdict_breaker(ngx_b1c_job_t *job);
+void ngx_b1c_verdict_spend(ngx_b1c_job_t *job, ngx_b1c_breaker_e breaker);
+
+/*
+ * ms until the next attempt, from the schedule; Retry-After is honoured within
+ * [base, 2 * base].  0 if there is none left.
+ */
+ngx_msec_t ngx_b1c_verdict_delay(ngx_b1c_job_t *job);
+
+/* ms, with a jitter of 20 % */
+ngx_msec_t ngx_b1c_verdict_jitter(ngx_msec_t base);
+
+
+#define NGX_B1C_REASON  500
+
+
+/*
+ * Writes one line, of at most size bytes of whole UTF-8 characters: what, the
+ * status unless 0, and the part of 1C's answer that a person can use: the
+ * innermost "descr" of an exception, or what stands in an error page behind
+ * "by reason:", or else the answer's first words.  1C's answers echo customers'
+ * data and stack dumps, so no more than that is kept.  Returns its length.
+ */
+size_t ngx_b1c_reason_find_text(u_char *buf, size_t size, const char *what,
+    ngx_uint_t status, ngx_str_t *answer);
+
+
+/*
+ * Where a job goes by the configuration that this process runs, which need not
+ * be the one that it was taken by.  NULL: nowhere any more.
+ */
+
+/*
+ * Of an event: the location with bitrix1c_webhook that its address leads to, in
+ * a server of the name that took it.
+ */
+ngx_b1c_route_t *ngx_b1c_route_find(ngx_b1c_job_t *job);
+
+/*
+ * Of a call: the location with bitrix1c_rest that took it, or else another one
+ * of that server for the same portal.
+ */
+ngx_b1c_route_t *ngx_b1c_route_call(ngx_b1c_job_t *job);
+
+
+/*
+ * bitrix1c_sign file: lines "whsec_<base64>" of the Standard Webhooks
+ * specification, several while a secret is being changed.  An ngx_array_t * of
+ * ngx_str_t keys at cmd->offset.
+ */
+char *ngx_b1c_sign_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/*
+ * The value of Webhook-Signature: for each key "v1," and the base64 of the
+ * HMAC-SHA256 of "id.timestamp.body", separated by spaces.  The body is given
+ * in two parts; timestamp is in seconds.
+ */
+ngx_int_t ngx_b1c_sign_header(ngx_pool_t *pool, ngx_array_t *keys,
+    ngx_str_t *id, time_t timestamp, ngx_str_t *head, ngx_str_t *tail,
+    ngx_str_t *signature);
+
+
+#endif /* _B1C_DELIVERY_H_INCLUDED_ */

@@ -1,0 +1,337 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "b1c_delivery.h"
+#include "b1c_job.h"
+
+
+/* ms until 1C is looked at again when it says that it is closed */
+#define NGX_B1C_MAINTENANCE  60000
+
+/* {HTTPСервис. an exception that 1C's author caught and returned with a 200 */
+#define NGX_B1C_CAUGHT   "{HTTP\xd0\xa1\xd0\xb5\xd1\x80\xd0\xb2"  \
+                                   "\xd0\xb8\xd1\x81."
+
+/*
+ * Начало сеанса с информационной базой запрещено: what stands behind it in the
+ * answer is the administrator's own message
+ */
+#define NGX_B1C_LOCKED                                             \
+    "\xd0\x9d\xd0\xb0\xd1\x87\xd0\xb0\xd0\xbb\xd0\xbe "                      \
+    "\xd1\x81\xd0\xb5\xd0\xb0\xd0\xbd\xd1\x81\xd0\xb0 "                      \
+    "\xd1\x81 "                                                              \
+    "\xd0\xb8\xd0\xbd\xd1\x84\xd0\xbe\xd1\x80\xd0\xbc\xd0\xb0"               \
+    "\xd1\x86\xd0\xb8\xd0\xbe\xd0\xbd\xd0\xbd\xd0\xbe\xd0\xb9 "              \
+    "\xd0\xb1\xd0\xb0\xd0\xb7\xd0\xbe\xd0\xb9 "                              \
+    "\xd0\xb7\xd0\xb0\xd0\xbf\xd1\x80\xd0\xb5\xd1\x89\xd0\xb5"               \
+    "\xd0\xbd\xd0\xbe"
+
+
+static void ngx_b1c_verdict_taken(ngx_b1c_job_t *job, ngx_str_t *answer);
+static void ngx_b1c_verdict_refused(ngx_b1c_job_t *job, ngx_str_t *answer);
+static ngx_uint_t ngx_b1c_verdict_permanent(ngx_b1c_job_t *job);
+static void ngx_b1c_verdict_dead(ngx_b1c_job_t *job, const char *what,
+    ngx_str_t *answer);
+static void ngx_b1c_verdict_retry(ngx_b1c_job_t *job, ngx_b1c_health_e health,
+    const char *what, ngx_str_t *answer);
+static void ngx_b1c_verdict_reason(ngx_b1c_job_t *job, const char *what,
+    ngx_str_t *answer);
+
+
+void
+ngx_b1c_verdict(ngx_b1c_job_t *job)
+{
+    ngx_str_t           answer;
+    ngx_b1c_outcome_t  *o;
+
+    o = &job->attempt.outcome;
+
+    answer.data = o->answer;
+    answer.len = o->len;
+
+    /* 1C puts a BOM before any text unless its author forbids it */
+
+    if (answer.len >= 3 && ngx_memcmp(answer.data, "\xef\xbb\xbf", 3) == 0) {
+        answer.data += 3;
+        answer.len -= 3;
+    }
+
+    if (job->route == NULL) {
+        ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_UNKNOWN,
+            "the configuration has no location with bitrix1c_webhook for the "
+            "event's address any more", NULL);
+
+    } else if (o->ours) {
+        ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_UNKNOWN,
+            o->status ? "nginx itself answered, proxy_pass was not reached"
+                      : "nginx could not start the delivery", NULL);
+
+    } else if (o->status == 0) {
+        ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_FAILING,
+                              "1C gave no answer", NULL);
+
+    } else if (o->status >= 200 && o->status < 300) {
+        ngx_b1c_verdict_taken(job, &answer);
+
+    } else {
+        ngx_b1c_verdict_refused(job, &answer);
+    }
+
+    ngx_b1c_verdict_spend(job, ngx_b1c_verdict_breaker(job));
+}
+
+
+static void
+ngx_b1c_verdict_taken(ngx_b1c_job_t *job, ngx_str_t *answer)
+{
+    size_t  len;
+
+    if (job->attempt.outcome.truncated) {
+        ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_FAILING,
+                              "1C's answer was cut off", NULL);
+        return;
+    }
+
+    len = sizeof(NGX_B1C_CAUGHT) - 1;
+
+    if (answer->len >= len
+        && ngx_memcmp(answer->data, NGX_B1C_CAUGHT, len) == 0)
+    {
+        ngx_b1c_verdict_dead(job, "1C returned an exception's text", answer);
+        return;
+    }
+
+    job->result = NGX_B1C_DELIVERED;
+    job->attempt.health = NGX_B1C_HEALTH_OK;
+}
+
+
+static void
+ngx_b1c_verdict_refused(ngx_b1c_job_t *job, ngx_str_t *answer)
+{
+    ngx_uint_t  status;
+
+    status = job->attempt.outcome.status;
+
+    if (status == NGX_HTTP_FORBIDDEN
+        && answer->len >= sizeof(NGX_B1C_LOCKED) - 1
+        && ngx_strlcasestrn(answer->data, answer->data + answer->len,
+                            (u_char *) NGX_B1C_LOCKED,
+                            sizeof(NGX_B1C_LOCKED) - 2))
+    {
+        ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_MAINTENANCE,
+                              "1C is closed for maintenance",
+                              answer);
+        return;
+    }
+
+    if (ngx_b1c_verdict_permanent(job)) {
+        ngx_b1c_verdict_dead(job, "1C refused the event", answer);
+        return;
+    }
+
+    switch (status) {
+
+    case NGX_HTTP_UNAUTHORIZED:
+        ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_MISCONFIGURED,
+            "1C does not know the user, see proxy_set_header Authorization",
+            answer);
+        return;
+
+    case NGX_HTTP_FORBIDDEN:
+        ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_MISCONFIGURED,
+            "the user has no right to use the HTTP service of 1C", answer);
+        return;
+
+    case NGX_HTTP_NOT_FOUND:
+        ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_MISCONFIGURED,
+            "1C has no such HTTP service, see proxy_pass and the publication",
+            answer);
+        return;
+
+    default:
+        ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_FAILING,
+                              "1C failed", answer);
+    }
+}
+
+
+static ngx_uint_t
+ngx_b1c_verdict_permanent(ngx_b1c_job_t *job)
+{
+    ngx_uint_t           i, *code;
+    ngx_b1c_loc_conf_t  *lcf;
+
+    lcf = job->route->clcf->loc_conf[ngx_http_bitrix1c_module.ctx_index];
+    code = lcf->webhook.permanent->elts;
+
+    for (i = 0; i < lcf->webhook.permanent->nelts; i++) {
+        if (code[i] == job->attempt.outcome.status) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* what all deliveries together say of the other side */
+ngx_b1c_breaker_e
+ngx_b1c_verdict_breaker(ngx_b1c_job_t *job)
+{
+    ngx_b1c_queue_t   *queue;
+    ngx_b1c_breaker_e  breaker;
+
+    queue = job->queue;
+
+    breaker = ngx_b1c_limits_health(queue->limits, &queue->limits_conf,
+                                    job->attempt.health, job->attempt.delay);
+
+    /* it has told what it found; the next probe may be under way already */
+
+    job->lease.probe = 0;
+
+    if (breaker == NGX_B1C_OPENED) {
+        ngx_log_error(NGX_LOG_ERR, job->log, 0,
+                      "bitrix1c_queue \"%V\": deliveries pause for %M ms, %V",
+                      &queue->name,
+                      job->attempt.health == NGX_B1C_HEALTH_MAINTENANCE
+                      ? job->attempt.delay : queue->limits_conf.pause,
+                      &job->reason);
+
+    } else if (breaker == NGX_B1C_RECOVERED) {
+
+        /* that is told once */
+
+        (void) ngx_b1c_stats_worked(queue->stats);
+
+        ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
+                      "bitrix1c_queue \"%V\": %V is back, deliveries go on",
+                      &queue->name, &queue->ops->receiver);
+    }
+
+    return breaker;
+}
+
+
+/*
+ * An attempt that failed while the breaker was open was only to see whether
+ * the other side is back, so it does not count.
+ */
+void
+ngx_b1c_verdict_spend(ngx_b1c_job_t *job, ngx_b1c_breaker_e breaker)
+{
+    if (job->result != NGX_B1C_RETRY || job->attempt.free_retry) {
+        return;
+    }
+
+    if (breaker == NGX_B1C_STILL) {
+        job->attempt.free_retry = 1;
+        job->attempt.delay =
+                      ngx_b1c_verdict_jitter(job->queue->limits_conf.pause);
+        return;
+    }
+
+    if (job->lease.attempts >= job->queue->retry->nelts) {
+        job->result = NGX_B1C_DEAD;
+    }
+}
+
+
+void
+ngx_b1c_verdict_poison(ngx_b1c_job_t *job, const char *what)
+{
+    ngx_b1c_verdict_dead(job, what, NULL);
+
+    job->attempt.health = NGX_B1C_HEALTH_UNKNOWN;
+}
+
+
+/* 1C was well enough to tell that it does not want this event */
+static void
+ngx_b1c_verdict_dead(ngx_b1c_job_t *job, const char *what, ngx_str_t *answer)
+{
+    job->result = NGX_B1C_DEAD;
+    job->attempt.health = NGX_B1C_HEALTH_OK;
+
+    ngx_b1c_verdict_reason(job, what, answer);
+}
+
+
+static void
+ngx_b1c_verdict_retry(ngx_b1c_job_t *job, ngx_b1c_health_e health,
+    const char *what, ngx_str_t *answer)
+{
+    job->result = NGX_B1C_RETRY;
+    job->attempt.health = health;
+
+    ngx_b1c_verdict_reason(job, what, answer);
+
+    /* maintenance is nobody's fault, so it costs no attempt */
+
+    if (health == NGX_B1C_HEALTH_MAINTENANCE) {
+        job->attempt.free_retry = 1;
+        job->attempt.delay = ngx_b1c_verdict_jitter(NGX_B1C_MAINTENANCE);
+
+    } else {
+        job->attempt.delay = ngx_b1c_verdict_delay(job);
+    }
+}
+
+
+ngx_msec_t
+ngx_b1c_verdict_jitter(ngx_msec_t base)
+{
+    if (base < 5) {
+        return base;
+    }
+
+    return base - base / 5 + (ngx_msec_t) ngx_random() % (base / 5 * 2 + 1);
+}
+
+
+ngx_msec_t
+ngx_b1c_verdict_delay(ngx_b1c_job_t *job)
+{
+    ngx_msec_t  base, asked, *retry;
+
+    if (job->lease.attempts >= job->queue->retry->nelts) {
+        return 0;
+    }
+
+    retry = job->queue->retry->elts;
+    base = retry[job->lease.attempts];
+
+    if (job->attempt.outcome.seconds == 0) {
+        return ngx_b1c_verdict_jitter(base);
+    }
+
+    asked = ngx_min((ngx_msec_t) job->attempt.outcome.seconds, 86400 * 60)
+            * 1000;
+    asked = ngx_max(asked, base);
+
+    return ngx_min(asked, 2 * base);
+}
+
+
+static void
+ngx_b1c_verdict_reason(ngx_b1c_job_t *job, const char *what, ngx_str_t *answer)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(job->pool, NGX_B1C_REASON);
+
+    if (p == NULL) {
+        job->reason.data = (u_char *) what;
+        job->reason.len = ngx_strlen(what);
+        return;
+    }
+
+    job->reason.data = p;
+    job->reason.len = ngx_b1c_reason_find_text(p, NGX_B1C_REASON, what,
+                                               job->attempt.outcome.status,
+                                               answer);
+}

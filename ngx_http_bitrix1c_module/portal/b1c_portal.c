@@ -1,0 +1,467 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "b1c_portal.h"
+#include "b1c_bitrix.h"
+#include "b1c_base.h"
+
+
+/* methods of which something is known, and warnings that were logged */
+#define NGX_B1C_METHODS  64
+#define NGX_B1C_NEWS     64
+
+
+typedef struct {
+    u_char                       name[B1C_METHOD_MAX];     /* small letters */
+    size_t                       len;        /* 0: the entry is free */
+    ngx_msec_t                   until;      /* blocked, if set */
+    time_t                       reset_at;
+    ngx_msec_t                   used;       /* last written */
+    unsigned                     set:1;
+} ngx_b1c_method_t;
+
+
+struct ngx_b1c_portal_sh_s {
+    uint64_t                     full;       /* us: the bucket is empty then */
+    ngx_msec_t                   stopped;    /* until, if stop is set */
+    ngx_uint_t                   stop;
+    ngx_msec_t                   limited;    /* told last, if told is set */
+    ngx_uint_t                   told;
+    ngx_uint_t                   alone;
+    ngx_uint_t                   nnews;
+    uint32_t                     news[NGX_B1C_NEWS];
+    ngx_uint_t                   nmethods;
+    ngx_b1c_method_t             methods[NGX_B1C_METHODS];
+};
+
+
+static ngx_int_t ngx_b1c_portal_init_zone(ngx_shm_zone_t *shm_zone,
+    void *data);
+static uint64_t ngx_b1c_portal_now(void);
+static ngx_b1c_method_t *ngx_b1c_portal_method(ngx_b1c_portal_t *portal,
+    ngx_str_t *name, ngx_uint_t create);
+
+
+ngx_b1c_portal_t *
+ngx_b1c_portal_add(ngx_conf_t *cf, ngx_b1c_main_conf_t *mcf,
+    ngx_b1c_queue_t *queue, ngx_str_t *name)
+{
+    ngx_uint_t          i;
+    ngx_b1c_portal_t  **p, *portal;
+
+    p = mcf->portals.elts;
+
+    for (i = 0; i < mcf->portals.nelts; i++) {
+        if (p[i]->queue == queue
+            && p[i]->name.len == name->len
+            && ngx_strncasecmp(p[i]->name.data, name->data, name->len) == 0)
+        {
+            return p[i];
+        }
+    }
+
+    portal = ngx_pcalloc(cf->pool, sizeof(ngx_b1c_portal_t));
+    p = ngx_array_push(&mcf->portals);
+
+    if (portal == NULL || p == NULL) {
+        return NULL;
+    }
+
+    portal->queue = queue;
+
+    portal->name.len = name->len;
+    portal->name.data = ngx_pnalloc(cf->pool, name->len);
+
+    portal->key.len = sizeof("{b1c:}:p:") - 1 + queue->name.len + name->len;
+    portal->key.data = ngx_pnalloc(cf->pool, portal->key.len);
+
+    if (portal->name.data == NULL || portal->key.data == NULL) {
+        return NULL;
+    }
+
+    ngx_strlow(portal->name.data, name->data, name->len);
+    (void) ngx_sprintf(portal->key.data, "{b1c:%V}:p:%V", &queue->name,
+                       &portal->name);
+
+    if (ngx_b1c_zone_add(cf, "portal", &queue->name, &portal->name,
+                         16 * ngx_pagesize,
+                         ngx_b1c_portal_init_zone, portal)
+        == NULL)
+    {
+        return NULL;
+    }
+
+    *p = portal;
+
+    return portal;
+}
+
+
+static ngx_int_t
+ngx_b1c_portal_init_zone(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_uint_t         fresh;
+    ngx_b1c_portal_t  *portal;
+
+    portal = shm_zone->data;
+
+    portal->sh = ngx_b1c_zone_attach(shm_zone, data,
+                                     sizeof(ngx_b1c_portal_sh_t),
+                                     &portal->shpool, &fresh);
+
+    return portal->sh ? NGX_OK : NGX_ERROR;
+}
+
+
+uint64_t
+ngx_b1c_portal_period(ngx_b1c_portal_t *portal)
+{
+    return (uint64_t) 1000000000 / portal->rate;
+}
+
+
+static uint64_t
+ngx_b1c_portal_now(void)
+{
+    return (uint64_t) ngx_current_msec * 1000;
+}
+
+
+/*
+ * As long as a quarter of the bucket is not used by what is known here, a call
+ * goes without asking Redis, which hears of it a little later.  Four nodes that
+ * all begin within that time still keep to the bucket; of more the portal
+ * refuses a call, and it is made again.
+ */
+ngx_uint_t
+ngx_b1c_portal_spend(ngx_b1c_portal_t *portal)
+{
+    uint64_t    now, full, period;
+    ngx_uint_t  spent;
+
+    now = ngx_b1c_portal_now();
+    period = ngx_b1c_portal_period(portal);
+
+    ngx_shmtx_lock(&portal->shpool->mutex);
+
+    full = ngx_max(portal->sh->full, now) + period;
+    spent = full - now <= period * portal->burst / 4;
+
+    if (spent) {
+        portal->sh->full = full;
+    }
+
+    ngx_shmtx_unlock(&portal->shpool->mutex);
+
+    return spent;
+}
+
+
+ngx_int_t
+ngx_b1c_portal_reserve(ngx_b1c_portal_t *portal, ngx_msec_t max,
+    ngx_msec_t *wait)
+{
+    uint64_t   now, full, size;
+    ngx_int_t  rc;
+
+    now = ngx_b1c_portal_now();
+    size = ngx_b1c_portal_period(portal) * portal->burst;
+    rc = NGX_DECLINED;
+
+    ngx_shmtx_lock(&portal->shpool->mutex);
+
+    full = ngx_max(portal->sh->full, now) + ngx_b1c_portal_period(portal);
+
+    *wait = full > now + size ? (full - now - size + 999) / 1000 : 0;
+
+    if (*wait <= max) {
+        portal->sh->full = full;
+        rc = NGX_OK;
+    }
+
+    ngx_shmtx_unlock(&portal->shpool->mutex);
+
+    return rc;
+}
+
+
+void
+ngx_b1c_portal_fill(ngx_b1c_portal_t *portal, uint64_t left)
+{
+    uint64_t  full;
+
+    full = ngx_b1c_portal_now() + left;
+
+    ngx_shmtx_lock(&portal->shpool->mutex);
+
+    portal->sh->full = ngx_max(portal->sh->full, full);
+
+    ngx_shmtx_unlock(&portal->shpool->mutex);
+}
+
+
+ngx_uint_t
+ngx_b1c_portal_stop(ngx_b1c_portal_t *portal, ngx_msec_t ms)
+{
+    ngx_uint_t            news;
+    ngx_msec_t            until;
+    ngx_b1c_portal_sh_t  *sh;
+
+    until = ngx_current_msec + ms;
+    sh = portal->sh;
+
+    ngx_shmtx_lock(&portal->shpool->mutex);
+
+    news = !sh->stop || (ngx_msec_int_t) (sh->stopped - ngx_current_msec) <= 0;
+
+    if (news || (ngx_msec_int_t) (until - sh->stopped) > 0) {
+        sh->stop = 1;
+        sh->stopped = until;
+    }
+
+    ngx_shmtx_unlock(&portal->shpool->mutex);
+
+    return news;
+}
+
+
+ngx_msec_t
+ngx_b1c_portal_stopped(ngx_b1c_portal_t *portal)
+{
+    ngx_msec_int_t  left;
+
+    /* a word that is read as it stands */
+
+    if (!portal->sh->stop) {
+        return 0;
+    }
+
+    ngx_shmtx_lock(&portal->shpool->mutex);
+
+    left = (ngx_msec_int_t) (portal->sh->stopped - ngx_current_msec);
+
+    if (left <= 0) {
+        portal->sh->stop = 0;
+        left = 0;
+    }
+
+    ngx_shmtx_unlock(&portal->shpool->mutex);
+
+    return left;
+}
+
+
+/* under the lock; one that must be made takes the place of the oldest */
+static ngx_b1c_method_t *
+ngx_b1c_portal_method(ngx_b1c_portal_t *portal, ngx_str_t *name,
+    ngx_uint_t create)
+{
+    ngx_uint_t            i;
+    ngx_b1c_method_t     *m, *oldest;
+    ngx_b1c_portal_sh_t  *sh;
+
+    sh = portal->sh;
+    oldest = &sh->methods[0];
+
+    for (i = 0; i < sh->nmethods; i++) {
+        m = &sh->methods[i];
+
+        if (m->len == name->len
+            && ngx_strncasecmp(m->name, name->data, name->len) == 0)
+        {
+            m->used = create ? ngx_current_msec : m->used;
+            return m;
+        }
+
+        if ((ngx_msec_int_t) (m->used - oldest->used) < 0) {
+            oldest = m;
+        }
+    }
+
+    if (!create || name->len > B1C_METHOD_MAX) {
+        return NULL;
+    }
+
+    m = sh->nmethods < NGX_B1C_METHODS ? &sh->methods[sh->nmethods++] : oldest;
+
+    ngx_memzero(m, sizeof(ngx_b1c_method_t));
+
+    ngx_strlow(m->name, name->data, name->len);
+    m->len = name->len;
+    m->used = ngx_current_msec;
+
+    return m;
+}
+
+
+ngx_uint_t
+ngx_b1c_portal_block(ngx_b1c_portal_t *portal, ngx_str_t *method,
+    ngx_msec_t ms, ngx_uint_t agreed)
+{
+    ngx_uint_t         news;
+    ngx_msec_t         until;
+    ngx_b1c_method_t  *m;
+
+    news = 0;
+    until = ngx_current_msec + ms;
+
+    ngx_shmtx_lock(&portal->shpool->mutex);
+
+    m = ngx_b1c_portal_method(portal, method, 1);
+
+    if (m) {
+        news = !m->set || (ngx_msec_int_t) (m->until - ngx_current_msec) <= 0;
+
+        if (news || agreed || (ngx_msec_int_t) (until - m->until) > 0) {
+            m->set = 1;
+            m->until = until;
+        }
+    }
+
+    ngx_shmtx_unlock(&portal->shpool->mutex);
+
+    return news;
+}
+
+
+ngx_msec_t
+ngx_b1c_portal_blocked(ngx_b1c_portal_t *portal, ngx_str_t *method)
+{
+    ngx_msec_int_t     left;
+    ngx_b1c_method_t  *m;
+
+    /* mostly nothing is known of any method, and so no lock is due */
+
+    if (portal->sh->nmethods == 0) {
+        return 0;
+    }
+
+    left = 0;
+
+    ngx_shmtx_lock(&portal->shpool->mutex);
+
+    m = ngx_b1c_portal_method(portal, method, 0);
+
+    if (m && m->set) {
+        left = (ngx_msec_int_t) (m->until - ngx_current_msec);
+
+        if (left <= 0) {
+            m->set = 0;
+            left = 0;
+        }
+    }
+
+    ngx_shmtx_unlock(&portal->shpool->mutex);
+
+    return left;
+}
+
+
+void
+ngx_b1c_portal_reset(ngx_b1c_portal_t *portal, ngx_str_t *method,
+    time_t reset_at)
+{
+    ngx_b1c_method_t  *m;
+
+    ngx_shmtx_lock(&portal->shpool->mutex);
+
+    m = ngx_b1c_portal_method(portal, method, 1);
+
+    if (m) {
+        m->reset_at = reset_at;
+    }
+
+    ngx_shmtx_unlock(&portal->shpool->mutex);
+}
+
+
+time_t
+ngx_b1c_portal_resets(ngx_b1c_portal_t *portal, ngx_str_t *method)
+{
+    time_t             reset_at;
+    ngx_b1c_method_t  *m;
+
+    ngx_shmtx_lock(&portal->shpool->mutex);
+
+    m = ngx_b1c_portal_method(portal, method, 0);
+    reset_at = m ? m->reset_at : 0;
+
+    ngx_shmtx_unlock(&portal->shpool->mutex);
+
+    return reset_at;
+}
+
+
+ngx_uint_t
+ngx_b1c_portal_news(ngx_b1c_portal_t *portal, ngx_str_t *text)
+{
+    uint32_t              hash;
+    ngx_uint_t            i, n;
+    ngx_b1c_portal_sh_t  *sh;
+
+    hash = ngx_crc32_short(text->data, text->len);
+    sh = portal->sh;
+
+    ngx_shmtx_lock(&portal->shpool->mutex);
+
+    n = ngx_min(sh->nnews, NGX_B1C_NEWS);
+
+    for (i = 0; i < n; i++) {
+        if (sh->news[i] == hash) {
+            ngx_shmtx_unlock(&portal->shpool->mutex);
+            return 0;
+        }
+    }
+
+    sh->news[sh->nnews++ % NGX_B1C_NEWS] = hash;
+
+    ngx_shmtx_unlock(&portal->shpool->mutex);
+
+    return 1;
+}
+
+
+ngx_uint_t
+ngx_b1c_portal_limited(ngx_b1c_portal_t *portal)
+{
+    ngx_uint_t            news;
+    ngx_b1c_portal_sh_t  *sh;
+
+    sh = portal->sh;
+
+    ngx_shmtx_lock(&portal->shpool->mutex);
+
+    news = !sh->told || ngx_current_msec - sh->limited >= 60000;
+
+    /* as long as it goes on it is no news */
+
+    sh->told = 1;
+    sh->limited = ngx_current_msec;
+
+    ngx_shmtx_unlock(&portal->shpool->mutex);
+
+    return news;
+}
+
+
+ngx_uint_t
+ngx_b1c_portal_alone(ngx_b1c_portal_t *portal, ngx_uint_t alone)
+{
+    ngx_uint_t  news;
+
+    if (portal->sh->alone == alone) {
+        return 0;
+    }
+
+    ngx_shmtx_lock(&portal->shpool->mutex);
+
+    news = portal->sh->alone != alone;
+    portal->sh->alone = alone;
+
+    ngx_shmtx_unlock(&portal->shpool->mutex);
+
+    return news;
+}

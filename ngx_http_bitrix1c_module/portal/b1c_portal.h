@@ -1,0 +1,147 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#ifndef _B1C_PORTAL_H_INCLUDED_
+#define _B1C_PORTAL_H_INCLUDED_
+
+
+#include "b1c_base.h"
+#include "b1c_bitrix.h"
+#include "b1c_redis.h"
+
+
+/*
+ * What the workers of this nginx share about one portal: how full its bucket
+ * is, as far as is known here, and what it has refused.  Bitrix counts requests
+ * by portal and source address: apidocs.bitrix24.com,
+ * settings/performance/limits.
+ */
+
+
+typedef struct ngx_b1c_portal_sh_s  ngx_b1c_portal_sh_t;
+typedef struct ngx_b1c_portal_rate_s      ngx_b1c_portal_rate_t;
+
+
+struct ngx_b1c_portal_s {
+    ngx_b1c_queue_t                  *queue;
+    ngx_str_t                         name;
+    ngx_str_t                         key;       /* {b1c:queue}:p:name */
+    ngx_uint_t                        rate;      /* calls in 1000 s */
+    ngx_uint_t                        burst;
+    ngx_msec_t                        overload;
+
+    ngx_b1c_portal_sh_t              *sh;
+    ngx_slab_pool_t                  *shpool;
+    ngx_b1c_portal_rate_t            *pacer;     /* of this worker */
+};
+
+
+/* finds the portal of a queue, or adds it with its zone; NULL: no memory */
+ngx_b1c_portal_t *ngx_b1c_portal_add(ngx_conf_t *cf, ngx_b1c_main_conf_t *mcf,
+    ngx_b1c_queue_t *queue, ngx_str_t *name);
+
+/* us in which one call leaks out of the bucket */
+uint64_t ngx_b1c_portal_period(ngx_b1c_portal_t *portal);
+
+/* takes a turn if so few calls are in the bucket that nobody need be asked */
+ngx_uint_t ngx_b1c_portal_spend(ngx_b1c_portal_t *portal);
+
+/*
+ * Reserves a turn by what is known here.  NGX_OK, or NGX_DECLINED if it would
+ * not come within max ms; ms until it comes in *wait either way.
+ */
+ngx_int_t ngx_b1c_portal_reserve(ngx_b1c_portal_t *portal, ngx_msec_t max,
+    ngx_msec_t *wait);
+
+/* the bucket needs at least so many us to be empty */
+void ngx_b1c_portal_fill(ngx_b1c_portal_t *portal, uint64_t left);
+
+/* no call for so many ms; 1 if that is news.  And how many are left, 0: none */
+ngx_uint_t ngx_b1c_portal_stop(ngx_b1c_portal_t *portal, ngx_msec_t ms);
+ngx_msec_t ngx_b1c_portal_stopped(ngx_b1c_portal_t *portal);
+
+/*
+ * The same for one method, its name in any case.  The longer time counts,
+ * unless the new one is what all nodes agree on.
+ */
+ngx_uint_t ngx_b1c_portal_block(ngx_b1c_portal_t *portal, ngx_str_t *method,
+    ngx_msec_t ms, ngx_uint_t agreed);
+ngx_msec_t ngx_b1c_portal_blocked(ngx_b1c_portal_t *portal, ngx_str_t *method);
+
+/*
+ * When the time that a method has used up falls again, Unix time: told by its
+ * successful answers only, and asked for when it is refused.  0: unknown.
+ */
+void ngx_b1c_portal_reset(ngx_b1c_portal_t *portal, ngx_str_t *method,
+    time_t reset_at);
+time_t ngx_b1c_portal_resets(ngx_b1c_portal_t *portal, ngx_str_t *method);
+
+/* 1 for the first one who has this to tell, since this nginx was started */
+ngx_uint_t ngx_b1c_portal_news(ngx_b1c_portal_t *portal, ngx_str_t *text);
+
+/* the same, as long as there was none for a minute */
+ngx_uint_t ngx_b1c_portal_limited(ngx_b1c_portal_t *portal);
+
+/* whether the pace is kept without Redis; 1 if it was not so before */
+ngx_uint_t ngx_b1c_portal_alone(ngx_b1c_portal_t *portal, ngx_uint_t alone);
+
+
+typedef struct ngx_b1c_permit_s  ngx_b1c_permit_t;
+
+/*
+ * A call that wants its turn with a portal.  The owner sets the first four;
+ * the memory must stay until the turn has come, was refused or was left.
+ */
+struct ngx_b1c_permit_s {
+    ngx_b1c_portal_t             *portal;
+    ngx_msec_t                    max;        /* ms that it may wait */
+    void                        (*handler)(ngx_b1c_permit_t *permit,
+                                           ngx_int_t rc);
+    void                         *data;
+
+    ngx_queue_t                   link;
+    ngx_msec_t                    asked;
+    ngx_msec_t                    at;         /* when it comes */
+    ngx_msec_t                    wait;       /* it would take, if refused */
+    unsigned                      queued:1;
+    unsigned                      sent:1;     /* Redis is being asked */
+};
+
+
+/* in init_process and exit_process of a worker, after and before the queues */
+ngx_int_t ngx_b1c_portal_rate_start(ngx_b1c_portal_t *portal, ngx_log_t *log);
+void ngx_b1c_portal_rate_stop(ngx_b1c_portal_t *portal);
+
+/*
+ * NGX_OK: go.  NGX_AGAIN: the handler will be called, with NGX_OK, or with
+ * NGX_BUSY if the turn would not come in time; never from within this function.
+ */
+ngx_int_t ngx_b1c_portal_rate_take(ngx_b1c_permit_t *permit);
+
+/* the caller is gone: those behind it move up */
+void ngx_b1c_portal_rate_leave(ngx_b1c_permit_t *permit);
+
+/*
+ * What the portal refuses, for this and the other nodes: the bucket is full;
+ * no calls for so many ms; none of this method, by guess or because the portal
+ * has said so.  1 if that is news here.
+ */
+void ngx_b1c_portal_rate_exhausted(ngx_b1c_portal_t *portal);
+ngx_uint_t ngx_b1c_portal_rate_close(ngx_b1c_portal_t *portal, ngx_msec_t ms);
+ngx_uint_t ngx_b1c_portal_rate_block(ngx_b1c_portal_t *portal,
+    ngx_str_t *method, ngx_msec_t ms, ngx_uint_t guess);
+
+
+/*
+ * What the portal's answer to a call of this method asks for: bucket, method or
+ * portal are closed here and on the other nodes, and the log tells it once.
+ * Returns the ms after which such a call may be tried again, 0: at once.
+ */
+ngx_msec_t ngx_b1c_portal_feedback_learn(ngx_b1c_portal_t *portal,
+    ngx_str_t *method, b1c_answer_t *answer, ngx_log_t *log);
+
+
+#endif /* _B1C_PORTAL_H_INCLUDED_ */

@@ -1,0 +1,655 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "b1c_rest_internal.h"
+#include "b1c_bitrix.h"
+#include "b1c_job.h"
+#include "b1c_portal.h"
+#include "b1c_http.h"
+#include "b1c_delivery.h"
+
+
+/*
+ * Every try is a subrequest, since a request of core's cannot be made twice;
+ * and a subrequest's answer can be held back while the caller's request stays
+ * untouched.  It runs the location's content handler and no phase: what applies
+ * to the caller has been applied.
+ */
+
+
+static ngx_int_t ngx_b1c_rest_proxy_try(ngx_b1c_rest_t *rest);
+static ngx_int_t ngx_b1c_rest_proxy_closed(ngx_b1c_rest_t *rest);
+static ngx_int_t ngx_b1c_rest_proxy_busy(ngx_b1c_rest_t *rest,
+    ngx_msec_t wait);
+static ngx_int_t ngx_b1c_rest_proxy_stop(ngx_b1c_rest_t *rest,
+    ngx_uint_t status, const char *code, const char *text, ngx_msec_t wait);
+static void ngx_b1c_rest_proxy_permit(ngx_b1c_permit_t *permit, ngx_int_t rc);
+static ngx_int_t ngx_b1c_rest_proxy(ngx_b1c_rest_t *rest);
+static void ngx_b1c_rest_proxy_content(ngx_http_request_t *sr);
+static ngx_int_t ngx_b1c_rest_proxy_post(ngx_http_request_t *sr, void *data,
+    ngx_int_t rc);
+static void ngx_b1c_rest_proxy_woken(ngx_http_request_t *r);
+static ngx_int_t ngx_b1c_rest_proxy_ended(ngx_b1c_rest_t *rest);
+static ngx_int_t ngx_b1c_rest_proxy_end_passed(ngx_b1c_rest_t *rest);
+static ngx_int_t ngx_b1c_rest_proxy_end_held(ngx_b1c_rest_t *rest);
+static ngx_int_t ngx_b1c_rest_proxy_end_none(ngx_b1c_rest_t *rest);
+static ngx_uint_t ngx_b1c_rest_proxy_again(ngx_b1c_rest_t *rest,
+    ngx_msec_t delay);
+static void ngx_b1c_rest_proxy_again_handler(ngx_event_t *ev);
+static void ngx_b1c_rest_proxy_cleanup(void *data);
+
+
+ngx_int_t
+ngx_b1c_rest_proxy_start(ngx_b1c_rest_t *rest)
+{
+    ngx_http_cleanup_t  *cln;
+    ngx_http_request_t  *r;
+
+    r = rest->request;
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln->handler = ngx_b1c_rest_proxy_cleanup;
+    cln->data = rest;
+
+    rest->permit.portal = rest->portal;
+    rest->permit.handler = ngx_b1c_rest_proxy_permit;
+    rest->permit.data = rest;
+
+    rest->again.handler = ngx_b1c_rest_proxy_again_handler;
+    rest->again.data = rest;
+    rest->again.log = r->connection->log;
+
+    rest->post.handler = ngx_b1c_rest_proxy_post;
+    rest->post.data = rest;
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_b1c_rest_proxy_woken;
+
+    return ngx_b1c_rest_proxy_try(rest);
+}
+
+
+/* what ngx_b1c_rest_proxy_start() returns */
+static ngx_int_t
+ngx_b1c_rest_proxy_try(ngx_b1c_rest_t *rest)
+{
+    ngx_int_t   rc;
+    ngx_msec_t  gone;
+
+    rc = ngx_b1c_rest_proxy_closed(rest);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    gone = ngx_current_msec - rest->arrived;
+
+    rest->permit.max = rest->max_wait > gone ? rest->max_wait - gone : 0;
+
+    if (ngx_b1c_portal_rate_take(&rest->permit) == NGX_OK) {
+        return ngx_b1c_rest_proxy(rest);
+    }
+
+    /* or the end of a client that hangs up meanwhile is not noticed */
+
+    if (ngx_handle_read_event(rest->request->connection->read, 0) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_DONE;
+}
+
+
+/* calls that the portal has said not to make; NGX_DECLINED: it is none */
+static ngx_int_t
+ngx_b1c_rest_proxy_closed(ngx_b1c_rest_t *rest)
+{
+    ngx_msec_t  wait;
+
+    wait = ngx_b1c_portal_stopped(rest->portal);
+
+    if (wait) {
+        return ngx_b1c_rest_proxy_stop(rest, NGX_HTTP_SERVICE_UNAVAILABLE,
+                    "OVERLOAD_LIMIT",
+                    "the portal is blocked by Bitrix24, calls stop for a "
+                    "while", wait);
+    }
+
+    wait = ngx_b1c_portal_blocked(rest->portal, &rest->method);
+
+    if (wait) {
+        return ngx_b1c_rest_proxy_stop(rest, NGX_HTTP_TOO_MANY_REQUESTS,
+                    "OPERATION_TIME_LIMIT",
+                    "the method has used up its time with the portal", wait);
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_b1c_rest_proxy_busy(ngx_b1c_rest_t *rest, ngx_msec_t wait)
+{
+    return ngx_b1c_rest_proxy_stop(rest, NGX_HTTP_SERVICE_UNAVAILABLE,
+                    "QUERY_LIMIT_EXCEEDED",
+                    "too many calls of this portal, the gateway has none "
+                    "free within bitrix1c_pace max_wait", wait);
+}
+
+
+static ngx_int_t
+ngx_b1c_rest_proxy_stop(ngx_b1c_rest_t *rest, ngx_uint_t status,
+    const char *code, const char *text, ngx_msec_t wait)
+{
+    ngx_b1c_error_t  error;
+
+    ngx_memzero(&error, sizeof(ngx_b1c_error_t));
+
+    error.status = status;
+    error.code = code;
+    error.text = text;
+    error.retry_after = (wait + 999) / 1000;
+
+    return ngx_b1c_error_send(rest->request, &error);
+}
+
+
+static void
+ngx_b1c_rest_proxy_permit(ngx_b1c_permit_t *permit, ngx_int_t rc)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+    ngx_b1c_rest_t      *rest;
+
+    rest = permit->data;
+    r = rest->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    if (rc == NGX_OK) {
+
+        /* the portal may have closed while it waited */
+
+        rc = ngx_b1c_rest_proxy_closed(rest);
+
+        if (rc == NGX_DECLINED) {
+            rc = ngx_b1c_rest_proxy(rest);
+        }
+
+    } else {
+        rc = ngx_b1c_rest_proxy_busy(rest, permit->wait);
+    }
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static ngx_int_t
+ngx_b1c_rest_proxy(ngx_b1c_rest_t *rest)
+{
+    ngx_http_request_t  *r, *sr;
+
+    r = rest->request;
+
+    ngx_memzero(&rest->outcome, sizeof(ngx_b1c_outcome_t));
+
+    rest->state = NGX_B1C_REST_BEGIN;
+    rest->rc = NGX_OK;
+    rest->len = 0;
+    rest->headed = 0;
+    rest->cut = 0;
+    rest->tries++;
+
+    if (ngx_http_subrequest(r, &r->uri, &rest->args, &sr, &rest->post,
+                            NGX_HTTP_SUBREQUEST_WAITED)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rest->sr = sr;
+
+    /* a write by GET must not be sent again by proxy_next_upstream either */
+
+    sr->method = ngx_b1c_rest_echo_reads((char *) rest->method.data,
+                                         rest->method.len)
+                 ? r->method : NGX_HTTP_POST;
+    sr->method_name = r->method_name;
+    sr->header_in = r->header_in;
+
+    /* as the caller's request has found it, "if" blocks and captures as well */
+
+    sr->loc_conf = r->loc_conf;
+    sr->valid_location = r->valid_location;
+
+#if (NGX_PCRE)
+    sr->ncaptures = r->ncaptures;
+    sr->captures = r->captures;
+    sr->captures_data = r->captures_data;
+#endif
+
+    ngx_http_update_location_config(sr);
+
+    sr->write_event_handler = ngx_b1c_rest_proxy_content;
+
+    /* $upstream_status and the like of the caller's request tell every try */
+
+    sr->upstream_states = r->upstream_states;
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_b1c_rest_proxy_content(ngx_http_request_t *sr)
+{
+    sr->write_event_handler = ngx_http_request_empty_handler;
+
+    ngx_http_finalize_request(sr, sr->content_handler(sr));
+}
+
+
+/* may be called twice, and only stores; what is left is done by "woken" */
+static ngx_int_t
+ngx_b1c_rest_proxy_post(ngx_http_request_t *sr, void *data, ngx_int_t rc)
+{
+    ngx_b1c_rest_t *rest = data;
+
+    if (!rest->outcome.done) {
+        ngx_b1c_outcome_read(&rest->outcome, sr, rc);
+        rest->rc = rc;
+    }
+
+    rest->request->upstream_states = sr->upstream_states;
+
+    /* the caller is gone */
+
+    if (rc == NGX_HTTP_CLIENT_CLOSED_REQUEST || sr->connection->error) {
+        return rc;
+    }
+
+    /* what broke while it was sent cannot be mended */
+
+    if (rc == NGX_ERROR
+        && rest->state == NGX_B1C_REST_PASSED)
+    {
+        return rc;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_b1c_rest_proxy_woken(ngx_http_request_t *r)
+{
+    ngx_int_t        rc;
+    ngx_b1c_ctx_t   *ctx;
+    ngx_b1c_rest_t  *rest;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
+    rest = ctx->rest;
+
+    if (rest->sr == NULL || !rest->sr->done) {
+        return;
+    }
+
+    rc = ngx_b1c_rest_proxy_ended(rest);
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+}
+
+
+/* NGX_DONE: there is another try, else what to finalize the request with */
+static ngx_int_t
+ngx_b1c_rest_proxy_ended(ngx_b1c_rest_t *rest)
+{
+    switch (rest->state) {
+
+    case NGX_B1C_REST_PASSED:
+        return ngx_b1c_rest_proxy_end_passed(rest);
+
+    case NGX_B1C_REST_HELD:
+        return ngx_b1c_rest_proxy_end_held(rest);
+
+    default:
+        return ngx_b1c_rest_proxy_end_none(rest);
+    }
+}
+
+
+static ngx_int_t
+ngx_b1c_rest_proxy_end_passed(ngx_b1c_rest_t *rest)
+{
+    ngx_http_request_t  *r;
+
+    r = rest->request;
+
+    ngx_b1c_rest_filter_learn(rest);
+    ngx_b1c_rest_echo_end(rest, 1);
+
+    /* one that was cut off must not look whole, as with bare proxy_pass */
+
+    if (rest->outcome.truncated) {
+        r->keepalive = 0;
+        return ngx_http_send_special(r, NGX_HTTP_FLUSH);
+    }
+
+    return ngx_http_send_special(r, NGX_HTTP_LAST);
+}
+
+
+static ngx_int_t
+ngx_b1c_rest_proxy_end_held(ngx_b1c_rest_t *rest)
+{
+    char                 text[B1C_WARNING_MAX];
+    ngx_buf_t           *b;
+    ngx_msec_t           delay;
+    ngx_chain_t          out;
+    b1c_answer_t         answer;
+    ngx_http_request_t  *r;
+
+    r = rest->request;
+
+    b1c_portal_answer_judge(&answer, rest->sr->headers_out.status,
+                            (char *) rest->text, rest->len,
+                            rest->outcome.truncated || rest->rc != NGX_OK);
+
+    if (answer.kind == B1C_ANSWER_TRUNCATED) {
+        return ngx_b1c_rest_proxy_end_none(rest);
+    }
+
+    delay = ngx_b1c_portal_feedback_learn(rest->portal, &rest->method, &answer,
+                                          r->connection->log);
+
+    if (answer.kind == B1C_ANSWER_QUERY_LIMIT
+        && ngx_b1c_rest_proxy_again(rest, delay))
+    {
+        return NGX_DONE;
+    }
+
+    ngx_b1c_rest_echo_end(rest, 0);
+
+    if (b1c_warning_answer((char *) rest->method.data, rest->method.len,
+                           &answer, text)
+        && ngx_b1c_rest_proxy_warn(rest, text) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_b1c_redact_text(&rest->redact, rest->text, rest->len);
+
+    b = ngx_calloc_buf(r->pool);
+
+    if (b == NULL
+        || ngx_b1c_rest_proxy_send_header(rest, (delay + 999) / 1000)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    b->pos = rest->text;
+    b->last = rest->text + rest->len;
+    b->memory = rest->len > 0;
+    b->last_buf = 1;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+/* nothing came, or nothing that could be given to the caller */
+static ngx_int_t
+ngx_b1c_rest_proxy_end_none(ngx_b1c_rest_t *rest)
+{
+    ngx_uint_t           status;
+    ngx_http_request_t  *r;
+    ngx_b1c_error_t      error;
+
+    r = rest->request;
+    status = rest->sr->headers_out.status;
+
+    ngx_memzero(&error, sizeof(ngx_b1c_error_t));
+
+    error.status = NGX_HTTP_BAD_GATEWAY;
+
+    if (rest->headed && status < NGX_HTTP_OK) {
+
+        /* what nginx takes for HTTP/0.9, and a 103, which it does not know */
+
+        error.code = "BITRIX1C_NO_ANSWER";
+        error.text = "what the portal sent is no answer of HTTP; whether the "
+                     "call was carried out is not known";
+
+    } else if (rest->headed && status >= NGX_HTTP_SPECIAL_RESPONSE
+               && status < NGX_HTTP_BAD_REQUEST
+               && status != NGX_HTTP_NOT_MODIFIED)
+    {
+        error.code = "BITRIX1C_REDIRECT";
+        error.text = "the portal sent the call to another address: the "
+                     "address in proxy_pass is not that of its REST, or "
+                     "not https";
+
+    } else if (rest->state == NGX_B1C_REST_DROPPED) {
+        error.status = status >= NGX_HTTP_BAD_REQUEST ? status : error.status;
+        error.code = "BITRIX1C_HTML";
+        error.text = "the portal answered with a page for people";
+
+    } else if (rest->state == NGX_B1C_REST_HELD || rest->outcome.truncated) {
+        error.code = "BITRIX1C_TRUNCATED";
+        error.text = "the portal's answer was cut off; whether the call was "
+                     "carried out is not known";
+
+    } else if (rest->headed && rest->rc == NGX_OK
+               && status >= NGX_HTTP_BAD_REQUEST)
+    {
+        error.status = status;
+        error.code = "BITRIX1C_NO_ANSWER";
+        error.text = "the portal answered with an error and no word of it";
+
+    } else if (rest->headed && rest->rc == NGX_OK) {
+
+        /* a success without a word */
+
+        if (ngx_b1c_rest_proxy_send_header(rest, 0) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        return ngx_http_send_special(r, NGX_HTTP_LAST);
+
+    } else if (rest->rc == NGX_HTTP_GATEWAY_TIME_OUT) {
+        error.status = NGX_HTTP_GATEWAY_TIME_OUT;
+        error.code = "BITRIX1C_TIMEOUT";
+        error.text = "the portal did not answer in time; whether the call was "
+                     "carried out is not known";
+
+    } else if (rest->sr->upstream && rest->sr->upstream->request_sent) {
+        error.code = "BITRIX1C_NO_ANSWER";
+        error.text = "the portal gave no answer; whether the call was carried "
+                     "out is not known";
+
+    } else {
+        error.code = "BITRIX1C_NOT_REACHED";
+        error.text = "the portal could not be reached, the call was not "
+                     "carried out";
+    }
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "bitrix1c answered for the portal: %s", error.text);
+
+    return ngx_b1c_error_send(r, &error);
+}
+
+
+ngx_int_t
+ngx_b1c_rest_proxy_send_header(ngx_b1c_rest_t *rest, ngx_uint_t retry_after)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r, *sr;
+    ngx_b1c_ctx_t       *ctx;
+
+    r = rest->request;
+    sr = rest->sr;
+
+    ngx_b1c_redact_headers(&rest->redact, &sr->headers_out);
+
+    r->headers_out = sr->headers_out;
+
+    /* a list that has not grown ends in itself */
+
+    if (r->headers_out.headers.last == &sr->headers_out.headers.part) {
+        r->headers_out.headers.last = &r->headers_out.headers.part;
+    }
+
+    if (r->headers_out.trailers.last == &sr->headers_out.trailers.part) {
+        r->headers_out.trailers.last = &r->headers_out.trailers.part;
+    }
+
+    if (ngx_b1c_answer_header(r, "Warning", &rest->warning)
+        != NGX_OK
+        || ngx_b1c_error_retry_after(r, retry_after) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* the body, which is the subrequest's, would follow a 304 all the same */
+
+    r->disable_not_modified = 1;
+
+#if (NGX_HTTP_GZIP)
+
+    /* "gunzip" would wait for a body of this request */
+
+    if (r->headers_out.content_encoding) {
+        r->gzip_tested = 1;
+        r->gzip_ok = 1;
+    }
+
+#endif
+
+    /* so that its 413, if it is one, is known to be the portal's */
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
+    ctx->answered = 1;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* filters of the body have made themselves known by now */
+
+    sr->main_filter_need_in_memory = r->main_filter_need_in_memory;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_b1c_rest_proxy_warn(ngx_b1c_rest_t *rest, const char *text)
+{
+    ngx_str_t  *warning;
+
+    /* RFC 7234, 5.5: a miscellaneous persistent warning */
+
+    warning = &rest->warning;
+
+    warning->data = ngx_pnalloc(rest->request->pool,
+                                sizeof("299 bitrix1c \"\"") + ngx_strlen(text));
+    if (warning->data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    warning->len = ngx_sprintf(warning->data, "299 bitrix1c \"%s\"", text)
+                   - warning->data;
+
+    if (ngx_b1c_portal_news(rest->portal, warning)) {
+        ngx_log_error(NGX_LOG_WARN, rest->request->connection->log, 0,
+                      "bitrix1c has to warn of a call, and says so once: %s",
+                      text);
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * A call that was refused for the portal's limit was not carried out, so it is
+ * made again for as long as the caller may wait.  0: it is not.
+ */
+static ngx_uint_t
+ngx_b1c_rest_proxy_again(ngx_b1c_rest_t *rest, ngx_msec_t delay)
+{
+    ngx_connection_t  *c;
+
+    c = rest->request->connection;
+
+    delay = ngx_b1c_verdict_jitter(delay << ngx_min(rest->tries - 1, 4));
+
+    if (ngx_current_msec - rest->arrived + delay > rest->max_wait
+        || ngx_handle_read_event(c->read, 0) != NGX_OK)
+    {
+        return 0;
+    }
+
+    rest->sr = NULL;
+
+    ngx_add_timer(&rest->again, delay);
+
+    return 1;
+}
+
+
+static void
+ngx_b1c_rest_proxy_again_handler(ngx_event_t *ev)
+{
+    ngx_int_t            rc;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+    ngx_b1c_rest_t      *rest;
+
+    rest = ev->data;
+    r = rest->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    rc = ngx_b1c_rest_proxy_try(rest);
+
+    if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_b1c_rest_proxy_cleanup(void *data)
+{
+    ngx_b1c_rest_t *rest = data;
+
+    ngx_b1c_portal_rate_leave(&rest->permit);
+
+    if (rest->again.timer_set) {
+        ngx_del_timer(&rest->again);
+    }
+}

@@ -1,0 +1,165 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#ifndef _B1C_SPOOL_INTERNAL_H_INCLUDED_
+#define _B1C_SPOOL_INTERNAL_H_INCLUDED_
+
+
+#include "b1c_spool.h"
+#include "b1c_core.h"
+
+
+/*
+ * The inside of ngx_b1c_spool.h: what threads do with the files of a
+ * spool.  All of it may block, and none of it touches an event or logs.
+ *
+ * Files are "<queue>.<number>.spool".  Who appends holds a shared lock, who
+ * replays the exclusive one: when he has it, nobody is writing, and whoever
+ * comes later sees by the shared state that the file is none to append to.  The
+ * kernel ends the locks of a process that was killed.
+ */
+
+
+/* bytes after which the next file is begun */
+#define NGX_B1C_SPOOL_SEGMENT  (4 * 1024 * 1024)
+
+/* bytes read at once, and so few that new events may wait for their replay */
+#define NGX_B1C_SPOOL_CHUNK    (256 * 1024)
+
+/* records of a chunk */
+#define NGX_B1C_SPOOL_RECORDS  1024
+
+/* files that are passed over one by one in a run */
+#define NGX_B1C_SPOOL_SKIP     64
+
+/* of the longest name that is given to a file here, less the queue's name */
+#define NGX_B1C_SPOOL_SUFFIX   64
+
+
+typedef u_char  ngx_b1c_spool_path_t[NGX_MAX_PATH];
+
+
+/* files to be passed over: these, and all up to a number */
+typedef struct {
+    uint64_t                           numbers[NGX_B1C_SPOOL_SKIP];
+    ngx_uint_t                         n;
+    uint64_t                           floor;
+} ngx_b1c_spool_skip_t;
+
+
+/* what is in the folder */
+typedef struct {
+    uint64_t                           first;    /* of the files to look at */
+    uint64_t                           last;
+    ngx_uint_t                         files;
+    off_t                              bytes;    /* of all with such a name */
+    ngx_uint_t                         foreign;  /* files of other names */
+    u_char                             name[256];  /* one of them */
+} ngx_b1c_spool_list_t;
+
+
+/* one group of records to append */
+typedef struct {
+    ngx_b1c_spool_conf_t              *conf;
+    ngx_fd_t                           fd;       /* kept for the next one */
+    uint64_t                           number;
+    off_t                              size;
+
+    u_char                            *start;
+    size_t                             len;
+
+    /*
+     * NGX_OK: they are on the disk; NGX_AGAIN: just now nothing may be
+     * appended; NGX_DECLINED: max is reached; NGX_ERROR
+     */
+    ngx_int_t                          rc;
+    ngx_err_t                          err;
+    const char                        *failed;
+} ngx_b1c_spool_write_t;
+
+
+typedef enum {
+    NGX_B1C_SPOOL_SILENT = 0,
+    NGX_B1C_SPOOL_LOCK,            /* cannot be locked, goes on */
+    NGX_B1C_SPOOL_FOLDER,          /* cannot be read */
+    NGX_B1C_SPOOL_UNREADABLE,      /* a file, passed over */
+    NGX_B1C_SPOOL_ALIEN,
+    NGX_B1C_SPOOL_VERSION,
+    NGX_B1C_SPOOL_TAIL,            /* torn, cut off */
+    NGX_B1C_SPOOL_GAP,             /* damage inside */
+    NGX_B1C_SPOOL_KEPT,            /* renamed for its damage */
+    NGX_B1C_SPOOL_STAYS            /* cannot be removed */
+} ngx_b1c_spool_note_e;
+
+
+typedef struct {
+    const u_char                      *payload;
+    size_t                             len;
+    uint64_t                           end;      /* offset in the file */
+} ngx_b1c_spool_record_t;
+
+
+/* one run of the replay */
+typedef struct {
+    ngx_b1c_spool_conf_t              *conf;
+    ngx_fd_t                           lock;
+    ngx_fd_t                           fd;       /* of the file being read */
+    uint64_t                           number;
+    ino_t                              ino;
+    off_t                              size;
+    b1c_record_reader_t                at;
+    uint64_t                           acked;    /* all before is in Redis */
+    uint64_t                           stored;   /* so the file itself says */
+    ngx_uint_t                         serial;   /* of CLOSING, 0: not so */
+
+    u_char                            *buf;
+    size_t                             allocated;
+    ngx_b1c_spool_record_t             records[ NGX_B1C_SPOOL_RECORDS];
+    ngx_uint_t                         n;
+
+    ngx_b1c_spool_skip_t               skip;
+
+    /*
+     * NGX_OK: there are records or a note; NGX_AGAIN: somebody is writing;
+     * NGX_DONE: nothing is left; NGX_DECLINED: another process replays
+     */
+    ngx_int_t                          rc;
+    ngx_b1c_spool_note_e               note;
+    uint64_t                           from;     /* of what the note tells */
+    uint64_t                           to;
+    ngx_err_t                          err;
+
+    unsigned                           begun:1;
+    unsigned                           proven:1; /* Redis took some */
+    unsigned                           exclusive:1;
+    unsigned                           damaged:1;
+    unsigned                           marked:1;  /* as such */
+    unsigned                           entered:1; /* it was DIRECT before */
+} ngx_b1c_spool_read_t;
+
+
+/* both are what a task runs */
+void ngx_b1c_spool_write_thread(void *data);
+void ngx_b1c_spool_read_thread(void *data);
+
+/* the end of a run: the progress goes into the file, the locks are free */
+void ngx_b1c_spool_read_end(void *data);
+
+/* NGX_DECLINED: the folder is not there; skip may be NULL */
+ngx_int_t ngx_b1c_spool_file_list(ngx_b1c_spool_conf_t *conf,
+    ngx_b1c_spool_skip_t *skip, ngx_b1c_spool_list_t *list, ngx_err_t *err);
+
+/* the path of a file, terminated; returns where it ends */
+u_char *ngx_b1c_spool_file_path(ngx_b1c_spool_conf_t *conf, uint64_t number,
+    ngx_b1c_spool_path_t path);
+
+/* NGX_OK: locked; NGX_AGAIN: another holds a lock that forbids it */
+ngx_int_t ngx_b1c_spool_file_flock(ngx_fd_t fd, int how);
+
+void ngx_b1c_spool_file_close(ngx_fd_t *fd);
+
+
+#endif /* _B1C_SPOOL_INTERNAL_H_INCLUDED_ */

@@ -1,0 +1,229 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#include "b1c_webhook.h"
+#include "b1c_base.h"
+
+
+#define NGX_B1C_TOKEN_MIN  8
+#define NGX_B1C_TOKEN_MAX  256
+
+
+static ngx_int_t ngx_b1c_token_line(ngx_conf_t *cf, void *data,
+    ngx_str_t *line, const char **what);
+static ngx_int_t ngx_b1c_token_valid(ngx_str_t *token);
+static ngx_array_t *ngx_b1c_token_array(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_uint_t ngx_b1c_token_portal(ngx_str_t *portal, ngx_str_t *member_id,
+    ngx_str_t *domain);
+static ngx_uint_t ngx_b1c_token_differs(ngx_str_t *known, ngx_str_t *token);
+
+
+char *
+ngx_b1c_token(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t        *value;
+    ngx_uint_t        i;
+    ngx_array_t      *tokens;
+    ngx_b1c_token_t  *token;
+
+    tokens = ngx_b1c_token_array(cf, cmd, conf);
+    if (tokens == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_b1c_token_valid(&value[i]) != NGX_OK) {
+
+            /* a token is a secret, even a mistyped one */
+
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid token %ui, of %uz bytes, in "
+                               "\"bitrix1c_token\" directive: 8 to 256 "
+                               "printable ASCII characters are due", i,
+                               value[i].len);
+            return NGX_CONF_ERROR;
+        }
+
+        token = ngx_array_push(tokens);
+        if (token == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        ngx_str_set(&token->portal, "*");
+        token->token = value[i];
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_b1c_token_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t    *value;
+    ngx_array_t  *tokens;
+
+    tokens = ngx_b1c_token_array(cf, cmd, conf);
+    if (tokens == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    return ngx_b1c_secret_lines(cf, &cmd->name, &value[1], ngx_b1c_token_line,
+                                tokens);
+}
+
+
+static ngx_int_t
+ngx_b1c_token_line(ngx_conf_t *cf, void *data, ngx_str_t *line,
+    const char **what)
+{
+    ngx_array_t *tokens = data;
+
+    u_char           *p, *last;
+    ngx_b1c_token_t  *token;
+
+    *what = "\"portal token\" is due: a member_id, a domain or \"*\", then a "
+            "token of 8 to 256 printable ASCII characters";
+
+    token = ngx_array_push(tokens);
+    if (token == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = line->data;
+    last = p + line->len;
+
+    token->portal.data = p;
+
+    while (p < last && *p != ' ' && *p != '\t') {
+
+        /*
+         * An address in place of a domain, or the byte order mark that some
+         * editors put first, would never match, silently.
+         */
+
+        if (*p == '/' || *p == 0xef) {
+            return NGX_DECLINED;
+        }
+
+        p++;
+    }
+
+    token->portal.len = p - token->portal.data;
+
+    while (p < last && (*p == ' ' || *p == '\t')) { p++; }
+
+    token->token.data = p;
+    token->token.len = last - p;
+
+    return ngx_b1c_token_valid(&token->token);
+}
+
+
+static ngx_int_t
+ngx_b1c_token_valid(ngx_str_t *token)
+{
+    ngx_uint_t  i;
+
+    if (token->len < NGX_B1C_TOKEN_MIN || token->len > NGX_B1C_TOKEN_MAX) {
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < token->len; i++) {
+        if (token->data[i] <= ' ' || token->data[i] >= 0x7f) {
+            return NGX_DECLINED;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_array_t *
+ngx_b1c_token_array(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char  *p = conf;
+
+    ngx_array_t  **tokens;
+
+    tokens = (ngx_array_t **) (p + cmd->offset);
+
+    if (*tokens == NGX_CONF_UNSET_PTR) {
+        *tokens = ngx_array_create(cf->pool, 4, sizeof(ngx_b1c_token_t));
+    }
+
+    return *tokens;
+}
+
+
+ngx_int_t
+ngx_b1c_token_check(ngx_array_t *tokens, ngx_str_t *token,
+    ngx_str_t *member_id, ngx_str_t *domain)
+{
+    ngx_uint_t        i, found, differs;
+    ngx_b1c_token_t  *known;
+
+    found = 0;
+    known = tokens->elts;
+
+    /* to the end, whatever was found: time must not tell which one it was */
+
+    for (i = 0; i < tokens->nelts; i++) {
+        differs = ngx_b1c_token_differs(&known[i].token, token);
+
+        found |= (differs == 0)
+                 & ngx_b1c_token_portal(&known[i].portal, member_id,
+                                        domain);
+    }
+
+    return found ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* the portal is no secret, so it is compared as everything else */
+static ngx_uint_t
+ngx_b1c_token_portal(ngx_str_t *portal, ngx_str_t *member_id,
+    ngx_str_t *domain)
+{
+    if (portal->len == 1 && portal->data[0] == '*') {
+        return 1;
+    }
+
+    if (portal->len == member_id->len
+        && ngx_strncasecmp(portal->data, member_id->data, portal->len) == 0)
+    {
+        return 1;
+    }
+
+    return portal->len == domain->len
+           && ngx_strncasecmp(portal->data, domain->data, portal->len) == 0;
+}
+
+
+static ngx_uint_t
+ngx_b1c_token_differs(ngx_str_t *known, ngx_str_t *token)
+{
+    u_char               c;
+    ngx_uint_t           i;
+    volatile ngx_uint_t  differs;
+
+    differs = known->len ^ token->len;
+
+    /* as many steps as the known one has bytes, which it has anyway */
+
+    for (i = 0; i < known->len; i++) {
+        c = token->len ? token->data[i % token->len] : 0;
+        differs |= known->data[i] ^ c;
+    }
+
+    return differs;
+}

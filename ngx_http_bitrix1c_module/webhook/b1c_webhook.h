@@ -1,0 +1,70 @@
+
+/*
+ * Copyright (C) the ngx_http_bitrix1c_module authors
+ */
+
+
+#ifndef _B1C_WEBHOOK_H_INCLUDED_
+#define _B1C_WEBHOOK_H_INCLUDED_
+
+
+#include "b1c_base.h"
+
+
+/*
+ * The phase handler of a location with bitrix1c_webhook: it answers every
+ * request of a client itself, and declines the subrequests of deliveries, so
+ * that they reach proxy_pass.
+ */
+ngx_int_t ngx_b1c_webhook_handler(ngx_http_request_t *r);
+
+/*
+ * The handler of an earlier phase: by which address the location was found,
+ * before a "rewrite" of its own gives it another.
+ */
+ngx_int_t ngx_b1c_webhook_entry(ngx_http_request_t *r);
+
+
+typedef struct {
+    ngx_str_t                    portal;    /* member_id, domain or "*" */
+    ngx_str_t                    token;
+} ngx_b1c_token_t;
+
+
+/* bitrix1c_token value ...: each accepted for every portal */
+char *ngx_b1c_token(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/*
+ * bitrix1c_token_file path: lines "portal token", '#' comments, the portal is
+ * a member_id, a domain or "*"; several lines a portal.  Read by the master,
+ * so that workers need no right to read it, and again on every reload.
+ */
+char *ngx_b1c_token_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/*
+ * NGX_OK if the token is one of those of this portal.  Takes the same time
+ * whatever the token is: every entry is compared to its end.
+ */
+ngx_int_t ngx_b1c_token_check(ngx_array_t *tokens, ngx_str_t *token,
+    ngx_str_t *member_id, ngx_str_t *domain);
+
+
+/* the directives of a location with bitrix1c_webhook */
+
+char *ngx_b1c_webhook_conf_webhook(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_b1c_webhook_conf_limits(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_b1c_webhook_conf_permanent(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+void ngx_b1c_webhook_conf_create(ngx_b1c_loc_conf_t *lcf);
+char *ngx_b1c_webhook_conf_merge(ngx_conf_t *cf, ngx_b1c_loc_conf_t *parent,
+    ngx_b1c_loc_conf_t *child);
+
+/* all of them, when the whole configuration is read */
+ngx_int_t ngx_b1c_webhook_conf_check(ngx_conf_t *cf,
+    ngx_b1c_main_conf_t *mcf);
+
+
+#endif /* _B1C_WEBHOOK_H_INCLUDED_ */
