@@ -36,7 +36,7 @@ for file in index.html "$dir"/*.css "$dir"/*.js; do
         *.js)   type=text/javascript name=$file ;;
     esac
 
-    array=ngx_http_bitrix1c_$(echo "$file" | tr .- __)
+    array=ngx_b1c_page_$(echo "$file" | tr .- __)
     table="$table \\
     { ngx_string(\"$name\"), \"$type; charset=utf-8\", \\
       $array, sizeof($array) },"

@@ -193,7 +193,7 @@ for my $section ($readme =~ /^\#\#\# (bitrix1c_.*?)(?=^\#\#)/msg) {
 is_deeply \%text, \%code, 'all directives, with their contexts';
 
 my %queue = map { $_ => 1 } slurp("$TOP/ngx_http_bitrix1c_module/"
-    . 'ngx_http_bitrix1c_queue_conf.c') =~ /^ +\{ ngx_string\("(\w+)"\),/mg;
+    . 'queue/b1c_queue_conf.c') =~ /^ +\{ ngx_string\("(\w+)"\),/mg;
 my ($table) = $readme =~ /^\#\#\# bitrix1c_queue\n(.*?)^\#\#/ms;
 my %rows = map { $_ => 1 } map { /`([a-z_]+)[ `]/g }
            $table =~ /^\| (`[a-z].*?) \|/mg;
@@ -201,7 +201,7 @@ my %rows = map { $_ => 1 } map { /`([a-z_]+)[ `]/g }
 is_deeply \%rows, \%queue, 'all that stands in bitrix1c_queue';
 
 my %parameter = map { $_ => 1 } slurp("$TOP/ngx_http_bitrix1c_module/"
-    . 'ngx_http_bitrix1c_redis_conf.c') =~ /^ +\{ ngx_string\("(\w+=)"\),/mg;
+    . 'redis/b1c_redis_conf.c') =~ /^ +\{ ngx_string\("(\w+=)"\),/mg;
 delete @parameter{qw(password= sentinel_password=)};    # refused, with advice
 
 is join(' ', grep { $table !~ /\[$_/ } sort keys %parameter), '',
