@@ -35,7 +35,7 @@ anybody could
 location = /a { bitrix1c_webhook orders; bitrix1c_token abcdefgh; }
 --- error_log
 no "proxy_pass" in the location of "bitrix1c_webhook" in
-where 1C is
+specify the address of 1C
 
 
 === TEST 3: webhook twice
@@ -78,7 +78,7 @@ invalid number of arguments in "bitrix1c_events" directive
 --- location
 bitrix1c_events "ON CRM";
 --- error_log
-invalid mask "ON CRM" in "bitrix1c_events" directive
+invalid glob "ON CRM" in "bitrix1c_events" directive
 ONCRMDEAL*
 
 
@@ -86,14 +86,14 @@ ONCRMDEAL*
 --- location
 bitrix1c_once ОНСАЛЕ;
 --- error_log
-invalid mask "ОНСАЛЕ" in "bitrix1c_once" directive
+invalid glob "ОНСАЛЕ" in "bitrix1c_once" directive
 
 
 === TEST 10: empty mask
 --- location
 bitrix1c_events "";
 --- error_log
-invalid mask "" in "bitrix1c_events" directive
+invalid glob "" in "bitrix1c_events" directive
 
 
 === TEST 11: limits pairs=0
@@ -286,28 +286,28 @@ unknown directive "bitrix1c_event"
 --- location
 bitrix1c_token CONFIDE;
 --- error_log
-invalid token 1, of 7 bytes, in "bitrix1c_token" directive: 8 to 256 printable ASCII characters are due
+invalid token 1, of 7 bytes, in "bitrix1c_token" directive: expected 8 to 256 printable ASCII characters
 
 
 === TEST 36: second token in Cyrillic
 --- location
 bitrix1c_token abcdefgh СЕКРЕТСЕКРЕТ;
 --- error_log
-invalid token 2, of 24 bytes, in "bitrix1c_token" directive: 8 to 256 printable ASCII characters are due
+invalid token 2, of 24 bytes, in "bitrix1c_token" directive: expected 8 to 256 printable ASCII characters
 
 
 === TEST 37: token with a space
 --- location
 bitrix1c_token "abcd efgh";
 --- error_log
-invalid token 1, of 9 bytes, in "bitrix1c_token" directive: 8 to 256 printable ASCII characters are due
+invalid token 1, of 9 bytes, in "bitrix1c_token" directive: expected 8 to 256 printable ASCII characters
 
 
 === TEST 38: token of 257 bytes
 --- location eval
 "bitrix1c_token " . "t" x 257 . ";"
 --- error_log
-invalid token 1, of 257 bytes, in "bitrix1c_token" directive: 8 to 256 printable ASCII characters are due
+invalid token 1, of 257 bytes, in "bitrix1c_token" directive: expected 8 to 256 printable ASCII characters
 
 
 === TEST 39: token without a value
@@ -338,7 +338,7 @@ html" of "bitrix1c_token_file" is not a regular file
 
 --- location: bitrix1c_token_file $TEST_NGINX_SERVER_ROOT/html/tokens;
 --- error_log
-no line in "
+no line with a value in "
 html/tokens" of "bitrix1c_token_file"
 
 
@@ -350,7 +350,7 @@ html/tokens" of "bitrix1c_token_file"
 # b
 --- location: bitrix1c_token_file $TEST_NGINX_SERVER_ROOT/html/tokens;
 --- error_log
-no line in "
+no line with a value in "
 html/tokens" of "bitrix1c_token_file"
 
 
@@ -361,7 +361,7 @@ html/tokens" of "bitrix1c_token_file"
 CONFIDENTIAL
 --- location: bitrix1c_token_file $TEST_NGINX_SERVER_ROOT/html/tokens;
 --- error_log
-html/tokens:2 of "bitrix1c_token_file": "portal token" is due: a member_id, a domain or "*", then a token
+html/tokens:2 of "bitrix1c_token_file": expected "portal token": a member_id, a domain or "*", then a token
 
 
 === TEST 45: token file: three words
@@ -371,7 +371,7 @@ html/tokens:2 of "bitrix1c_token_file": "portal token" is due: a member_id, a do
 * CONFIDENTIAL CONFIDENTIAL
 --- location: bitrix1c_token_file $TEST_NGINX_SERVER_ROOT/html/tokens;
 --- error_log
-html/tokens:2 of "bitrix1c_token_file": "portal token" is due: a member_id, a domain or "*", then a token
+html/tokens:2 of "bitrix1c_token_file": expected "portal token": a member_id, a domain or "*", then a token
 
 
 === TEST 46: token file: a short token
@@ -382,7 +382,7 @@ html/tokens:2 of "bitrix1c_token_file": "portal token" is due: a member_id, a do
 * CONFIDE
 --- location: bitrix1c_token_file $TEST_NGINX_SERVER_ROOT/html/tokens;
 --- error_log
-html/tokens:3 of "bitrix1c_token_file": "portal token" is due: a member_id, a domain or "*", then a token
+html/tokens:3 of "bitrix1c_token_file": expected "portal token": a member_id, a domain or "*", then a token
 
 
 === TEST 47: token file larger than 1 MB
@@ -406,7 +406,7 @@ html/secret" of "bitrix1c_sign" failed (2: No such file
 CONFIDENTIALCONFIDENTIALCONFIDENTIAL
 --- location: bitrix1c_sign $TEST_NGINX_SERVER_ROOT/html/secret;
 --- error_log
-html/secret:1 of "bitrix1c_sign": "whsec_" and the base64
+html/secret:1 of "bitrix1c_sign": expected "whsec_" and the base64
 
 
 === TEST 50: secret that is no base64
@@ -415,7 +415,7 @@ html/secret:1 of "bitrix1c_sign": "whsec_" and the base64
 whsec_CONFIDENTIAL!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!
 --- location: bitrix1c_sign $TEST_NGINX_SERVER_ROOT/html/secret;
 --- error_log
-html/secret:1 of "bitrix1c_sign": "whsec_" and the base64
+html/secret:1 of "bitrix1c_sign": expected "whsec_" and the base64
 
 
 === TEST 51: secret that is too short
@@ -425,7 +425,7 @@ html/secret:1 of "bitrix1c_sign": "whsec_" and the base64
 whsec_Q09ORklERU5USUFM
 --- location: bitrix1c_sign $TEST_NGINX_SERVER_ROOT/html/secret;
 --- error_log
-html/secret:2 of "bitrix1c_sign": "whsec_" and the base64
+html/secret:2 of "bitrix1c_sign": expected "whsec_" and the base64
 
 
 === TEST 52: a location that no delivery could find

@@ -39,7 +39,7 @@ unknown queue "orders" in "bitrix1c_webhook" directive in
 --- http_config
 bitrix1c_queue orders { concurrency 4; }
 --- error_log
-no "redis" in "bitrix1c_queue" "orders"
+no "redis" and no "sentinel" in "bitrix1c_queue" "orders"
 
 
 === TEST 4: queue of no name
@@ -77,7 +77,7 @@ bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; }
 colour red;
 --- error_log
 unknown "colour" in "bitrix1c_queue" "orders"
-redis, spool, concurrency, retry
+expected redis, sentinel, spool, concurrency, retry
 
 
 === TEST 9: word without a value
@@ -337,7 +337,7 @@ html/none" of "password_file=" failed (2: No such file
 
 --- queue: redis unix:/r password_file=$TEST_NGINX_SERVER_ROOT/html/password;
 --- error_log
-no line in "
+no line with a value in "
 html/password" of "password_file="
 
 
@@ -460,7 +460,7 @@ invalid number of arguments in "spool" of "bitrix1c_queue" "orders"
 --- queue
 spool "";
 --- error_log
-invalid folder "" in "spool" of "bitrix1c_queue" "orders": a path is due
+invalid folder "" in "spool" of "bitrix1c_queue" "orders": expected a path
 
 
 === TEST 58: spool with a bad max
@@ -468,7 +468,7 @@ invalid folder "" in "spool" of "bitrix1c_queue" "orders": a path is due
 spool a max=big;
 --- error_log
 invalid value "max=big" in "spool" of "bitrix1c_queue" "orders"
-at least 64k, such as max=256m, is due
+at least 64k, such as max=256m
 
 
 === TEST 59: spool with too small a max
@@ -490,7 +490,7 @@ invalid value "max=-1" in "spool" of "bitrix1c_queue" "orders"
 spool a min=1m;
 --- error_log
 invalid value "min=1m" in "spool" of "bitrix1c_queue" "orders"
-max= and a size
+max=size
 
 
 === TEST 62: spool in a folder that is not there
@@ -587,7 +587,7 @@ master's name
 --- http_config
 bitrix1c_queue orders { sentinel orders unix:/s; }
 --- error_log
-invalid address "unix:/s" in "sentinel" of "bitrix1c_queue" "orders": Sentinels are asked by TCP; host:port
+invalid address "unix:/s" in "sentinel" of "bitrix1c_queue" "orders": Sentinels are reachable over TCP only; expected host:port
 
 
 === TEST 75: Sentinel of an unknown host
@@ -617,7 +617,7 @@ bitrix1c_queue orders { sentinel orders 127.0.0.1 sentinel_user=b1c; }
 --- http_config
 bitrix1c_queue orders { sentinel orders 127.0.0.1 sentinel_password=CONFIDENTIAL; }
 --- error_log
-a password belongs into a file, password_file=path
+a password must be in a file, expected password_file=path
 --- no_error_log
 CONFIDENTIAL
 

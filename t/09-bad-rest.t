@@ -34,7 +34,7 @@ such as "bitrix1c_methods catalog.* sale.order.*;"
 location /b/ { bitrix1c_rest orders; bitrix1c_methods *; }
 --- error_log
 no "proxy_pass" in the location of "bitrix1c_rest" in
-where the portal is
+specify the portal's address
 
 
 === TEST 3: unknown queue
@@ -49,35 +49,35 @@ no "bitrix1c_queue order { ... }"
 --- config
 location /b/ { bitrix1c_rest orders; bitrix1c_methods *; bitrix1c_webhook orders; bitrix1c_token abcdefgh; proxy_pass http://127.0.0.1:1/; }
 --- error_log
-is in a location with "bitrix1c_webhook": each needs one of its own
+is in a location with "bitrix1c_webhook": each needs a location of its own
 
 
 === TEST 5: exact location
 --- config
 location = /b/ { bitrix1c_rest orders; bitrix1c_methods *; proxy_pass http://127.0.0.1:1/; }
 --- error_log
-is in location "/b/": one by prefix with a slash at its end is due
+is in location "/b/": expected a prefix location whose name ends with "/"
 
 
 === TEST 6: no slash
 --- config
 location /b { bitrix1c_rest orders; bitrix1c_methods *; proxy_pass http://127.0.0.1:1/; }
 --- error_log
-is in location "/b": one by prefix with a slash at its end is due
+is in location "/b": expected a prefix location whose name ends with "/"
 
 
 === TEST 7: regular expression
 --- config
 location ~ ^/b/ { bitrix1c_rest orders; bitrix1c_methods *; proxy_pass http://127.0.0.1:1; }
 --- error_log
-is in location "^/b/": one by prefix with a slash at its end is due
+is in location "^/b/": expected a prefix location whose name ends with "/"
 
 
 === TEST 8: named location
 --- config
 location @b { bitrix1c_rest orders; bitrix1c_methods *; proxy_pass http://127.0.0.1:1; }
 --- error_log
-is in location "@b": one by prefix
+is in location "@b": expected a prefix location
 
 
 === TEST 9: variables without a portal
@@ -85,7 +85,7 @@ is in location "@b": one by prefix
 location /b/ { bitrix1c_rest orders; bitrix1c_methods *; proxy_pass http://127.0.0.1:1/$arg_x; }
 --- error_log
 no host in "proxy_pass" of "bitrix1c_rest" in
-"bitrix1c_pace portal=name;" is due
+specify "bitrix1c_pace portal=name;"
 
 
 === TEST 10: two paces of one portal
@@ -122,7 +122,7 @@ invalid number of arguments in "bitrix1c_methods" directive
 --- config
 location /b/ { bitrix1c_methods "sale *"; }
 --- error_log
-invalid mask "sale *" in "bitrix1c_methods" directive: a method's name such as sale.order.*
+invalid glob "sale *" in "bitrix1c_methods" directive: expected a method's name such as "sale.order.*"
 
 
 === TEST 15: pace rate=2
@@ -266,7 +266,7 @@ location /b/ { bitrix1c_rest orders; bitrix1c_methods *; bitrix1c_async *; proxy
 location = /w { bitrix1c_webhook orders; bitrix1c_token abcdefgh; proxy_pass http://127.0.0.1:1/; }
 --- error_log
 the queue "orders" of "bitrix1c_rest" in
-calls that are kept, see "bitrix1c_async", need a queue of their own
+queued calls, see "bitrix1c_async", need a queue of their own
 
 
 === TEST 33: coalesce without fields

@@ -46,12 +46,12 @@ ngx_b1c_conf_globs(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         if (k == 0 || k < value[i].len || k > 128) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid mask \"%V\" in \"%V\" directive: %s "
-                               "is due", &value[i], &cmd->name,
+                               "invalid glob \"%V\" in \"%V\" directive: "
+                               "expected %s", &value[i], &cmd->name,
                                cmd->offset
                                == offsetof(ngx_b1c_loc_conf_t, rest.methods)
-                               ? "a method's name such as sale.order.*"
-                               : "an event's name such as ONCRMDEAL*");
+                               ? "a method's name such as \"sale.order.*\""
+                               : "an event's name such as \"ONCRMDEAL*\"");
             return NGX_CONF_ERROR;
         }
 
@@ -97,8 +97,8 @@ ngx_b1c_conf_charset(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "unknown charset \"%V\" in \"bitrix1c_charset\" "
-                           "directive: a name that \"iconv -l\" lists, of a "
-                           "charset with ASCII in it, is due",
+                           "directive: expected a name that \"iconv -l\" "
+                           "lists, of a charset that contains ASCII",
                            &value[1]);
         return NGX_CONF_ERROR;
     }

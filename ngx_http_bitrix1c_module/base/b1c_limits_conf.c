@@ -53,7 +53,7 @@ ngx_b1c_limits_conf_rate(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
 invalid:
 
     return ngx_b1c_limits_conf_invalid(cf, queue, 1,
-                                  "deliveries such as 20r/s or 30r/m are due");
+                                  "expected a rate such as 20r/s or 30r/m");
 }
 
 
@@ -105,7 +105,8 @@ ngx_b1c_limits_conf_breaker(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
         }
 
         return ngx_b1c_limits_conf_invalid(cf, queue, i,
-                    "failures=number, pause=time of at most 1d, or off is due");
+                    "expected failures=number, pause=time of at most 1d, or "
+                    "off");
     }
 
     return NGX_CONF_OK;
@@ -147,7 +148,8 @@ ngx_b1c_limits_conf_hold(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
     }
 
     return ngx_b1c_limits_conf_invalid(cf, queue, 1,
-                       "on, off, or a local time such as 03:00-05:00 is due");
+                       "expected on, off, or a period of local time such as "
+                       "03:00-05:00");
 }
 
 
@@ -187,7 +189,8 @@ ngx_b1c_limits_conf_dead(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
 
     if (n == NGX_ERROR || n < 1) {
         return ngx_b1c_limits_conf_invalid(cf, queue, 1,
-                                           "how many are kept is due");
+                                           "expected the number of dead "
+                                           "letters to keep");
     }
 
     queue->dead_max = n;
@@ -206,7 +209,7 @@ ngx_b1c_limits_conf_dead(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
 
     if (age == (time_t) NGX_ERROR || age < 1) {
         return ngx_b1c_limits_conf_invalid(cf, queue, 2,
-                                           "a time such as age=30d is due");
+                                           "expected a time such as age=30d");
     }
 
     queue->dead_age = age;

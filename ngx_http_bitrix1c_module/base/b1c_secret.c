@@ -71,7 +71,8 @@ ngx_b1c_secret_lines(ngx_conf_t *cf, ngx_str_t *directive, ngx_str_t *name,
 
     if (lines == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "no line in \"%V\" of \"%V\"", &file, directive);
+                           "no line with a value in \"%V\" of \"%V\"",
+                           &file, directive);
         return NGX_CONF_ERROR;
     }
 
@@ -129,8 +130,8 @@ ngx_b1c_secret_read(ngx_conf_t *cf, ngx_str_t *directive, ngx_str_t *name,
 
     if (ngx_file_access(&fi) & S_IROTH) {
         ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                           "\"%V\" of \"%V\" can be read by every user, "
-                           "chmod o-r is due", name, directive);
+                           "\"%V\" of \"%V\" can be read by every user: run "
+                           "\"chmod o-r\" on it", name, directive);
     }
 
     text->data = ngx_pnalloc(cf->pool, (size_t) size + 1);

@@ -53,7 +53,7 @@ ngx_b1c_sign_line(ngx_conf_t *cf, void *data, ngx_str_t *line,
 
     ngx_str_t  *key, text;
 
-    *what = "\"whsec_\" and the base64 of at least 24 bytes are due, as "
+    *what = "expected \"whsec_\" and the base64 of at least 24 bytes, as "
             "\"openssl rand -base64 24\" makes them";
 
     if (line->len < 6 || ngx_strncmp(line->data, "whsec_", 6) != 0) {

@@ -91,8 +91,8 @@ ngx_b1c_queue_conf_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (i == 0 || i > 64 || i < value[1].len) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid name \"%V\" in \"bitrix1c_queue\" "
-                           "directive: 1 to 64 letters, digits, \"_\" or "
-                           "\"-\" are due", &value[1]);
+                           "directive: expected 1 to 64 letters, digits, "
+                           "\"_\" or \"-\"", &value[1]);
         return NGX_CONF_ERROR;
     }
 
@@ -179,9 +179,9 @@ ngx_b1c_queue_conf_line(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "unknown \"%V\" in \"bitrix1c_queue\" \"%V\": redis, "
-                       "spool, concurrency, retry, window, margin, rate, "
-                       "breaker, hold, dead_letters or sentinel is due",
+                       "unknown \"%V\" in \"bitrix1c_queue\" \"%V\": expected "
+                       "redis, sentinel, spool, concurrency, retry, window, "
+                       "margin, rate, breaker, hold or dead_letters",
                        &value[0], &queue->name);
 
     return NGX_CONF_ERROR;
@@ -195,8 +195,9 @@ ngx_b1c_queue_conf_done(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
 
     if (queue->redis_conf->naddrs == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "no \"redis\" in \"bitrix1c_queue\" \"%V\", nor "
-                           "\"sentinel\"", &queue->name);
+                           "no \"redis\" and no \"sentinel\" in "
+                           "\"bitrix1c_queue\" \"%V\": one of them is "
+                           "required", &queue->name);
         return NGX_CONF_ERROR;
     }
 
@@ -283,7 +284,7 @@ ngx_b1c_queue_conf_concurrency(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
     if (n == NGX_ERROR || n < 1 || n > 10000) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid value \"%V\" in \"concurrency\" of "
-                           "\"bitrix1c_queue\" \"%V\": 1 to 10000 is due",
+                           "\"bitrix1c_queue\" \"%V\": expected 1 to 10000",
                            &value[1], &queue->name);
         return NGX_CONF_ERROR;
     }
@@ -321,8 +322,8 @@ ngx_b1c_queue_conf_retry(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid time \"%V\" in \"retry\" of "
-                               "\"bitrix1c_queue\" \"%V\": a pause such as "
-                               "30s, of at most 30d, is due", &value[i],
+                               "\"bitrix1c_queue\" \"%V\": expected a pause "
+                               "of at most 30d, such as 30s", &value[i],
                                &queue->name);
             return NGX_CONF_ERROR;
         }
@@ -366,7 +367,7 @@ ngx_b1c_queue_conf_time(ngx_conf_t *cf, ngx_msec_t *time, ngx_msec_t min)
     if (ms == (ngx_msec_t) NGX_ERROR || ms < min) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid time \"%V\" in \"%V\" of "
-                           "\"bitrix1c_queue\": a time such as 24h is due",
+                           "\"bitrix1c_queue\": expected a time such as 24h",
                            &value[1], &value[0]);
         return NGX_CONF_ERROR;
     }

@@ -102,9 +102,9 @@ ngx_b1c_redis_conf_sentinel(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid name \"%V\" in \"sentinel\" of "
-                           "\"bitrix1c_queue\" \"%V\": the master's name as "
-                           "the Sentinels know it is due, then host:port of "
-                           "each", &value[1], &queue->name);
+                           "\"bitrix1c_queue\" \"%V\": expected the master's "
+                           "name as the Sentinels know it, then host:port of "
+                           "each of them", &value[1], &queue->name);
         return NGX_CONF_ERROR;
     }
 
@@ -132,9 +132,9 @@ ngx_b1c_redis_conf_args(ngx_conf_t *cf, ngx_b1c_queue_t *queue, ngx_uint_t n)
 
     if (redis->naddrs) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"bitrix1c_queue\" has a duplicate \"%V\" or "
-                           "both \"redis\" and \"sentinel\", one of them is "
-                           "due", &value[0]);
+                           "\"bitrix1c_queue\" has a duplicate \"%V\" or both "
+                           "\"redis\" and \"sentinel\": expected one of them",
+                           &value[0]);
         return NGX_CONF_ERROR;
     }
 
@@ -195,7 +195,7 @@ ngx_b1c_redis_conf_addr(ngx_conf_t *cf, ngx_b1c_queue_t *queue,
         err = "it has no address";
 
     } else if (u.family == AF_UNIX && queue->redis_conf->master.len) {
-        err = "Sentinels are asked by TCP";
+        err = "Sentinels are reachable over TCP only";
 
     } else {
         return ngx_b1c_redis_conf_add(cf, queue, &u);
@@ -203,7 +203,7 @@ ngx_b1c_redis_conf_addr(ngx_conf_t *cf, ngx_b1c_queue_t *queue,
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "invalid address \"%V\" in \"%s\" of "
-                       "\"bitrix1c_queue\" \"%V\": %s; %shost:port is due",
+                       "\"bitrix1c_queue\" \"%V\": %s; expected %shost:port",
                        value,
                        queue->redis_conf->master.len ? "sentinel" : "redis",
                        &queue->name, err,
@@ -237,7 +237,8 @@ ngx_b1c_redis_conf_add(ngx_conf_t *cf, ngx_b1c_queue_t *queue, ngx_url_t *u)
         if (redis->naddrs == NGX_B1C_REDIS_ADDRS) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "too many addresses with \"%V\" in \"%s\" of "
-                               "\"bitrix1c_queue\" \"%V\": at most %d are due",
+                               "\"bitrix1c_queue\" \"%V\": expected at most "
+                               "%d",
                                &u->url,
                                redis->master.len ? "sentinel" : "redis",
                                &queue->name, NGX_B1C_REDIS_ADDRS);
@@ -303,10 +304,10 @@ ngx_b1c_redis_conf_set(ngx_conf_t *cf, ngx_b1c_redis_conf_t *redis,
     if (rv == ngx_b1c_redis_invalid) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid parameter \"%V\" in \"%s\" of "
-                           "\"bitrix1c_queue\": db=number, user=name, "
-                           "password_file=path, timeout=time, "
-                           "connect_timeout=time%s wait=replicas%s is due, "
-                           "after the addresses", arg,
+                           "\"bitrix1c_queue\": expected db=number, "
+                           "user=name, password_file=path, timeout=time, "
+                           "connect_timeout=time%s wait=replicas%s, after the "
+                           "addresses", arg,
                            redis->master.len ? "sentinel" : "redis",
                            redis->master.len ? "," : " or",
                            redis->master.len ? ", sentinel_user=name or "
@@ -430,7 +431,7 @@ ngx_b1c_redis_conf_password(ngx_conf_t *cf, void *data, ngx_str_t *line,
     ngx_str_t *password = data;
 
     if (password->len) {
-        *what = "one password is due";
+        *what = "expected one password";
         return NGX_DECLINED;
     }
 
@@ -445,8 +446,8 @@ ngx_b1c_redis_conf_in_file(ngx_conf_t *cf, void *field, ngx_str_t *value)
 {
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "invalid parameter \"password=\" in \"redis\" of "
-                       "\"bitrix1c_queue\": a password belongs into a "
-                       "file, password_file=path is due");
+                       "\"bitrix1c_queue\": a password must be in a file, "
+                       "expected password_file=path");
 
     return NGX_CONF_ERROR;
 }

@@ -124,10 +124,10 @@ ngx_b1c_rest_conf_pace(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid parameter \"%V\" in \"bitrix1c_pace\" "
-                           "directive: rate=number/s or number/m, "
+                           "directive: expected rate=number/s or number/m, "
                            "burst=number, max_wait=time of at most 10m, "
-                           "overload=time of at most 1d or portal=name is "
-                           "due, each once", &value[i]);
+                           "overload=time of at most 1d or portal=name, each "
+                           "once", &value[i]);
         return NGX_CONF_ERROR;
     }
 
@@ -270,10 +270,10 @@ ngx_b1c_rest_conf_check_calls(ngx_conf_t *cf, ngx_b1c_main_conf_t *mcf,
         }
 
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "the queue \"%V\" of \"bitrix1c_rest\" in %V:%ui is "
-                      "one of \"bitrix1c_webhook\" too: calls that are kept, "
-                      "see \"bitrix1c_async\", need a queue of their own, "
-                      "which may be in the same Redis", &rest->name,
+                      "the queue \"%V\" of \"bitrix1c_rest\" in %V:%ui is one "
+                      "of \"bitrix1c_webhook\" too: queued calls, see "
+                      "\"bitrix1c_async\", need a queue of their own, which "
+                      "may be in the same Redis", &rest->name,
                       &rest->file, rest->line);
         return NGX_ERROR;
     }
@@ -306,7 +306,7 @@ ngx_b1c_rest_conf_check_one(ngx_conf_t *cf, ngx_b1c_main_conf_t *mcf,
     if (lcf->webhook.route) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"bitrix1c_rest\" in %V:%ui is in a location with "
-                      "\"bitrix1c_webhook\": each needs one of its own",
+                      "\"bitrix1c_webhook\": each needs a location of its own",
                       &rest->file, rest->line);
         return NGX_ERROR;
     }
@@ -314,7 +314,7 @@ ngx_b1c_rest_conf_check_one(ngx_conf_t *cf, ngx_b1c_main_conf_t *mcf,
     if (lcf->rest.methods == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "no \"bitrix1c_methods\" for \"bitrix1c_rest\" in "
-                      "%V:%ui: it says what may be called, such as "
+                      "%V:%ui: specify the allowed methods, such as "
                       "\"bitrix1c_methods catalog.* sale.order.*;\"",
                       &rest->file, rest->line);
         return NGX_ERROR;
@@ -345,16 +345,17 @@ ngx_b1c_rest_conf_check_location(ngx_conf_t *cf, ngx_b1c_route_t *rest)
         || name->len == 0 || name->data[name->len - 1] != '/')
     {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"bitrix1c_rest\" in %V:%ui is in location \"%V\": one "
-                      "by prefix with a slash at its end is due, such as "
-                      "\"location /bitrix/\"", &rest->file, rest->line, name);
+                      "\"bitrix1c_rest\" in %V:%ui is in location \"%V\": "
+                      "expected a prefix location whose name ends with \"/\", "
+                      "such as \"location /bitrix/\"",
+                      &rest->file, rest->line, name);
         return NGX_ERROR;
     }
 
     if (clcf->handler == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "no \"proxy_pass\" in the location of \"bitrix1c_rest\" "
-                      "in %V:%ui: it says where the portal is, with the key "
+                      "in %V:%ui: specify the portal's address with the key "
                       "of its inbound webhook", &rest->file, rest->line);
         return NGX_ERROR;
     }
@@ -378,8 +379,8 @@ ngx_b1c_rest_conf_check_portal(ngx_conf_t *cf, ngx_b1c_main_conf_t *mcf,
     if (name == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "no host in \"proxy_pass\" of \"bitrix1c_rest\" in "
-                      "%V:%ui that names the portal: "
-                      "\"bitrix1c_pace portal=name;\" is due",
+                      "%V:%ui names the portal: specify \"bitrix1c_pace "
+                      "portal=name;\"",
                       &rest->file, rest->line);
         return NGX_ERROR;
     }
@@ -395,9 +396,10 @@ ngx_b1c_rest_conf_check_portal(ngx_conf_t *cf, ngx_b1c_main_conf_t *mcf,
     {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"bitrix1c_rest\" in %V:%ui has another "
-                      "\"bitrix1c_pace\" for the portal \"%V\" than a "
-                      "location before it: Bitrix counts the calls of both "
-                      "together", &rest->file, rest->line, &portal->name);
+                      "\"bitrix1c_pace\" for the portal \"%V\" than an "
+                      "earlier location: both must be equal, because Bitrix "
+                      "counts the calls of both together",
+                      &rest->file, rest->line, &portal->name);
         return NGX_ERROR;
     }
 
@@ -483,9 +485,10 @@ ngx_b1c_rest_conf_split(ngx_conf_t *cf, ngx_str_t *list, ngx_array_t *fields)
 
         if (p == start) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid fields \"%V\" in \"bitrix1c_coalesce\""
-                               ": names of parameters with commas between "
-                               "are due, such as productId,storeId", list);
+                               "invalid fields \"%V\" in "
+                               "\"bitrix1c_coalesce\": expected names of "
+                               "parameters separated by commas, such as "
+                               "productId,storeId", list);
             return NGX_CONF_ERROR;
         }
 

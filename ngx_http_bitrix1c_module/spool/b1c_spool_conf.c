@@ -59,9 +59,9 @@ ngx_b1c_spool_conf_spool(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
 #else
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"spool\" of \"bitrix1c_queue\" \"%V\" needs an nginx "
-                       "built --with-threads: a worker must not wait for a "
-                       "disk", &queue->name);
+                       "\"spool\" of \"bitrix1c_queue\" \"%V\" requires an "
+                       "nginx built --with-threads: a worker must not wait "
+                       "for a disk", &queue->name);
     return NGX_CONF_ERROR;
 
 #endif
@@ -96,8 +96,8 @@ ngx_b1c_spool_conf_max(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "invalid value \"%V\" in \"spool\" of "
-                       "\"bitrix1c_queue\" \"%V\": max= and a size of at "
-                       "least 64k, such as max=256m, is due", &value[2],
+                       "\"bitrix1c_queue\" \"%V\": expected max=size of at "
+                       "least 64k, such as max=256m", &value[2],
                        &queue->name);
     return NGX_ERROR;
 }
@@ -127,7 +127,7 @@ ngx_b1c_spool_conf_path(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
     if (path->name.len == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid folder \"%V\" in \"spool\" of "
-                           "\"bitrix1c_queue\" \"%V\": a path is due",
+                           "\"bitrix1c_queue\" \"%V\": expected a path",
                            &value[1], &queue->name);
         return NGX_ERROR;
     }
@@ -140,8 +140,8 @@ ngx_b1c_spool_conf_path(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
         > NGX_MAX_PATH)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "the folder in \"spool\" of \"bitrix1c_queue\" "
-                           "\"%V\" has too long a path: %uz bytes",
+                           "the path of the folder in \"spool\" of "
+                           "\"bitrix1c_queue\" \"%V\" is too long: %uz bytes",
                            &queue->name, path->name.len);
         return NGX_ERROR;
     }

@@ -45,8 +45,8 @@ ngx_b1c_token(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid token %ui, of %uz bytes, in "
-                               "\"bitrix1c_token\" directive: 8 to 256 "
-                               "printable ASCII characters are due", i,
+                               "\"bitrix1c_token\" directive: expected 8 to "
+                               "256 printable ASCII characters", i,
                                value[i].len);
             return NGX_CONF_ERROR;
         }
@@ -91,8 +91,8 @@ ngx_b1c_token_line(ngx_conf_t *cf, void *data, ngx_str_t *line,
     u_char           *p, *last;
     ngx_b1c_token_t  *token;
 
-    *what = "\"portal token\" is due: a member_id, a domain or \"*\", then a "
-            "token of 8 to 256 printable ASCII characters";
+    *what = "expected \"portal token\": a member_id, a domain or \"*\", then "
+            "a token of 8 to 256 printable ASCII characters";
 
     token = ngx_array_push(tokens);
     if (token == NULL) {

@@ -71,9 +71,9 @@ ngx_b1c_webhook_conf_limits(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid parameter \"%V\" in "
-                               "\"bitrix1c_limits\" directive: pairs=number, "
-                               "depth=number of at most 64, or key=bytes is "
-                               "due", &value[i]);
+                               "\"bitrix1c_limits\" directive: expected "
+                               "pairs=number, depth=number of at most 64, or "
+                               "key=bytes", &value[i]);
             return NGX_CONF_ERROR;
         }
 
@@ -114,9 +114,9 @@ ngx_b1c_webhook_conf_permanent(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         if (n == NGX_ERROR || n < 300 || n > 599) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid code \"%V\" in "
-                               "\"bitrix1c_permanent\" directive: a status "
-                               "from 300 to 599 is due", &value[i]);
+                               "invalid code \"%V\" in \"bitrix1c_permanent\" "
+                               "directive: expected a status from 300 to 599",
+                               &value[i]);
             return NGX_CONF_ERROR;
         }
 
@@ -234,7 +234,8 @@ ngx_b1c_webhook_conf_check_route(ngx_conf_t *cf, ngx_b1c_main_conf_t *mcf,
     if (lcf->api) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"bitrix1c_webhook\" and \"bitrix1c_api\" in one "
-                      "location in %V:%ui: the API needs one of its own",
+                      "location in %V:%ui: the API needs a location of its "
+                      "own",
                       &route->file, route->line);
         return NGX_ERROR;
     }
@@ -256,8 +257,8 @@ ngx_b1c_webhook_conf_check_route(ngx_conf_t *cf, ngx_b1c_main_conf_t *mcf,
     if (lcf->webhook.tokens == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "no \"bitrix1c_token\" or \"bitrix1c_token_file\" for "
-                      "\"bitrix1c_webhook\" in %V:%ui: without the token of "
-                      "the outbound webhook anybody could send events",
+                      "\"bitrix1c_webhook\" in %V:%ui: specify the token of "
+                      "the outbound webhook, or anybody could send events",
                       &route->file, route->line);
         return NGX_ERROR;
     }
@@ -265,7 +266,8 @@ ngx_b1c_webhook_conf_check_route(ngx_conf_t *cf, ngx_b1c_main_conf_t *mcf,
     if (route->clcf->handler == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "no \"proxy_pass\" in the location of "
-                      "\"bitrix1c_webhook\" in %V:%ui: it says where 1C is",
+                      "\"bitrix1c_webhook\" in %V:%ui: specify the address of "
+                      "1C",
                       &route->file, route->line);
         return NGX_ERROR;
     }
