@@ -64,10 +64,10 @@ is http_request(port => $gw->{port}, path => '/bitrix1c')->{status}, 301,
 # methods
 
 like ask($_, method => 'POST', body => ''),
-    qr/^405 MethodNotAllowed: GET, HEAD is due here/, "POST to $_"
+    qr/^405 MethodNotAllowed: .* not allowed here: expected GET, HEAD/, "POST to $_"
     for '', 'app.js', 'status', 'metrics', 'history', 'dead', "dead/$id",
         'export';
-like ask($_), qr/^405 MethodNotAllowed: POST is due here/, "GET of $_"
+like ask($_), qr/^405 MethodNotAllowed: .* not allowed here: expected POST/, "GET of $_"
     for 'dead/replay', 'dead/delete', 'queue/hold', 'queue/resume';
 is api($gw, 'queue/hold')->{headers}{allow}, 'POST', 'Allow of a change';
 is api($gw, 'status', method => 'PUT', body => '')->{headers}{allow},
@@ -77,11 +77,11 @@ like ask('status', method => 'DELETE'), qr/^405 /, 'DELETE';
 # arguments
 
 my %bad = (
-    'dead'                        => 'an argument is missing: queue=name',
-    'dead?queue='                 => 'an argument is missing: queue=name',
-    'dead?queue=orders&portl=x'   => 'no argument "portl", arguments are: queue',
-    'status?x=1'                  => 'no argument "x", arguments are: none',
-    'history?id=1'                => 'no argument "id", arguments are: queue',
+    'dead'                        => 'an argument is missing: expected queue=name',
+    'dead?queue='                 => 'an argument is missing: expected queue=name',
+    'dead?queue=orders&portl=x'   => 'unknown argument "portl", known arguments: queue',
+    'status?x=1'                  => 'unknown argument "x", known arguments: none',
+    'history?id=1'                => 'unknown argument "id", known arguments: queue',
     'dead?queue=orders&limit=0'   => 'invalid value "0" of argument "limit"',
     'dead?queue=orders&limit=201' => 'invalid value "201"',
     'dead?queue=orders&limit=1e1' => 'invalid value "1e1"',
@@ -91,14 +91,14 @@ my %bad = (
     'dead?queue=orders&event=a&event=b' => 'argument "event" is given twice',
     'dead?queue=orders&queue=orders'    => 'argument "queue" is given twice',
     'dead?queue=orders&event=' . 'a' x 300 => 'at most 256 bytes',
-    'dead?queue=orders&id=1'      => 'no argument "id"',
-    'dead/x?queue=orders'         => '"x" is no id: 32 hexadecimal digits',
-    'dead/' . 'G' x 32 . '?queue=orders' => 'is no id',
-    'dead/' . 'A' x 32 . '?queue=orders' => 'is no id',
+    'dead?queue=orders&id=1'      => 'unknown argument "id"',
+    'dead/x?queue=orders'         => 'invalid id "x": expected 32 hexadecimal digits',
+    'dead/' . 'G' x 32 . '?queue=orders' => 'invalid id',
+    'dead/' . 'A' x 32 . '?queue=orders' => 'invalid id',
     'export?queue=orders&what=x'  => 'invalid value "x" of argument "what"',
-    'dead?queue=orders&%3Cb%3E=1' => 'no argument "<b>"',
+    'dead?queue=orders&%3Cb%3E=1' => 'unknown argument "<b>"',
     'dead?queue=orders&limit=%FF' => "invalid value \"\x{fffd}\"",
-    'dead?queue=orders&=1'        => 'no argument ""',
+    'dead?queue=orders&=1'        => 'unknown argument ""',
     map({ ("dead?queue=orders&cursor=$_" => 'of argument "cursor"',
            "export?queue=orders&cursor=$_" => 'of argument "cursor"') }
         'x', 'd_', 'd_1', "d_x_$id", "d_1_G$id", "d__$id", "a_1_$id", '_',
@@ -113,23 +113,23 @@ for my $path (sort keys %bad) {
 
 is api($gw, 'dead?queue=orders&&event=&portal=&limit=')->{status}, 200,
     'what a form leaves empty is not asked for';
-like ask($_), qr/^404 NotFound: there is no queue "x", queues are: orders$/, $_
+like ask($_), qr/^404 NotFound: unknown queue "x", known queues: orders$/, $_
     for 'dead?queue=x', 'export?queue=x', 'history?queue=x';
 is api($gw, '?lang=ru')->{status}, 200, 'the page may have arguments';
 
 my %change = (
-    'dead/replay?queue=orders' => 'what is to be replayed is not clear',
-    'dead/delete?queue=orders' => 'what is to be deleted is not clear',
-    "dead/delete?queue=orders&all=1&event=a" => 'is not clear',
-    "dead/replay?queue=orders&id=$id&all=1" => 'is not clear',
-    "dead/delete?queue=orders&id=$id&reason=x" => 'is not clear',
-    'dead/delete?queue=orders&all=0' => 'all=1 is due',
-    'dead/delete?queue=orders&all=yes' => 'all=1 is due',
+    'dead/replay?queue=orders' => 'not clear what must be replayed',
+    'dead/delete?queue=orders' => 'not clear what must be deleted',
+    "dead/delete?queue=orders&all=1&event=a" => 'it is not clear',
+    "dead/replay?queue=orders&id=$id&all=1" => 'it is not clear',
+    "dead/delete?queue=orders&id=$id&reason=x" => 'it is not clear',
+    'dead/delete?queue=orders&all=0' => 'of argument "all": expected 1',
+    'dead/delete?queue=orders&all=yes' => 'of argument "all": expected 1',
     'dead/delete?queue=orders&id=*' => 'invalid value "*" of argument "id"',
-    'dead/delete?queue=orders&event=' => 'is not clear',
+    'dead/delete?queue=orders&event=' => 'it is not clear',
     'dead/delete?all=1' => 'an argument is missing',
     'queue/hold' => 'an argument is missing',
-    'queue/hold?queue=orders&id=1' => 'no argument "id"',
+    'queue/hold?queue=orders&id=1' => 'unknown argument "id"',
     "dead/delete?queue=orders&all=1&cursor=d_1_$id" => 'argument "cursor"',
 );
 
@@ -142,10 +142,10 @@ like api_error(change($gw, 'queue/hold?queue=x')), qr/^404 NotFound: /,
 
 my $hold = 'queue/hold?queue=orders';
 like ask($hold, method => 'POST', body => ''),
-    qr/^403 Forbidden: the header "X-Bitrix1c: 1" is due/,
+    qr/^403 Forbidden: the header "X-Bitrix1c: 1" is missing/,
     'a form of another site';
 like api_error(change($gw, $hold, 'Sec-Fetch-Site' => $_)),
-    qr/^403 Forbidden: .*not from another site/, "from $_"
+    qr/^403 Forbidden: the request comes from another site/, "from $_"
     for qw(cross-site same-site x same-origin1);
 is status_of($gw)->{hold}{state}, 'off', 'none of them was obeyed';
 is change($gw, $hold, 'Sec-Fetch-Site' => $_)->{status}, 200, "from $_"
@@ -191,7 +191,7 @@ for my $address ('192.0.2.1', '128.0.0.1', '126.255.255.255', '::2',
 }
 
 like from('192.0.2.1', '/bitrix1c/status')->{body},
-    qr/"code":"Forbidden","text":"only this machine is served here/,
+    qr/"code":"Forbidden","text":"access is allowed only from this machine/,
     'it says why';
 is http_request(port => $gw->{port}, path => '/read/status')->{status}, 200,
     'read only';

@@ -11,10 +11,10 @@
 
 
 typedef struct {
-    ngx_str_t                    name;       /* behind the location's own */
-    ngx_uint_t                   post;       /* it changes something */
+    ngx_str_t                    name;       /* after the location's name */
+    ngx_uint_t                   post;
     ngx_uint_t                   args;
-    ngx_uint_t                   needs;      /* of these */
+    ngx_uint_t                   needs;      /* arguments that are required */
     ngx_b1c_api_pt               handler;
 } ngx_b1c_api_endpoint_t;
 
@@ -109,8 +109,9 @@ ngx_b1c_api_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         || clcf->name.data[clcf->name.len - 1] != '/')
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"bitrix1c_api\" in location \"%V\": a prefix "
-                           "that ends with \"/\", such as /bitrix1c/, is due",
+                           "\"bitrix1c_api\" in location \"%V\": expected a "
+                           "prefix location whose name ends with \"/\", such "
+                           "as \"location /bitrix1c/\"",
                            &clcf->name);
         return NGX_CONF_ERROR;
     }
@@ -128,7 +129,8 @@ ngx_b1c_api_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (api->open && ngx_strcmp(value[1].data, "open") != 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid parameter \"%V\" in \"bitrix1c_api\" "
-                           "directive: open, or nothing, is due", &value[1]);
+                           "directive: expected \"open\" or no parameter",
+                           &value[1]);
         return NGX_CONF_ERROR;
     }
 
@@ -185,14 +187,16 @@ ngx_b1c_api_handler(ngx_http_request_t *r)
         || (!lcf->api->open && !ngx_b1c_api_near(r)))
     {
         return ngx_b1c_query_text_error(r, NGX_HTTP_FORBIDDEN,
-                              "only this machine is served here: bitrix1c_api "
-                              "has no parameter \"open\"");
+                              "access is allowed only from this machine: "
+                              "\"bitrix1c_api open\" allows it from others, "
+                              "restrict it then by \"allow\" or "
+                              "\"auth_basic\"");
     }
 
     if (!lcf->api->open && !ngx_b1c_api_known(r)) {
         return ngx_b1c_query_text_error(r, NGX_HTTP_FORBIDDEN,
-                              "the name in the address is none of this "
-                              "server: use 127.0.0.1, localhost or its "
+                              "the name in the address does not belong to "
+                              "this server: use 127.0.0.1, localhost or its "
                               "server_name");
     }
 
@@ -210,8 +214,9 @@ ngx_b1c_api_handler(ngx_http_request_t *r)
 
 
 /*
- * By the socket's own peer, and by what realip made of it: each of them can be
- * anybody's where a proxy runs on this machine or a header is believed.
+ * Both the peer of the socket and the address that realip made of it must be
+ * local: each alone can be forged where a proxy runs on this machine or a
+ * header is trusted.
  */
 static ngx_uint_t
 ngx_b1c_api_near(ngx_http_request_t *r)
@@ -232,9 +237,9 @@ ngx_b1c_api_near(ngx_http_request_t *r)
 
 
 /*
- * The owner of any name can let it lead to 127.0.0.1, and then a page of his
- * in an operator's browser is of the same origin as this one.  He cannot choose
- * a number, "localhost", or the name that was configured.
+ * A DNS name of another site can point to 127.0.0.1, and then its page in an
+ * operator's browser has the same origin as this one.  Such a name is neither
+ * a number nor "localhost" nor the configured name.
  */
 static ngx_uint_t
 ngx_b1c_api_known(ngx_http_request_t *r)
@@ -315,10 +320,10 @@ ngx_b1c_api_route(ngx_http_request_t *r, ngx_str_t *name)
         name->len = ngx_min(name->len, 256);
 
         return ngx_b1c_query_text_error(r, NGX_HTTP_NOT_FOUND,
-                              "there is no \"%V\" here: status, history, "
-                              "metrics, dead, dead/ID, dead/replay, "
-                              "dead/delete, queue/hold, queue/resume and "
-                              "export are", name);
+                              "there is no \"%V\" here: expected status, "
+                              "history, metrics, dead, dead/ID, dead/replay, "
+                              "dead/delete, queue/hold, queue/resume or "
+                              "export", name);
     }
 
     rc = ngx_b1c_api_method(r, ep && ep->post);
@@ -387,27 +392,30 @@ ngx_b1c_api_method(ngx_http_request_t *r, ngx_uint_t post)
     }
 
     return ngx_b1c_query_text_error(r, NGX_HTTP_NOT_ALLOWED,
-                          "%V is due here", post ? &only_post : &get_head);
+                          "the method is not allowed here: expected %V",
+                          post ? &only_post : &get_head);
 }
 
 
 /*
  * A page of another site can make an operator's browser send a form here, but
- * neither with a header of its own nor without saying whence it comes.
+ * it can neither add a header of its own nor hide its origin.
  */
 static ngx_int_t
 ngx_b1c_api_intended(ngx_http_request_t *r)
 {
     if (ngx_b1c_origin_header(r, "X-Bitrix1c", 0) == NULL) {
         return ngx_b1c_query_text_error(r, NGX_HTTP_FORBIDDEN,
-                              "the header \"X-Bitrix1c: 1\" is due with every "
-                              "change: a form of another site cannot send it");
+                              "the header \"X-Bitrix1c: 1\" is missing: every "
+                              "change must have it, because a form of another "
+                              "site cannot send it");
     }
 
     if (ngx_b1c_origin_site(r)) {
         return ngx_b1c_query_text_error(r, NGX_HTTP_FORBIDDEN,
-                              "changes are taken from the page of this "
-                              "location only, not from another site");
+                              "the request comes from another site: changes "
+                              "are accepted only from the page of this "
+                              "location");
     }
 
     return NGX_DECLINED;
@@ -434,11 +442,11 @@ ngx_b1c_api_serve(ngx_http_request_t *r, ngx_b1c_api_endpoint_t *ep,
 
     rc = ngx_b1c_api_args_parse(call, ep->args);
 
-    /* NGX_DECLINED, here and above: no error was sent */
+    /* NGX_DECLINED, here and above, means that no error was sent */
 
     if (rc == NGX_DECLINED && (ep->needs & ~ngx_b1c_api_args(call)->given)) {
         rc = ngx_b1c_query_text_error(r, NGX_HTTP_BAD_REQUEST,
-                            "an argument is missing: queue=name is due");
+                            "an argument is missing: expected queue=name");
 
     } else if (rc == NGX_DECLINED && id->data
                && !ngx_b1c_redis_query_is_id(id))
@@ -446,7 +454,8 @@ ngx_b1c_api_serve(ngx_http_request_t *r, ngx_b1c_api_endpoint_t *ep,
         id->len = ngx_min(id->len, 256);
 
         rc = ngx_b1c_query_text_error(r, NGX_HTTP_BAD_REQUEST,
-                            "\"%V\" is no id: 32 hexadecimal digits are due",
+                            "invalid id \"%V\": expected 32 hexadecimal "
+                            "digits",
                             id);
 
     } else if (rc == NGX_DECLINED) {

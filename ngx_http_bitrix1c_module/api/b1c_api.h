@@ -14,7 +14,7 @@
 /* "bitrix1c_api [open]": lcf->api */
 char *ngx_b1c_api_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
-/* blocks of "if" and "limit_except" serve what their location serves */
+/* blocks of "if" and "limit_except" inherit the API of their location */
 void ngx_b1c_api_merge(ngx_conf_t *cf, ngx_b1c_loc_conf_t *prev,
     ngx_b1c_loc_conf_t *conf);
 

@@ -119,7 +119,7 @@ ngx_b1c_api_args_get(ngx_b1c_query_t *call, ngx_uint_t known, ngx_str_t *name,
         return ngx_b1c_api_args_unknown(call, known, name);
     }
 
-    /* what a form leaves empty was not meant to filter */
+    /* forms send their empty fields too, and those are no filters */
 
     if (value->len == 0) {
         return NGX_DECLINED;
@@ -177,7 +177,7 @@ ngx_b1c_api_args_unknown(ngx_b1c_query_t *call, ngx_uint_t known,
     name->len = ngx_min(name->len, NGX_B1C_API_TEXT);
 
     return ngx_b1c_query_text_error(call->request, NGX_HTTP_BAD_REQUEST,
-                          "there is no argument \"%V\", arguments are: %*s",
+                          "unknown argument \"%V\", known arguments: %*s",
                           name, (size_t) (p - list), list);
 }
 
@@ -201,7 +201,7 @@ ngx_b1c_api_args_value(ngx_b1c_query_t *call, ngx_b1c_api_arg_t *arg,
     case NGX_B1C_ARG_FROM:
     case NGX_B1C_ARG_TO:
         n = ngx_atofp(value->data, value->len, 3);
-        due = "unix seconds are due";
+        due = "expected Unix time in seconds";
 
         if (n != NGX_ERROR) {
             *(arg->mask == NGX_B1C_ARG_FROM ? &args->from : &args->to) = n;
@@ -211,7 +211,7 @@ ngx_b1c_api_args_value(ngx_b1c_query_t *call, ngx_b1c_api_arg_t *arg,
         break;
 
     case NGX_B1C_ARG_LIMIT:
-        due = "1 to 200 is due";
+        due = "expected 1 to 200";
 
         if (n > 0 && n <= NGX_B1C_API_LIMIT) {
             args->limit = n;
@@ -221,7 +221,7 @@ ngx_b1c_api_args_value(ngx_b1c_query_t *call, ngx_b1c_api_arg_t *arg,
         break;
 
     case NGX_B1C_ARG_ALL:
-        due = "all=1 is due";
+        due = "expected 1";
 
         if (n == 1) {
             return NGX_DECLINED;
@@ -230,7 +230,7 @@ ngx_b1c_api_args_value(ngx_b1c_query_t *call, ngx_b1c_api_arg_t *arg,
         break;
 
     case NGX_B1C_ARG_ID:
-        due = "32 hexadecimal digits are due";
+        due = "expected 32 hexadecimal digits";
 
         if (ngx_b1c_redis_query_is_id(value)) {
             call->id = *value;
@@ -240,7 +240,7 @@ ngx_b1c_api_args_value(ngx_b1c_query_t *call, ngx_b1c_api_arg_t *arg,
         break;
 
     default:
-        due = "at most 256 bytes are due";
+        due = "expected at most 256 bytes";
 
         if (value->len <= NGX_B1C_API_TEXT) {
             *(ngx_str_t *) ((u_char *) args + arg->offset) = *value;
@@ -286,12 +286,15 @@ ngx_b1c_api_args_queue(ngx_b1c_query_t *call, ngx_str_t *value)
     value->len = ngx_min(value->len, NGX_B1C_API_TEXT);
 
     return ngx_b1c_query_text_error(call->request, NGX_HTTP_NOT_FOUND,
-                          "there is no queue \"%V\", queues are: %*s", value,
+                          "unknown queue \"%V\", known queues: %*s", value,
                           (size_t) (p - names), names);
 }
 
 
-/* into the call's pool, since replies may need it when the client has gone */
+/*
+ * decoded into the query's pool, because replies may need it after the client
+ * has gone
+ */
 static ngx_int_t
 ngx_b1c_api_args_decode(ngx_b1c_query_t *call, ngx_str_t *value)
 {

@@ -13,15 +13,19 @@
 
 
 /*
- * What an operator changes: dead letters are replayed and deleted, the oldest
- * first, so that those of one lane keep their order; a queue is held.
+ * Changes by an operator: dead letters are replayed and deleted, the oldest
+ * first, so that those of one lane keep their order; a queue is held and
+ * resumed.
  */
 
 
 /* ids in one call of a script */
 #define NGX_B1C_CHANGE_PAGE   100
 
-/* ms between two replayed ones, so that what is fresh goes between them */
+/*
+ * ms between two replayed events, so that new events are delivered between
+ * them
+ */
 #define NGX_B1C_CHANGE_PAUSE  "10"
 
 
@@ -29,7 +33,7 @@ typedef struct {
     ngx_b1c_api_script_e             script;
     ngx_b1c_api_walk_t               walk;
     ngx_uint_t                       ids;
-    ngx_uint_t                       fixed;      /* words before them */
+    ngx_uint_t                       fixed;      /* words before the ids */
     int64_t                          changed;
     ngx_str_t                        argv[5 + NGX_B1C_CHANGE_PAGE];
     u_char                           text[NGX_B1C_CHANGE_PAGE]
@@ -90,9 +94,9 @@ ngx_b1c_api_change_begin(ngx_b1c_query_t *call, ngx_b1c_api_script_e script,
     if (id + all + filters != 1) {
         return ngx_b1c_query_text_error(call->request,
                               NGX_HTTP_BAD_REQUEST,
-                              "what is to be %s is not clear: id=ID, or "
-                              "event=, portal=, reason=, from=, to=, or all=1 "
-                              "is due",
+                              "it is not clear what must be %s: expected one "
+                              "of id=ID, all=1, and filters: event=, portal=, "
+                              "reason=, from= or to=",
                               what);
     }
 
@@ -142,7 +146,7 @@ ngx_b1c_api_change_begin(ngx_b1c_query_t *call, ngx_b1c_api_script_e script,
 }
 
 
-/* the one that was named: it may be delivered at this moment, or be gone */
+/* the named event may be in delivery or may no longer exist */
 static ngx_int_t
 ngx_b1c_api_change_one(ngx_b1c_query_t *call, ngx_b1c_reply_t *reply,
     void *data)
@@ -169,14 +173,15 @@ ngx_b1c_api_change_one(ngx_b1c_query_t *call, ngx_b1c_reply_t *reply,
 
     if (died.len == 0) {
         return ngx_b1c_query_text_error(r, NGX_HTTP_CONFLICT,
-                              "event \"%V\" is no dead letter: it waits or is "
-                              "being delivered", &call->id);
+                              "event \"%V\" is not a dead letter: it waits or "
+                              "is being delivered", &call->id);
     }
 
     if (meta.len == 0 && change->script == NGX_B1C_API_REPLAY) {
         return ngx_b1c_query_text_error(r, NGX_HTTP_CONFLICT,
                               "dead letter \"%V\" cannot be replayed: its "
-                              "fields in Redis are not those of this version",
+                              "record in Redis does not have the format of "
+                              "this version, export and delete it",
                               &call->id);
     }
 

@@ -10,7 +10,7 @@
 #include "b1c_http.h"
 
 
-/* looked at in one call when a filter may pass over most of them */
+/* events read in one call while filters may reject most of them */
 #define NGX_B1C_DEAD_PAGE  200
 
 

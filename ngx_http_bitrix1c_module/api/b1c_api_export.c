@@ -16,8 +16,8 @@ static ngx_int_t ngx_b1c_api_export_done(ngx_b1c_query_t *call,
 
 
 /*
- * Followers before the queue's own: they move from the one to the other, and
- * whatever is in Redis for the whole time is met once.
+ * Followers come before the events of the queue: an event moves only from the
+ * former to the latter, so that one that stays in Redis is exported once.
  */
 ngx_int_t
 ngx_b1c_api_export_begin(ngx_b1c_query_t *call)
@@ -44,7 +44,7 @@ ngx_b1c_api_export_begin(ngx_b1c_query_t *call)
         return ngx_b1c_query_text_error(call->request,
                               NGX_HTTP_BAD_REQUEST,
                               "invalid value \"%V\" of argument \"what\": "
-                              "dead or waiting is due", what);
+                              "expected dead or waiting", what);
     }
 
     walk = ngx_pcalloc(call->pool, sizeof(ngx_b1c_api_walk_t));

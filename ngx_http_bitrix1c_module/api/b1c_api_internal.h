@@ -13,9 +13,9 @@
 #include "b1c_queue.h"
 
 
-/* arguments of the query string; those not given are zeros */
+/* arguments of the query string; zeros if not given */
 typedef struct {
-    ngx_str_t                        event;      /* a mask */
+    ngx_str_t                        event;      /* a glob */
     ngx_str_t                        portal;     /* parts of texts */
     ngx_str_t                        reason;
     ngx_str_t                        cursor;
@@ -23,10 +23,10 @@ typedef struct {
     int64_t                          from;       /* ms */
     int64_t                          to;
     ngx_uint_t                       limit;
-    ngx_uint_t                       given;      /* mask of them */
+    ngx_uint_t                       given;      /* bits of the given ones */
 } ngx_b1c_api_args_t;
 
-/* of a query that an endpoint has begun; its queue and id are the query's */
+/* arguments of a query; its queue and id are stored in the query itself */
 #define ngx_b1c_api_args(call)  ((ngx_b1c_api_args_t *) (call)->data)
 
 #define NGX_B1C_ARG_QUEUE    0x0001
@@ -48,20 +48,21 @@ typedef struct {
 
 
 /*
- * Reads the query string into call->args; "known" is the mask of arguments
- * that the endpoint has.  Another one is an error, or a filter with a slip of
- * the pen would select everything.  NGX_DECLINED: there is nothing to object
- * to; else an error was sent, and the request is to be finalized with it.
+ * Reads the query string into call->args.  "known" is the set of arguments
+ * that the endpoint has.  Any other is an error, because a filter with a
+ * misspelled name would select everything.  NGX_DECLINED: there was no error.
+ * Otherwise an error was sent, and the request must be finalized with the
+ * code.
  */
 ngx_int_t ngx_b1c_api_args_parse(ngx_b1c_query_t *call, ngx_uint_t known);
 
 
-/* an event as Redis has it; the texts are the reply's */
+/* an event as stored in Redis; the texts belong to the reply */
 typedef struct {
     ngx_str_t                        id;
     ngx_str_t                        reason;
     ngx_str_t                        text;       /* JSON, see list.lua */
-    ngx_uint_t                       whole;      /* up to its end */
+    ngx_uint_t                       whole;      /* not truncated */
     ngx_uint_t                       attempts;
     int64_t                          created;    /* ms, 0: unknown */
     int64_t                          died;
@@ -70,11 +71,11 @@ typedef struct {
 } ngx_b1c_api_item_t;
 
 
-/* item->text as item->tree, to be freed by the next one */
+/* parses item->text into item->tree, which the next function frees */
 void ngx_b1c_api_item_parse(ngx_b1c_api_item_t *item);
 void ngx_b1c_api_item_free(ngx_b1c_api_item_t *item);
 
-/* attempts and created out of id:m, died out of a score */
+/* reads attempts and created from id:m, died from a score */
 void ngx_b1c_api_item_meta(ngx_b1c_api_item_t *item, ngx_str_t *meta,
     ngx_str_t *score);
 
@@ -84,12 +85,12 @@ void ngx_b1c_api_item_record(ngx_b1c_api_item_t *item, ngx_str_t *record);
 /* the item as a JSON object, with its "body" if it is whole */
 void ngx_b1c_api_item_put(b1c_buf_t *buf, ngx_b1c_api_item_t *item);
 
-/* 1 if all filters that are given fit; times are left to list.lua */
+/* 1 if all given filters match; list.lua checks the times */
 ngx_uint_t ngx_b1c_api_item_fits(ngx_b1c_api_item_t *item,
     ngx_b1c_api_args_t *args);
 
 
-/* of a spool, "off" where the queue has none */
+/* state of a spool, "off" if the queue has none */
 typedef struct {
     const char                      *state;
     uint64_t                         bytes;
@@ -104,36 +105,36 @@ typedef struct {
     ngx_b1c_limits_info_t            limits;
     ngx_b1c_redis_info_t             redis;
     ngx_b1c_api_spool_t              spool;
-    ngx_str_t                        error;      /* of Redis, in a reply */
+    ngx_str_t                        error;      /* of Redis, from a reply */
 } ngx_b1c_api_state_t;
 
 
-/* writes the answer when all queues have been asked */
+/* writes the answer when the state of all queues is known */
 typedef ngx_int_t (*ngx_b1c_api_states_pt)(
     ngx_b1c_query_t *call,
     ngx_b1c_api_state_t *states, ngx_uint_t n);
 
 
 /*
- * Asks for all queues, one script call each, and then calls the handler; what
- * was asked for within the last second is asked again only if "now".
+ * Asks for the state of all queues, one script call each, and then calls the
+ * handler.  A state that is less than a second old is reused unless "now" is
+ * set.
  */
 ngx_int_t ngx_b1c_api_state_ask(ngx_b1c_query_t *call,
     ngx_b1c_api_states_pt handler, ngx_uint_t now);
 
-/* since nginx was started, whoever counts it */
+/* events counted since nginx was started */
 ngx_uint_t ngx_b1c_api_state_counter(ngx_b1c_queue_t *queue,
     ngx_b1c_counter_e counter);
 
 
 /*
- * Goes through dead letters, or through what waits, page by page, with a bound
- * on what one request looks at: what is left is for the next one, which begins
- * at the cursor.
+ * Walks over dead letters or waiting events page by page.  One request looks
+ * at a limited number of events; the next one continues at the cursor.
  */
 
 
-/* events a request looks at, and bytes of records that it sends, about */
+/* limits of one request: events to look at, and bytes of records to send */
 #define NGX_B1C_WALK_LOOK   1000
 #define NGX_B1C_WALK_BYTES  1048576
 
@@ -146,26 +147,26 @@ typedef struct ngx_b1c_api_walk_s  ngx_b1c_api_walk_t;
 
 struct ngx_b1c_api_walk_s {
 
-    /* as it is to be */
+    /* set by the caller */
     ngx_str_t                       *key;        /* the ZSET */
     ngx_uint_t                       desc;
-    ngx_uint_t                       bodies;     /* whole records are due */
+    ngx_uint_t                       bodies;     /* whole records are wanted */
     ngx_uint_t                       page;       /* at most 200 */
 
-    /* NGX_OK: go on; NGX_DONE: enough, this item included */
+    /* NGX_OK: continue; NGX_DONE: stop after this item */
     ngx_int_t                      (*item)(ngx_b1c_query_t *call,
                                            ngx_b1c_api_walk_t *walk,
                                         ngx_b1c_api_item_t *item);
 
-    /* a page is through; what the request ends with, or asks for more */
+    /* called after a page: asks for more or returns the request's result */
     ngx_int_t                      (*done)(ngx_b1c_query_t *call,
                                            ngx_b1c_api_walk_t *walk);
     void                            *data;
 
-    /* how it is */
+    /* state of the walk */
     int64_t                          total;      /* elements of the ZSET */
     ngx_uint_t                       more;
-    ngx_uint_t                       enough;     /* said by an item */
+    ngx_uint_t                       enough;     /* set by an item */
     ngx_uint_t                       moved;
     ngx_uint_t                       parked;
     ngx_uint_t                       looked;
@@ -180,21 +181,22 @@ struct ngx_b1c_api_walk_s {
 };
 
 
-/* sends for a page, from where the one before has ended */
+/* asks for the page after the last one */
 ngx_int_t ngx_b1c_api_walk_begin(ngx_b1c_query_t *call,
     ngx_b1c_api_walk_t *walk);
 
-/* 1: there is more, and this request may look at it */
+/* 1: there is more, and the limits of this request allow it */
 ngx_uint_t ngx_b1c_api_walk_on(ngx_b1c_api_walk_t *walk);
 
 /*
- * A cursor is a letter that tells what is walked through, and the place.
- * NGX_OK if it is one of the letters, which is set; else NGX_DECLINED.
+ * A cursor is a letter that names the walked set, and the position in it.
+ * NGX_OK if it has one of the given letters, which is then set; otherwise
+ * NGX_DECLINED.
  */
 ngx_int_t ngx_b1c_api_walk_cursor(ngx_b1c_api_walk_t *walk, ngx_str_t *cursor,
     const char *letters, u_char *letter);
 
-/* NGX_B1C_WALK_CURSOR bytes at p are enough; returns the end */
+/* needs NGX_B1C_WALK_CURSOR bytes at p; returns the end */
 u_char *ngx_b1c_api_walk_cursor_put(u_char *p, ngx_b1c_api_walk_t *walk,
     u_char letter);
 
@@ -220,13 +222,13 @@ typedef enum {
 } ngx_b1c_api_script_e;
 
 
-/* an endpoint, which returns by ngx_b1c_redis_query_wait() if it asks */
+/* an endpoint; returns ngx_b1c_redis_query_wait() if it asks Redis */
 typedef ngx_int_t (*ngx_b1c_api_pt)(ngx_b1c_query_t *call);
 
 /* in init_process */
 void ngx_b1c_api_script_init(void);
 
-/* ngx_b1c_redis_query_ask() of one of them */
+/* calls ngx_b1c_redis_query_ask() with one of them */
 ngx_int_t ngx_b1c_api_script_ask(ngx_b1c_query_t *call,
     ngx_b1c_api_script_e script, ngx_uint_t nkeys, ngx_uint_t argc,
     ngx_str_t *argv, ngx_b1c_query_reply_pt handler, void *data);
@@ -245,7 +247,7 @@ ngx_int_t ngx_b1c_api_change_hold(ngx_b1c_query_t *call);
 ngx_int_t ngx_b1c_api_change_resume(ngx_b1c_query_t *call);
 ngx_int_t ngx_b1c_api_export_begin(ngx_b1c_query_t *call);
 
-/* a file of the dashboard by its name, "" is the page */
+/* a file of the dashboard by its name; "" is the page itself */
 ngx_uint_t ngx_b1c_api_page_is_page(ngx_str_t *name);
 ngx_int_t ngx_b1c_api_page_send(ngx_http_request_t *r, ngx_str_t *name);
 

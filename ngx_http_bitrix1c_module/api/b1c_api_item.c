@@ -57,7 +57,7 @@ ngx_b1c_api_item_meta(ngx_b1c_api_item_t *item, ngx_str_t *meta,
 }
 
 
-/* the next word, 0 if it is no number; what is behind a point is left out */
+/* the next word as a number, 0 if it is none; fractions are ignored */
 static int64_t
 ngx_b1c_api_item_number(u_char **p, u_char *last)
 {
@@ -81,7 +81,7 @@ ngx_b1c_api_item_number(u_char **p, u_char *last)
 }
 
 
-/* the text begins with the comma after the id, and a head lacks its brace */
+/* the text begins after the id, and a truncated head has no closing brace */
 void
 ngx_b1c_api_item_parse(ngx_b1c_api_item_t *item)
 {
@@ -109,7 +109,7 @@ ngx_b1c_api_item_parse(ngx_b1c_api_item_t *item)
         text[len++] = '}';
     }
 
-    /* it was within its location's limits when it came */
+    /* the limits of the location were checked when the event came */
 
     limits.pairs = (size_t) -1;
     limits.depth = B1C_DEPTH_MAX;
@@ -150,7 +150,7 @@ ngx_b1c_api_item_word(const cJSON *object, const char *name, ngx_str_t *word)
 }
 
 
-/* the domain says more to people than the member_id */
+/* people know the domain better than the member_id */
 static void
 ngx_b1c_api_item_portal(ngx_b1c_api_item_t *item, ngx_str_t *portal)
 {
@@ -217,7 +217,7 @@ ngx_b1c_api_item_put(b1c_buf_t *buf, ngx_b1c_api_item_t *item)
 }
 
 
-/* what 1C gets; null if the record has not the form of this version */
+/* the body for 1C; null if the record has another version's format */
 static void
 ngx_b1c_api_item_body(b1c_buf_t *buf, ngx_b1c_api_item_t *item)
 {
@@ -269,7 +269,7 @@ ngx_b1c_api_item_fits(ngx_b1c_api_item_t *item, ngx_b1c_api_args_t *args)
 }
 
 
-/* letters of ASCII compare without case */
+/* ASCII letters are compared without case */
 static ngx_uint_t
 ngx_b1c_api_item_has(ngx_str_t *text, ngx_str_t *part)
 {

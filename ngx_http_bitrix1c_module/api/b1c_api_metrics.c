@@ -34,7 +34,7 @@ typedef enum {
 
 
 typedef struct {
-    const char                      *name;       /* less "bitrix1c_" */
+    const char                      *name;       /* without "bitrix1c_" */
     const char                      *help;
     ngx_uint_t                       ms;         /* shown as seconds */
 } ngx_b1c_gauge_t;
@@ -75,39 +75,44 @@ static int64_t ngx_b1c_api_metrics_spool(const char *state);
 static ngx_b1c_gauge_t  ngx_b1c_gauges[] = {
 
     { "waiting", "Events that wait to be delivered.", 0 },
-    { "due", "Events that wait and could go now.", 0 },
-    { "followers", "Events that wait for another one of their entity.", 0 },
-    { "in_flight", "Deliveries that are under way, by this nginx.", 0 },
-    { "concurrency", "How many may be under way at once.", 0 },
-    { "dead_letters", "Events that could not be delivered and are kept.", 0 },
-    { "oldest_seconds", "Age of the event that has been due for longest.", 1 },
-    { "breaker_state", "0 closed, 1 open, 2 open and trying whether 1C is "
-      "back.", 0 },
-    { "breaker_failures", "Deliveries that have failed in a row.", 0 },
-    { "held", "1 if deliveries are stopped by hold or by an operator.", 0 },
-    { "redis_up", "1 if Redis answers the worker that was asked.", 0 },
-    { "spool_state", "0 off or empty, 1 spooling, 2 draining, 3 unavailable.",
+    { "due", "Events that wait and can be delivered now.", 0 },
+    { "followers", "Events that wait behind another event of the same entity.",
+                   0 },
+    { "in_flight", "Deliveries in progress in this nginx.", 0 },
+    { "concurrency", "Limit of concurrent deliveries.", 0 },
+    { "dead_letters", "Events that could not be delivered and are stored.",
+                      0 },
+    { "oldest_seconds", "Age of the oldest event that can be delivered now.",
+                        1 },
+    { "breaker_state", "Circuit breaker: 0 closed, 1 open, 2 half-open.", 0 },
+    { "breaker_failures", "Deliveries that failed in succession.", 0 },
+    { "held", "1 if \"hold\" or an operator stops deliveries.", 0 },
+    { "redis_up", "1 if the worker that serves this request is connected to "
+                  "Redis.", 0 },
+    { "spool_state", "Spool: 0 off or empty, 1 spooling, 2 draining, 3 "
+                     "unavailable.",
       0 },
     { "spool_bytes", "Bytes in the spool.", 0 },
-    { "spool_max_bytes", "Bytes that the spool may have.", 0 },
-    { "last_delivery_timestamp_seconds", "When the last delivery ended, well "
-      "or not.", 1 },
-    { "last_failure_timestamp_seconds", "When the last delivery failed.", 1 }
+    { "spool_max_bytes", "Limit of bytes in the spool.", 0 },
+    { "last_delivery_timestamp_seconds", "Time of the end of the last "
+                                         "delivery.", 1 },
+    { "last_failure_timestamp_seconds", "Time of the last failed delivery.",
+                                        1 }
 };
 
 
 static ngx_b1c_family_t  ngx_b1c_families[] = {
 
-    { "events_total", "Requests of senders by what they were answered.",
+    { "events_total", "Requests of senders by result.",
       NGX_B1C_N_ACCEPTED, NGX_B1C_N_UNAVAILABLE },
 
-    { "deliveries_total", "Deliveries by what became of them.",
+    { "deliveries_total", "Deliveries by result.",
       NGX_B1C_N_DELIVERED, NGX_B1C_N_LOST },
 
-    { "dead_letters_total", "Dead letters by what was done with them.",
+    { "dead_letters_total", "Dead letters by action.",
       NGX_B1C_N_REPLAYED, NGX_B1C_N_DROPPED_DEAD },
 
-    { "spool_events_total", "Events of the spool by what became of them.",
+    { "spool_events_total", "Spooled events by result.",
       NGX_B1C_N_SPOOL_REPLAYED, NGX_B1C_N_SPOOL_TORN },
 
     { NULL, NULL, 0, 0 }
@@ -116,7 +121,7 @@ static ngx_b1c_family_t  ngx_b1c_families[] = {
 
 /* in the order of ngx_b1c_time_e */
 static ngx_b1c_timing_t  ngx_b1c_timings[] = {
-    { "answer_seconds", "From a sender's request to its answer." },
+    { "answer_seconds", "From a sender's request to the answer to it." },
     { "delivery_seconds", "From the start of a delivery to 1C's answer." },
     { "event_seconds", "From the receipt of an event to 1C's success." }
 };
@@ -231,7 +236,7 @@ ngx_b1c_api_metrics_family(b1c_buf_t *buf, ngx_b1c_family_t *family,
         for (k = family->first; k <= family->last; k++) {
             result = *ngx_b1c_stats_name(k);
 
-            /* the family's name says it already */
+            /* the name of the family already says it */
 
             if (result.len > 6
                 && ngx_strncmp(result.data, "spool_", 6) == 0)
@@ -278,7 +283,7 @@ ngx_b1c_api_metrics_times(b1c_buf_t *buf, ngx_uint_t time,
 
             ms = ngx_b1c_stats_bound(k);
 
-            /* as people write it: 0.01 and 60 */
+            /* in the shortest form: 0.01, 60 */
 
             last = ngx_sprintf(bound, "%M.%03M", ms / 1000, ms % 1000);
 
@@ -306,7 +311,7 @@ ngx_b1c_api_metrics_times(b1c_buf_t *buf, ngx_uint_t time,
 }
 
 
-/* what is not known is less than zero, and left out */
+/* unknown values are negative and are left out */
 static void
 ngx_b1c_api_metrics_values(ngx_b1c_api_state_t *s, int64_t *value)
 {

@@ -10,7 +10,7 @@
 #include "b1c_page.h"
 
 
-/* nothing but the page's own files, and nobody may frame it or be sent to */
+/* only the page's own files are loaded, nobody may frame the page */
 #define NGX_B1C_CSP                                                \
     "default-src 'none'; script-src 'self'; style-src 'self'; "              \
     "connect-src 'self'; img-src 'self' data:; base-uri 'none'; "            \

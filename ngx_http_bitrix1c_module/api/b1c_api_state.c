@@ -180,7 +180,7 @@ ngx_b1c_api_state_counter(ngx_b1c_queue_t *queue, ngx_b1c_counter_e counter)
 {
     ngx_b1c_spool_stats_t  stats;
 
-    /* the spool counts for itself */
+    /* the spool has counters of its own */
 
     if ((counter == NGX_B1C_N_SPOOL_REPLAYED
          || counter == NGX_B1C_N_SPOOL_TORN)

@@ -94,7 +94,7 @@ ngx_b1c_api_status_queue(b1c_buf_t *buf, ngx_b1c_api_state_t *s)
 }
 
 
-/* the worst that is true */
+/* the worst state that applies */
 static const char *
 ngx_b1c_api_status_word(ngx_b1c_api_state_t *s)
 {
@@ -321,14 +321,14 @@ ngx_b1c_api_status_history(ngx_b1c_query_t *call)
 }
 
 
-/* full minutes: the one that runs would look like a breakdown */
+/* full minutes only: the current one would look like an outage */
 static void
 ngx_b1c_api_status_history_queue(b1c_buf_t *buf, ngx_b1c_queue_t *queue)
 {
     ngx_uint_t         i, k, first;
     ngx_b1c_minute_t  *m;
 
-    /* in the order of ngx_b1c_minute_e, and one more */
+    /* in the order of ngx_b1c_minute_e, then the depth */
 
     static const char  *names[] = {
         "accepted", "delivered", "failed", "dead", "waiting"

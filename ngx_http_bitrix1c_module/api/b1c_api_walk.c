@@ -80,7 +80,7 @@ ngx_b1c_api_walk_begin(ngx_b1c_query_t *call, ngx_b1c_api_walk_t *walk)
         return ngx_b1c_redis_query_away(call, NULL);
     }
 
-    /* parked already, unless this is the first page */
+    /* already parked, except for the first page */
 
     if (walk->parked) {
         return NGX_DONE;
@@ -137,7 +137,7 @@ ngx_b1c_api_walk_replied(ngx_b1c_query_t *call, ngx_b1c_reply_t *reply,
         }
     }
 
-    /* members that are none of this module's would be walked for ever */
+    /* members of a foreign format would be walked for ever */
 
     if (!walk->moved) {
         walk->more = 0;
@@ -164,7 +164,7 @@ ngx_b1c_api_walk_item(ngx_b1c_query_t *call, ngx_b1c_api_walk_t *walk,
 
     ngx_memzero(&item, sizeof(ngx_b1c_api_item_t));
 
-    /* the id is the end of a follower's member */
+    /* a follower's member ends with the id */
 
     member = &word[1];
     i = ngx_min(member->len, NGX_B1C_HASH_LEN);
@@ -202,7 +202,7 @@ ngx_b1c_api_walk_item(ngx_b1c_query_t *call, ngx_b1c_api_walk_t *walk,
 }
 
 
-/* nobody goes on after a member that is none of this module's */
+/* the walk cannot continue after a member of a foreign format */
 static void
 ngx_b1c_api_walk_place(ngx_b1c_api_walk_t *walk, ngx_str_t *score,
     ngx_str_t *member)
@@ -283,7 +283,7 @@ ngx_b1c_api_walk_cursor(ngx_b1c_api_walk_t *walk, ngx_str_t *cursor,
     member.data = p + 1;
     member.len = last - member.data;
 
-    /* Redis would refuse a score that is no number, and say so by an error */
+    /* Redis refuses a score that is not a number */
 
     if (!ngx_b1c_api_walk_cursor_good(&score, &member)
         || score.data[0] < '0' || score.data[0] > '9')
@@ -328,7 +328,8 @@ ngx_int_t
 ngx_b1c_api_walk_cursor_bad(ngx_b1c_query_t *call)
 {
     return ngx_b1c_query_text_error(call->request, NGX_HTTP_BAD_REQUEST,
-                          "invalid value \"%V\" of argument \"cursor\": one "
-                          "that an answer to the same question had is due",
+                          "invalid value \"%V\" of argument \"cursor\": "
+                          "expected the cursor of an earlier answer to the "
+                          "same query",
                           &ngx_b1c_api_args(call)->cursor);
 }
