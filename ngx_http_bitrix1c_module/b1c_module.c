@@ -300,9 +300,10 @@ ngx_b1c_module_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_core_loc_conf_t  *clcf;
 
     /*
-     * A location inherits how events are taken, not that they are; but blocks
-     * of "if" and "limit_except" are the location itself, and inherit its
-     * proxy_pass: a request that came past the token check would reach 1C.
+     * Nested locations inherit the parameters but do not become webhooks
+     * themselves.  Blocks of "if" and "limit_except" are part of the location
+     * and inherit its proxy_pass: without the token check a request would
+     * reach 1C through them.
      */
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
@@ -347,7 +348,7 @@ ngx_b1c_module_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    /* who has none of its locations pays nothing for the module */
+    /* a configuration without such locations gets no handlers */
 
     if (mcf->routes.nelts == 0 && mcf->rests.nelts == 0) {
         return NGX_OK;

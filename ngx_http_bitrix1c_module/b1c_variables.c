@@ -30,7 +30,7 @@ static void ngx_b1c_variables_set(ngx_http_variable_value_t *v, u_char *data,
     size_t len);
 
 
-/* none is cacheable: an id can change when Redis coalesces the event */
+/* not cacheable: the id changes when Redis coalesces the event */
 static ngx_http_variable_t  ngx_b1c_variables[] = {
 
     { ngx_string("bitrix1c_id"), NULL, ngx_b1c_variables_word,
@@ -83,7 +83,7 @@ static ngx_http_variable_t  ngx_b1c_variables[] = {
 };
 
 
-/* a delivery is the main request of its subrequest, as a client's is */
+/* the main request is a client's or a detached one of a delivery */
 static ngx_b1c_ctx_t *
 ngx_b1c_variables_ctx(ngx_http_request_t *r)
 {
@@ -263,7 +263,7 @@ ngx_b1c_variables_data(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     ctx = ngx_b1c_variables_ctx(r);
 
-    /* an event that was refused or ignored has no JSON to look into */
+    /* an event that was refused or ignored has no JSON */
 
     if (ctx == NULL || ctx->job == NULL || ctx->job->event.tail.len == 0) {
         v->not_found = 1;
@@ -291,7 +291,7 @@ ngx_b1c_variables_data(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         return NGX_ERROR;
     }
 
-    /* customers' text: a line break would end a header it is put into */
+    /* customers' text: a line break would end the header that contains it */
 
     for (i = 0; i < len; i++) {
         p[i] = ((u_char) text[i] < 0x20) ? ' ' : (u_char) text[i];

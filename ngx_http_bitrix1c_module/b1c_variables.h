@@ -11,7 +11,7 @@
 #include "b1c_base.h"
 
 
-/* $bitrix1c_*, in the sender's request and in its deliveries */
+/* $bitrix1c_*, in the requests of senders and in deliveries */
 ngx_int_t ngx_b1c_variables_add(ngx_conf_t *cf);
 
 

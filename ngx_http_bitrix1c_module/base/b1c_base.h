@@ -15,49 +15,50 @@
 
 
 /*
- * Adds the zone "bitrix1c_<kind>_<queue>:<name>", all of them by one tag; the
- * colon is in no queue's name, so that no two make one.  The name may be NULL.
- * Returns NULL after an error, which was logged.
+ * Adds the zone "bitrix1c_<kind>_<queue>:<name>"; all zones share one tag.  A
+ * queue's name has no colon, so the names do not collide.  The name may be
+ * NULL.  Returns NULL after an error, which was logged.
  */
 ngx_shm_zone_t *ngx_b1c_zone_add(ngx_conf_t *cf, const char *kind,
     ngx_str_t *queue, ngx_str_t *name, size_t size, ngx_shm_zone_init_pt init,
     void *data);
 
 /*
- * In the init handler of a zone, with its arguments: the one structure of so
- * many bytes that the zone is for.  It is kept by a reload; *fresh tells that
- * it was made just now, of zeros.  NULL is lack of memory.
+ * For the init handler of a zone, with its arguments: returns the structure of
+ * the given size in the zone.  A reload keeps it; *fresh is set if it was just
+ * created, with zeros.  NULL: no memory.
  */
 void *ngx_b1c_zone_attach(ngx_shm_zone_t *shm_zone, void *data, size_t size,
     ngx_slab_pool_t **shpool, ngx_uint_t *fresh);
 
 
 /*
- * Timers, which may also be posted, of an owner that has no connection: since
- * core looks for its number, ev->data is a dummy, and dummy->data the owner.  A
- * worker that leaves waits for those that are not cancelable.
+ * Timers and posted events of an owner that has no connection.  Core looks for
+ * a connection number, so ev->data is a dummy connection and dummy->data the
+ * owner.  A worker that exits waits for timers that are not cancelable.
  */
 void ngx_b1c_timer_init(ngx_event_t *ev, ngx_event_handler_pt handler,
     ngx_connection_t *dummy, void *owner, ngx_log_t *log,
     ngx_uint_t cancelable);
 
-/* neither set nor posted any more */
+/* removes the timer and the posted event */
 void ngx_b1c_timer_stop(ngx_event_t *ev);
 
 
 /*
- * A line without its comment, blanks around it and line break, in memory of
- * the configuration's pool.  NGX_DECLINED: it is wrong, and *what tells what
- * is due.
+ * Gets a line without its comment, surrounding blanks and line break, in
+ * memory of the configuration's pool.  NGX_DECLINED: the line is invalid, and
+ * *what is set to the expected form.
  */
 typedef ngx_int_t (*ngx_b1c_secret_line_pt)(ngx_conf_t *cf,
     void *data, ngx_str_t *line, const char **what);
 
 
 /*
- * Reads a file of secrets line by line, in the master, so that workers need no
- * right to read it, and again on every reload.  At least one line is due.
- * Messages name the file and the line, never what stands there.
+ * Reads a file of secrets line by line.  The master reads it, also on every
+ * reload, so that workers need no right to read it.  The file must have at
+ * least one line.  Messages name the file and the line but never quote the
+ * line.
  */
 char *ngx_b1c_secret_lines(ngx_conf_t *cf, ngx_str_t *directive,
     ngx_str_t *name, ngx_b1c_secret_line_pt handler, void *data);
@@ -67,21 +68,21 @@ typedef void (*ngx_b1c_shutdown_pt)(ngx_cycle_t *cycle);
 
 
 /*
- * Tells when worker_shutdown_timeout has passed: core then visits all
- * connections that have a socket, and those of deliveries have none.  In
- * init_process; NGX_ERROR is lack of connections.
+ * Reports when worker_shutdown_timeout has passed: core then closes all
+ * connections that have a socket, and those of deliveries have none.  Called
+ * in init_process; NGX_ERROR: no free connection.
  */
 ngx_int_t ngx_b1c_shutdown_watch(ngx_cycle_t *cycle,
     ngx_b1c_shutdown_pt handler);
 
-/* in exit_process, or core would report a socket that was left open */
+/* in exit_process, otherwise core reports an open socket */
 void ngx_b1c_shutdown_unwatch(void);
 
 
 /*
  * What the workers of this nginx share about one queue: how many deliveries
- * each has under way, how fast they may go, whether 1C is given a rest, and
- * whether Redis holds events that could go now.
+ * each has in progress, their rate, the breaker and the hold, and whether
+ * Redis holds events that can be delivered now.
  */
 
 
@@ -89,7 +90,7 @@ void ngx_b1c_shutdown_unwatch(void);
 typedef struct {
     ngx_uint_t                   concurrency;
     ngx_uint_t                   rate;       /* in 1000 s, 0: no limit */
-    ngx_uint_t                   failures;   /* that open, 0: no breaker */
+    ngx_uint_t                   failures;   /* that open it, 0: no breaker */
     ngx_msec_t                   pause;      /* while it is open */
     ngx_uint_t                   hold;       /* NGX_B1C_HOLD_... */
     ngx_uint_t                   from;       /* minutes of the local day */
@@ -102,25 +103,25 @@ typedef struct {
 #define NGX_B1C_HOLD_DAILY  2
 
 
-/* what may go */
+/* what limits_take() allows */
 typedef struct {
-    ngx_uint_t                   n;          /* slots taken */
-    ngx_msec_t                   wait;       /* 0: until a slot is given */
+    ngx_uint_t                   n;          /* slots that were taken */
+    ngx_msec_t                   wait;       /* 0: until a slot is free */
     ngx_uint_t                   probe;      /* the one of an open breaker */
 } ngx_b1c_grant_t;
 
 
-/* what a delivery says of 1C */
+/* what a delivery tells about 1C */
 typedef enum {
     NGX_B1C_HEALTH_UNKNOWN = 0,           /* 1C was not asked */
     NGX_B1C_HEALTH_OK,
     NGX_B1C_HEALTH_FAILING,                   /* opens after some of them */
     NGX_B1C_HEALTH_MISCONFIGURED,                 /* opens at once */
-    NGX_B1C_HEALTH_MAINTENANCE                 /* 1C's maintenance, likewise */
+    NGX_B1C_HEALTH_MAINTENANCE                 /* opens at once, too */
 } ngx_b1c_health_e;
 
 
-/* what became of the breaker by it */
+/* effect of a delivery on the breaker */
 typedef enum {
     NGX_B1C_SAME = 0,
     NGX_B1C_OPENED,
@@ -143,36 +144,36 @@ typedef struct {
 typedef struct ngx_b1c_limits_s  ngx_b1c_limits_t;
 
 
-/* adds their zone */
+/* adds the zone of the limits */
 ngx_int_t ngx_b1c_limits_zone(ngx_conf_t *cf, ngx_str_t *queue,
     ngx_b1c_limits_t **limits);
 
-/* takes up to n slots */
+/* takes up to n concurrency slots */
 void ngx_b1c_limits_take(ngx_b1c_limits_t *limits,
     ngx_b1c_limits_conf_t *conf, ngx_uint_t n, ngx_b1c_grant_t *grant);
 
 /* n deliveries have ended */
 void ngx_b1c_limits_give(ngx_b1c_limits_t *limits, ngx_uint_t n);
 
-/* n of the slots that were taken found nothing to deliver */
+/* returns n slots for which there was nothing to deliver */
 void ngx_b1c_limits_unused(ngx_b1c_limits_t *limits,
     ngx_b1c_limits_conf_t *conf, ngx_uint_t n, ngx_uint_t probe);
 
 /*
- * Told of every delivery's end.  For CLOSED the rest lasts for pause ms, else
- * as long as configured.
+ * Must be called at the end of every delivery.  For MAINTENANCE the breaker
+ * stays open for pause ms, otherwise for the configured time.
  */
 ngx_b1c_breaker_e ngx_b1c_limits_health(ngx_b1c_limits_t *limits,
     ngx_b1c_limits_conf_t *conf, ngx_b1c_health_e health,
     ngx_msec_t pause);
 
-/* slots of workers that died are free again; to be called now and then */
+/* frees the slots of dead workers; called periodically */
 void ngx_b1c_limits_reap(ngx_b1c_limits_t *limits);
 
 /*
- * The backlog: whether events wait in Redis for a slot.  Marked by whoever
- * leaves one there; a claim that found fewer than it asked for clears what was
- * marked before it was sent, and nothing that was marked since.
+ * The backlog mark: events wait in Redis for a slot.  A worker sets it when it
+ * leaves an event there.  A claim that found fewer events than it asked for
+ * clears it, unless it was set again after the claim was sent.
  */
 void ngx_b1c_limits_mark(ngx_b1c_limits_t *limits);
 ngx_uint_t ngx_b1c_limits_marked(ngx_b1c_limits_t *limits);
@@ -180,29 +181,30 @@ ngx_atomic_uint_t ngx_b1c_limits_snap(ngx_b1c_limits_t *limits);
 void ngx_b1c_limits_clear(ngx_b1c_limits_t *limits, ngx_atomic_uint_t snap);
 
 /*
- * Whether the operator holds the queue, as Redis says; 1: that is new here.
- * It stops no claim: those find out when it is resumed.
+ * Stores whether the operator holds the queue, as reported by Redis; returns 1
+ * if this is a change.  Claims are sent anyway: their replies tell when the
+ * queue is resumed.
  */
 ngx_uint_t ngx_b1c_limits_hold(ngx_b1c_limits_t *limits, ngx_uint_t held);
 ngx_uint_t ngx_b1c_limits_on_hold(ngx_b1c_limits_t *limits);
 
-/* how it is at this moment, for those who show it */
+/* the current state, for status and metrics */
 void ngx_b1c_limits_info(ngx_b1c_limits_t *limits,
     ngx_b1c_limits_conf_t *conf, ngx_b1c_limits_info_t *info);
 
 /*
- * One worker at a time looks into an idle queue: 1 if nobody has done so for
- * the interval (ms), and the caller is the one; else 0 and in *wait the ms
- * that are left.
+ * One worker at a time polls an idle queue.  Returns 1 if nobody has polled
+ * for the interval (ms) and the caller must do it; otherwise 0 and in *wait
+ * the ms that are left.
  */
 ngx_uint_t ngx_b1c_limits_poll(ngx_b1c_limits_t *limits, ngx_msec_t interval,
     ngx_msec_t *wait);
 
 
 /*
- * What the workers of this nginx have counted for one queue since it was
- * started: counters, times, the last hour by the minute, the last delivery.
- * They survive a reload and the death of a worker.
+ * Statistics of one queue since the start of this nginx: counters, times, the
+ * last hour by the minute, the last delivery.  They survive a reload and the
+ * death of a worker.
  */
 
 
@@ -221,7 +223,7 @@ typedef enum {
     NGX_B1C_N_DELIVERED,
     NGX_B1C_N_RETRIED,
     NGX_B1C_N_DEAD,
-    NGX_B1C_N_LOST,                /* their lease was */
+    NGX_B1C_N_LOST,                /* their lease was lost */
     /* of dead letters and the spool */
     NGX_B1C_N_REPLAYED,
     NGX_B1C_N_DELETED,
@@ -242,7 +244,7 @@ typedef enum {
 } ngx_b1c_time_e;
 
 
-/* one more for what is beyond the last bound */
+/* one more for values above the last bound */
 #define NGX_B1C_BUCKETS  20
 
 typedef struct {
@@ -274,7 +276,7 @@ typedef struct {
 #define NGX_B1C_LAST_EVENT   128
 #define NGX_B1C_LAST_REASON  512
 
-/* a delivery that has ended; kept in one piece */
+/* the last ended delivery; read and written as a whole */
 typedef struct {
     int64_t                      time;       /* ms, 0: there was none */
     ngx_uint_t                   status;     /* 0: no answer came */
@@ -288,7 +290,7 @@ typedef struct {
 } ngx_b1c_last_t;
 
 
-/* what Redis holds of a queue, see status.lua */
+/* contents of a queue in Redis, see status.lua */
 typedef struct {
     ngx_uint_t                   known;
     int64_t                      living;     /* followers not counted */
@@ -300,7 +302,7 @@ typedef struct {
 } ngx_b1c_depth_t;
 
 
-/* lines of the error log that an outage would write for each event */
+/* log lines that an outage would repeat for each event */
 typedef enum {
     NGX_B1C_SAY_DEAD = 0,
     NGX_B1C_SAY_LOST,
@@ -311,14 +313,14 @@ typedef enum {
     NGX_B1C_SAYINGS
 } ngx_b1c_saying_e;
 
-/* between two lines of a kind, s */
+/* s between two lines of one kind */
 #define NGX_B1C_QUIET    60
 
 
 typedef struct ngx_b1c_stats_s  ngx_b1c_stats_t;
 
 
-/* adds the zone; its data must be a ngx_b1c_stats_t ** to set */
+/* adds the zone; its data is the ngx_b1c_stats_t ** to set */
 ngx_int_t ngx_b1c_stats_zone(ngx_conf_t *cf, ngx_str_t *queue,
     ngx_b1c_stats_t **stats);
 
@@ -328,8 +330,8 @@ void ngx_b1c_stats_time(ngx_b1c_stats_t *stats, ngx_b1c_time_e time,
     ngx_msec_t ms);
 
 /*
- * The last delivery, and the last failure if "failed".  Whoever reads gets one
- * whole; NGX_DECLINED: there was none.
+ * Stores the last delivery, and also as the last failure if "failed" is set.
+ * Readers get a whole record; NGX_DECLINED: there was none.
  */
 void ngx_b1c_stats_last(ngx_b1c_stats_t *stats, ngx_b1c_last_t *last,
     ngx_uint_t failed);
@@ -337,35 +339,35 @@ ngx_int_t ngx_b1c_stats_get_last(ngx_b1c_stats_t *stats, ngx_uint_t failed,
     ngx_b1c_last_t *last);
 
 /*
- * This minute was one in which nginx ran.  1: nobody knows yet how many events
- * wait, and the caller is the one to find out.
+ * Marks this minute as one in which nginx ran.  Returns 1 if the number of
+ * waiting events is not known for it yet, and the caller must find it out.
  */
 ngx_uint_t ngx_b1c_stats_tick(ngx_b1c_stats_t *stats);
 void ngx_b1c_stats_waiting(ngx_b1c_stats_t *stats, ngx_uint_t waiting);
 
 /*
- * What Redis held when one of the workers asked last, which is *age ms ago;
- * NGX_DECLINED: that is not known.
+ * The last known contents of Redis, which are *age ms old; NGX_DECLINED: they
+ * are unknown.
  */
 void ngx_b1c_stats_depth(ngx_b1c_stats_t *stats, ngx_b1c_depth_t *depth);
 ngx_int_t ngx_b1c_stats_get_depth(ngx_b1c_stats_t *stats,
     ngx_b1c_depth_t *depth, ngx_msec_t *age);
 
 /*
- * A series of failures: 1 when it begins, and is to be told; then how many
- * they were when it ends, 0 if there was none to speak of.
+ * A series of failures: failed() returns 1 when it begins and must be logged,
+ * worked() how many failures it had, or 0 if none was logged.
  */
 ngx_uint_t ngx_b1c_stats_failed(ngx_b1c_stats_t *stats);
 ngx_uint_t ngx_b1c_stats_worked(ngx_b1c_stats_t *stats);
 
 /*
- * The level at which a line is to be logged: as it is once in QUIET seconds,
- * INFO for the others.
+ * The level for a log line: the given one once in QUIET seconds, otherwise
+ * INFO.
  */
 ngx_uint_t ngx_b1c_stats_level(ngx_b1c_stats_t *stats, ngx_b1c_saying_e saying,
     ngx_uint_t level);
 
-/* for those who show it */
+/* for status and metrics */
 
 ngx_str_t *ngx_b1c_stats_name(ngx_b1c_counter_e counter);
 ngx_uint_t ngx_b1c_stats_get(ngx_b1c_stats_t *stats,
@@ -384,17 +386,17 @@ ngx_b1c_minute_t *ngx_b1c_stats_minute(ngx_b1c_stats_t *stats,
 /* hex digits of an id, an identity or a lane: 128 bits */
 #define NGX_B1C_HASH_LEN   32
 
-/* bytes of 1C's answer that are kept: a verdict and a reason need no more */
+/* bytes of 1C's answer that are stored for the verdict and the reason */
 #define NGX_B1C_ANSWER     4096
 
-/* the same of Bitrix' answer to 50 calls at once, whose results are kept */
+/* the same for Bitrix's answer to 50 calls, whose results are stored */
 #define NGX_B1C_RESULTS    (4 * 1024 * 1024)
 
 
 typedef struct ngx_b1c_queue_s       ngx_b1c_queue_t;
 typedef struct ngx_b1c_job_s         ngx_b1c_job_t;
 
-/* what other layers keep in a queue, a route or a job; this one only passes */
+/* types of other layers that this one only points to */
 typedef struct ngx_b1c_redis_s       ngx_b1c_redis_t;
 typedef struct ngx_b1c_redis_conf_s  ngx_b1c_redis_conf_t;
 typedef struct ngx_b1c_spool_conf_s  ngx_b1c_spool_conf_t;
@@ -403,7 +405,7 @@ typedef struct ngx_b1c_portal_s      ngx_b1c_portal_t;
 typedef struct ngx_b1c_rest_s        ngx_b1c_rest_t;
 
 
-/* what is told to the sender and to $bitrix1c_result */
+/* results for the sender and $bitrix1c_result */
 typedef enum {
     NGX_B1C_NONE = 0,
     NGX_B1C_READY,
@@ -427,19 +429,19 @@ typedef enum {
 
 
 /*
- * What a queue does differently when it holds calls of 1C instead of events.
- * The layer of the calls fills it in, so that the queue need not know it.
+ * Operations that differ for a queue of 1C's calls.  The layer of the calls
+ * fills them in, so that the queue does not depend on it.
  */
 typedef struct {
     ngx_str_t                        noun;       /* "events" or "calls" */
     ngx_str_t                        receiver;   /* "1C" or "Bitrix" */
     ngx_uint_t                       requests;   /* at once, by one claim */
     ngx_uint_t                       together;   /* jobs in one request */
-    ngx_uint_t                       unleased;   /* accept leaves the lease */
+    ngx_uint_t                       unleased;   /* accept takes no lease */
     ngx_uint_t                       durable;    /* claims wait for replicas */
     size_t                           kind;       /* bytes of job->kind */
 
-    /* takes over n claimed jobs and the place among the deliveries */
+    /* takes over n claimed jobs and their concurrency slot */
     void                           (*deliver)(ngx_b1c_worker_t *w,
                                               ngx_b1c_job_t **jobs,
                                               ngx_uint_t n, ngx_uint_t probe);
@@ -447,10 +449,10 @@ typedef struct {
     /* the lease of one job was lost; NULL: nothing to do */
     void                           (*lost)(ngx_b1c_job_t *job);
 
-    /* breaks off the request that carries the job; NULL: nothing to do */
+    /* aborts the request that carries the job; NULL: nothing to do */
     void                           (*abort)(ngx_b1c_job_t *job);
 
-    /* sends what must be in Redis before the verdicts; NULL: nothing */
+    /* sends what Redis must have before the verdicts; NULL: nothing */
     ngx_int_t                      (*before_settle)(ngx_b1c_worker_t *w,
                                                     ngx_b1c_job_t **jobs,
                                                     ngx_uint_t n);
@@ -458,9 +460,9 @@ typedef struct {
 
 
 /*
- * A queue as configured.  "worker" and "redis" are what this process knows of
- * it at run time; they are set in init_process, since the master keeps no
- * state that a reload could find stale.
+ * A queue as configured.  "worker" and "redis" are the run-time state of this
+ * process; init_process sets them, so that the master has no state that a
+ * reload would find stale.
  */
 struct ngx_b1c_queue_s {
     ngx_str_t                        name;
@@ -488,8 +490,8 @@ struct ngx_b1c_queue_s {
 
 
 /*
- * Where a queue's events are delivered, a location with bitrix1c_webhook; or
- * where 1C calls a portal, one with bitrix1c_rest.
+ * The location where a queue's events are delivered (bitrix1c_webhook) or
+ * through which 1C calls a portal (bitrix1c_rest).
  */
 typedef struct {
     ngx_b1c_queue_t                 *queue;
@@ -512,7 +514,7 @@ typedef struct {
 } ngx_b1c_main_conf_t;
 
 
-/* calls of which the newest one says all, told apart by these parameters */
+/* calls of which only the newest counts; these parameters tell rows apart */
 typedef struct {
     ngx_str_t                        method;     /* a glob */
     ngx_array_t                     *fields;     /* of ngx_str_t */
@@ -549,8 +551,8 @@ typedef struct {
     ngx_uint_t                       rate;       /* calls in 1000 s */
     ngx_uint_t                       burst;
     ngx_msec_t                       max_wait;
-    ngx_msec_t                       overload;   /* how long it stops */
-    ngx_str_t                        portal;     /* as named, or empty */
+    ngx_msec_t                       overload;   /* ms for which calls stop */
+    ngx_str_t                        portal;     /* as configured, or empty */
 } ngx_b1c_rest_loc_t;
 
 
@@ -573,16 +575,16 @@ typedef struct {
 extern ngx_module_t  ngx_http_bitrix1c_module;
 
 
-/* an ngx_array_t * of ngx_str_t at cmd->offset, appended to */
+/* appends globs to the ngx_array_t * of ngx_str_t at cmd->offset */
 char *ngx_b1c_conf_globs(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 char *ngx_b1c_conf_charset(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
-/* NULL if there is none of this name */
+/* the queue of this name or NULL */
 ngx_b1c_queue_t *ngx_b1c_conf_queue(ngx_b1c_main_conf_t *mcf,
     ngx_str_t *name);
 
-/* a route of the location that is being read, into routes and *field */
+/* adds a route of the current location to routes and *field */
 char *ngx_b1c_conf_route(ngx_conf_t *cf, ngx_array_t *routes,
     ngx_b1c_route_t **field);
 
@@ -593,13 +595,13 @@ char *ngx_b1c_limits_conf_hold(ngx_conf_t *cf, ngx_b1c_queue_t *queue);
 char *ngx_b1c_limits_conf_dead(ngx_conf_t *cf, ngx_b1c_queue_t *queue);
 
 /*
- * What the location's proxy_pass brings may not lead to other locations: an
- * X-Accel-Redirect would have nginx answer in the place of Bitrix or 1C.
+ * Answers of proxy_pass must not redirect to other locations: with an
+ * X-Accel-Redirect nginx would answer instead of Bitrix or 1C.
  */
 void ngx_b1c_conf_no_redirects(ngx_conf_t *cf);
 
 
-/* 1 if one of the masks, of ngx_str_t, fits the name; they may be NULL */
+/* 1 if one of the globs, of ngx_str_t, matches the name; NULL: none */
 ngx_uint_t ngx_b1c_conf_matches(ngx_array_t *masks, ngx_str_t *name);
 
 

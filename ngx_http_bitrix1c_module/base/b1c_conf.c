@@ -103,7 +103,7 @@ ngx_b1c_conf_charset(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    /* kept open: libc loads its tables from disk for the first one only */
+    /* kept open, so that libc loads the tables from disk only once */
 
     cln = ngx_pool_cleanup_add(cf->pool, 0);
     if (cln == NULL) {
@@ -120,7 +120,7 @@ ngx_b1c_conf_charset(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* keys of a form and the words of JSON are compared as ASCII */
+/* keys of a form and JSON tokens are compared as ASCII */
 static ngx_uint_t
 ngx_b1c_conf_charset_ascii(iconv_t cd)
 {
@@ -204,7 +204,7 @@ ngx_b1c_conf_no_redirects(ngx_conf_t *cf)
 {
     ngx_http_upstream_conf_t  *ucf;
 
-    /* that of the upstream stands first in the proxy module's own */
+    /* the upstream's configuration is first in that of the proxy module */
 
     ucf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_proxy_module);
 

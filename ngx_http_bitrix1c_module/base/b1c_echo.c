@@ -8,9 +8,9 @@
 
 
 /*
- * Entities remembered at a time, in sets of which each replaces its oldest:
- * a portal bears a few writes a second, so the memory reaches back for more
- * than any window that makes sense.
+ * Number of remembered entities, in sets of which each replaces its oldest
+ * one.  A portal allows only a few writes a second, so the memory covers more
+ * than any sensible window.
  */
 #define NGX_B1C_ECHO_SETS  4096
 #define NGX_B1C_ECHO_WAYS  4
@@ -162,7 +162,7 @@ ngx_b1c_echo_known(ngx_b1c_event_t *event, ngx_msec_t window)
     for (i = 0; i < NGX_B1C_ECHO_WAYS; i++) {
         if (set[i].hash == hash) {
 
-            /* another worker's clock of this loop may be a little ahead */
+            /* the cached clock of another worker may be slightly ahead */
 
             age = (ngx_msec_int_t) (ngx_current_msec - set[i].written);
             known = age <= (ngx_msec_int_t) window;
@@ -199,7 +199,7 @@ ngx_b1c_echo_set(ngx_b1c_event_t *event, uint64_t *hash,
 }
 
 
-/* FNV-1a, 64 bits: what collides is at worst one event that is ignored */
+/* FNV-1a, 64 bits: a collision at worst ignores one event */
 static uint64_t
 ngx_b1c_echo_hash(ngx_b1c_event_t *event)
 {
@@ -208,7 +208,7 @@ ngx_b1c_echo_hash(ngx_b1c_event_t *event)
 
     type = event->type;
 
-    /* events of a site's own orders say ORDER where REST says sale.order */
+    /* events of a site's own orders have ORDER where REST has sale.order */
 
     if (type.len == sizeof("SALEORDER") - 1
         && ngx_strncmp(type.data, "SALEORDER", type.len) == 0)
@@ -227,7 +227,7 @@ ngx_b1c_echo_hash(ngx_b1c_event_t *event)
 }
 
 
-/* without case, and a type without its dots: CATALOG.PRODUCT */
+/* without case, and without the dots of a type: CATALOG.PRODUCT */
 static uint64_t
 ngx_b1c_echo_word(uint64_t hash, ngx_str_t *word, ngx_uint_t type)
 {

@@ -28,7 +28,7 @@ static void ngx_b1c_job_hash(u_char *hash, const char *kind, ngx_str_t **parts,
 static void ngx_b1c_job_parsed_free(void *data);
 
 
-/* 64 random bits a worker, never the same in two processes or two nginx */
+/* 64 random bits, different in each process and each nginx */
 static uint64_t  ngx_b1c_job_worker;
 static uint32_t  ngx_b1c_job_serial;
 
@@ -57,8 +57,8 @@ static void
 ngx_b1c_job_id(u_char *id)
 {
     /*
-     * time first, so that ids sort by age; the serial number takes 2^32
-     * events of one second to come round
+     * The time comes first, so that ids sort by age.  The serial number wraps
+     * only after 2^32 events in one second.
      */
 
     (void) ngx_sprintf(id, "%08xD%016xL%08xD", (uint32_t) ngx_time(),
@@ -135,8 +135,8 @@ ngx_b1c_job_pool(ngx_log_t *log)
 
 
 /*
- * Jobs come and go by the dozen in one iteration of the event loop; without
- * these the allocator gives the memory back to the system and takes it again.
+ * Dozens of jobs are created and freed in one iteration of the event loop.
+ * Without these the allocator returns the memory to the system each time.
  */
 static void
 ngx_b1c_job_recycle(ngx_pool_t *pool)
@@ -251,7 +251,7 @@ ngx_b1c_job_load(ngx_b1c_job_t *job, ngx_str_t *record)
 {
     b1c_event_t  *ev;
 
-    /* another event may have been merged into the one that was stored */
+    /* the stored event may be one with which this one was coalesced */
 
     job->event.parsed = NULL;
 
@@ -349,7 +349,7 @@ ngx_b1c_job_identity(ngx_b1c_job_t *job, ngx_str_t *key, ngx_str_t *lane)
 
     } else {
 
-        /* nothing names the entity, so the body itself has to */
+        /* no entity is known, so the identity is a hash of the body */
 
         if (ngx_b1c_job_number(job, event->ts, &ts) != NGX_OK) {
             return NGX_ERROR;
@@ -378,7 +378,7 @@ ngx_b1c_job_identity(ngx_b1c_job_t *job, ngx_str_t *key, ngx_str_t *lane)
 }
 
 
-/* from "data" on: the time of receipt, before it, differs in every repeat */
+/* only from "data" on: the time of receipt before it differs in repeats */
 static void
 ngx_b1c_job_data(ngx_b1c_job_t *job, ngx_str_t *data)
 {
@@ -445,7 +445,7 @@ ngx_b1c_job_spooled(ngx_b1c_job_t *job, b1c_record_event_t *ev)
 }
 
 
-/* what the scripts are called with, put together here rather than in Lua */
+/* arguments of the scripts, built here rather than in Lua */
 static ngx_int_t
 ngx_b1c_job_words(ngx_b1c_job_t *job, u_char *key, u_char *lane)
 {

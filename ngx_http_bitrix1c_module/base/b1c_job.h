@@ -13,7 +13,7 @@
 #include "b1c_core.h"
 
 
-/* an event's words, in the pool of its job */
+/* the strings of an event, in the pool of its job */
 typedef struct {
     ngx_str_t                        name;
     ngx_str_t                        type;
@@ -21,16 +21,16 @@ typedef struct {
     ngx_str_t                        member_id;
     ngx_str_t                        domain;
     int64_t                          ts;         /* s, 0 is unknown */
-    ngx_str_t                        tail;       /* JSON less {"id":"..." */
+    ngx_str_t                        tail;       /* JSON after {"id":"..." */
     void                            *parsed;     /* b1c_event_t, lazy */
 } ngx_b1c_event_t;
 
 
-/* what came of one attempt */
+/* the result of one attempt */
 typedef struct {
     ngx_uint_t                       status;     /* 0: none came */
     ngx_uint_t                       seconds;    /* Retry-After, 0: none */
-    u_char                          *answer;     /* as far as it is kept */
+    u_char                          *answer;     /* its stored part */
     size_t                           len;
     size_t                           size;       /* of the memory for it */
     size_t                           max;        /* 0: ..._ANSWER */
@@ -41,7 +41,7 @@ typedef struct {
 } ngx_b1c_outcome_t;
 
 
-/* how a repetition, and what must stay in order, are told: see accept.lua */
+/* identity and lane of the event, see accept.lua */
 typedef struct {
     ngx_str_t                        key;
     ngx_str_t                        lane;
@@ -57,13 +57,13 @@ typedef struct {
 } ngx_b1c_identity_t;
 
 
-/* what Redis and the limits of the queue know of the job */
+/* the job's state in Redis and in the limits of the queue */
 typedef struct {
     ngx_str_t                        since;      /* ms, see accept.lua */
     ngx_str_t                        epoch;      /* of our lease, a number */
     ngx_uint_t                       attempts;   /* that have failed */
     ngx_uint_t                       lost_leases; /* with their workers */
-    ngx_msec_t                       leased;     /* when, or last extended */
+    ngx_msec_t                       leased;     /* or extended, when */
 
     unsigned                         maybe_accepted:1; /* reply was lost */
     unsigned                         slot:1;     /* counts in concurrency */
@@ -72,12 +72,12 @@ typedef struct {
 } ngx_b1c_lease_t;
 
 
-/* one try to deliver: the detached request, and what came of it */
+/* one attempt to deliver: the detached request and its result */
 typedef struct {
     ngx_msec_t                       started;
     ngx_msec_t                       delay;      /* until the next attempt */
     ngx_str_t                        delay_text;
-    ngx_b1c_health_e                 health;     /* of 1C, by this attempt */
+    ngx_b1c_health_e                 health;     /* 1C's, by this attempt */
 
     ngx_str_t                        body;       /* instead of the event's */
     void                           (*verdict)(ngx_b1c_job_t *job);
@@ -92,10 +92,10 @@ typedef struct {
 
 
 /*
- * One event or call on its way: from a request to Redis, from there to its
- * receiver, and back to Redis with the verdict.  It owns its memory, because
- * neither the client nor the detached request lives as long.  Referenced by
- * the queue and, until the request has been logged, by the request: for the
+ * One event or call: from a request to Redis, from there to its receiver, and
+ * back to Redis with the verdict.  It has its own pool, because neither the
+ * client's request nor the detached one lives as long.  It is referenced by
+ * the queue and, until the request has been logged, by the request for its
  * variables.
  */
 struct ngx_b1c_job_s {
@@ -129,10 +129,10 @@ struct ngx_b1c_job_s {
 };
 
 
-/* a random start for the ids of this worker; in init_process */
+/* chooses random bits for the ids of this worker; in init_process */
 ngx_int_t ngx_b1c_job_seed(ngx_log_t *log);
 
-/* held once, by the caller; NULL is lack of memory */
+/* has one reference, the caller's; NULL: no memory */
 ngx_b1c_job_t *ngx_b1c_job_create(ngx_b1c_queue_t *queue, ngx_log_t *log);
 
 void ngx_b1c_job_ref(ngx_b1c_job_t *job);
@@ -142,37 +142,35 @@ void ngx_b1c_job_unref(ngx_b1c_job_t *job);
 ngx_int_t ngx_b1c_job_event(ngx_b1c_job_t *job, b1c_event_t *ev);
 
 /*
- * The record for Redis: "b1 <server bytes> <uri bytes>\n", the server's name
- * and the URI of the location, then the JSON less its head.
+ * Builds the record for Redis: "b1 <server bytes> <uri bytes>\n", the server's
+ * name and the URI of the location, then the JSON without its head.
  */
 ngx_int_t ngx_b1c_job_record(ngx_b1c_job_t *job, ngx_str_t *server,
     ngx_str_t *uri, u_char *tail, size_t len);
 
-/*
- * A job out of its record; NGX_DECLINED: not in this form.
- */
+/* Fills a job from its record; NGX_DECLINED: it has another format. */
 ngx_int_t ngx_b1c_job_load(ngx_b1c_job_t *job, ngx_str_t *record);
 
-/* the parts of a record, inside it; NGX_DECLINED: not in this form */
+/* splits a record in place; NGX_DECLINED: it has another format */
 ngx_int_t ngx_b1c_job_split(ngx_str_t *record, ngx_str_t *server,
     ngx_str_t *uri, ngx_str_t *tail);
 
-/* identity and lane as of DESIGN's section 6, where no directive names them */
+/* default identity and lane, where no directive sets them */
 ngx_int_t ngx_b1c_job_identity(ngx_b1c_job_t *job, ngx_str_t *key,
     ngx_str_t *lane);
 
-/* what a claim tells beside the record; copied */
+/* data of a claim beside the record; copied */
 ngx_int_t ngx_b1c_job_claimed(ngx_b1c_job_t *job, ngx_str_t *epoch,
     ngx_str_t *key, ngx_str_t *lane);
 
 /*
- * What the spool needs of a job, and a job out of that: only good for accept,
- * and as long as the memory that ev points into.
+ * What the spool stores of a job, and a job restored from it.  The latter is
+ * only good for accept, and only as long as the memory of ev.
  */
 void ngx_b1c_job_spool(ngx_b1c_job_t *job, b1c_record_event_t *ev);
 ngx_int_t ngx_b1c_job_spooled(ngx_b1c_job_t *job, b1c_record_event_t *ev);
 
-/* data of the event for $bitrix1c_data_*; NULL if it cannot be had */
+/* data of the event for $bitrix1c_data_*; NULL if there is none */
 b1c_event_t *ngx_b1c_job_parsed(ngx_b1c_job_t *job);
 
 /* a number as text in the job's pool */
@@ -180,10 +178,10 @@ ngx_int_t ngx_b1c_job_number(ngx_b1c_job_t *job, int64_t n, ngx_str_t *text);
 
 
 /*
- * What 1C has just written to a portal through this nginx: the event that
- * Bitrix sends of it would make 1C read back its own change, and with a rule
- * that writes again on the other side the two would never come to rest.
- * Bitrix marks such events in no way, so they are known by time alone.
+ * Writes that 1C has just made through this nginx.  Bitrix sends an event
+ * about each of them, and 1C would read its own change back; if the other side
+ * also writes on events, the two would never stop.  Bitrix does not mark such
+ * events, so they are recognized by time alone.
  */
 
 
@@ -191,15 +189,16 @@ ngx_int_t ngx_b1c_job_number(ngx_b1c_job_t *job, int64_t n, ngx_str_t *text);
 ngx_int_t ngx_b1c_echo_zone(ngx_conf_t *cf, ngx_b1c_main_conf_t *mcf);
 
 /*
- * To be called when a write is sent, since its event may overtake its answer,
- * and once more when it has succeeded.  Without an id nothing is marked.
+ * Must be called when a write is sent, because its event may arrive before its
+ * answer, and again when the write has succeeded.  An event without an id is
+ * not marked.
  */
 void ngx_b1c_echo_mark(ngx_b1c_event_t *event);
 
-/* the write has failed: an event that comes now is somebody else's */
+/* the write has failed: a later event is about another change */
 void ngx_b1c_echo_forget(ngx_b1c_event_t *event);
 
-/* 1 if the entity was written not longer than window ms ago */
+/* 1 if the entity was written within the last window ms */
 ngx_uint_t ngx_b1c_echo_known(ngx_b1c_event_t *event, ngx_msec_t window);
 
 

@@ -18,8 +18,8 @@ typedef struct {
 
 
 /*
- * A count for each process instead of one in all: what a killed worker held
- * is then known and can be taken back, and the sum is right again.
+ * One counter per process instead of a common one: the slots of a killed
+ * worker are known and can be returned.
  */
 typedef struct {
     ngx_uint_t                   n;          /* entries ever used */
@@ -30,9 +30,9 @@ typedef struct {
     ngx_uint_t                   tokens;     /* thousandths of a delivery */
     ngx_msec_t                   filled;     /* when, 0: never */
 
-    ngx_uint_t                   failed;     /* in a row */
+    ngx_uint_t                   failed;     /* consecutive failures */
     ngx_msec_t                   until;      /* open, if not 0 */
-    ngx_pid_t                    probe;      /* who tries whether 1C is back */
+    ngx_pid_t                    probe;      /* worker with the probe */
     ngx_atomic_t                 held;       /* by the operator */
 
     ngx_b1c_entry_t              workers[NGX_B1C_WORKERS];
@@ -92,7 +92,7 @@ ngx_b1c_limits_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 
     if (ctx->sh && fresh) {
 
-        /* what an earlier nginx left in Redis may be due */
+        /* an earlier nginx may have left events in Redis */
 
         ctx->sh->marked = 1;
     }
@@ -151,7 +151,7 @@ done:
 }
 
 
-/* ms for which the operator has stopped deliveries, to be asked again then */
+/* ms for which hold stops deliveries; then it must be checked again */
 static ngx_msec_t
 ngx_b1c_limits_held(ngx_b1c_limits_conf_t *conf)
 {
@@ -183,15 +183,15 @@ ngx_b1c_limits_held(ngx_b1c_limits_conf_t *conf)
         inside = now >= conf->from || now < conf->to;
     }
 
-    /* at the latest when the next minute begins */
+    /* checked again at the latest when the next minute begins */
 
     return inside ? (60 - tm.ngx_tm_sec) * 1000 : 0;
 }
 
 
 /*
- * An open breaker lets nothing through for its pause, and then one delivery:
- * the probe, whose end says whether 1C is back.
+ * An open breaker allows nothing during its pause, and then one delivery, the
+ * probe, whose result tells whether 1C works again.
  */
 static ngx_uint_t
 ngx_b1c_limits_open(ngx_b1c_limits_sh_t *sh, ngx_b1c_grant_t *grant)
@@ -219,7 +219,7 @@ ngx_b1c_limits_open(ngx_b1c_limits_sh_t *sh, ngx_b1c_grant_t *grant)
 }
 
 
-/* a token bucket in thousandths, so that 3r/m is as exact as 300r/s */
+/* a token bucket in thousandths, so that 3r/m is as precise as 300r/s */
 static ngx_uint_t
 ngx_b1c_limits_tokens(ngx_b1c_limits_sh_t *sh,
     ngx_b1c_limits_conf_t *conf, ngx_uint_t n, ngx_msec_t *wait)
@@ -242,7 +242,7 @@ ngx_b1c_limits_tokens(ngx_b1c_limits_sh_t *sh,
 
     } else {
 
-        /* what is no whole thousandth yet stays on the clock */
+        /* a remainder below one thousandth is left for the next time */
 
         sh->tokens += passed * conf->rate / 1000;
         sh->filled += passed * conf->rate / 1000 * 1000 / conf->rate;
@@ -265,7 +265,7 @@ ngx_b1c_limits_tokens(ngx_b1c_limits_sh_t *sh,
 }
 
 
-/* a tenth of a second's worth: loops are late, and the rate is a mean */
+/* at most the tokens of 0.1 s: the event loop may be late */
 static ngx_uint_t
 ngx_b1c_limits_burst(ngx_b1c_limits_conf_t *conf)
 {
@@ -313,7 +313,7 @@ ngx_b1c_limits_health(ngx_b1c_limits_t *limits,
 
     sh = limits->sh;
 
-    /* the rule, and no lock for it */
+    /* the usual case, without a lock */
 
     if (health == NGX_B1C_HEALTH_OK && sh->failed == 0 && sh->until == 0)
     {
@@ -327,7 +327,7 @@ ngx_b1c_limits_health(ngx_b1c_limits_t *limits,
 
     if (health == NGX_B1C_HEALTH_UNKNOWN) {
 
-        /* the probe found nothing out, another may */
+        /* the probe had no result, another delivery may be the probe */
 
         if (sh->probe == ngx_pid) {
             sh->probe = 0;
@@ -361,7 +361,7 @@ ngx_b1c_limits_health(ngx_b1c_limits_t *limits,
         breaker = NGX_B1C_OPENED;
     }
 
-    /* a late failure of before does not put the probe off */
+    /* a failure of an older delivery does not delay the probe */
 
     if (!open || sh->probe == ngx_pid
         || health == NGX_B1C_HEALTH_MAINTENANCE)
@@ -506,7 +506,7 @@ ngx_b1c_limits_poll(ngx_b1c_limits_t *limits, ngx_msec_t interval,
 
     passed = ngx_current_msec - limits->sh->polled;
 
-    /* another worker's clock of this loop iteration may be a little ahead */
+    /* the cached clock of another worker may be slightly ahead */
 
     if ((ngx_msec_int_t) passed < 0) {
         passed = 0;
@@ -545,7 +545,10 @@ ngx_b1c_limits_entry(ngx_b1c_limits_t *limits)
 
         if (sh->workers[i].pid == ngx_pid) {
 
-            /* a worker of this number was killed and never reaped */
+            /*
+             * a worker with this number was killed and its slots were not
+             * returned
+             */
 
             entry = &sh->workers[i];
             break;

@@ -19,7 +19,7 @@ ngx_b1c_shutdown_watch(ngx_cycle_t *cycle, ngx_b1c_shutdown_pt handler)
 {
     ngx_connection_t  *c, *saved;
 
-    /* some event methods keep connections by their sockets, 0 is not ours */
+    /* some event methods index connections by socket, and 0 is not ours */
 
     saved = NULL;
 
@@ -38,7 +38,7 @@ ngx_b1c_shutdown_watch(ngx_cycle_t *cycle, ngx_b1c_shutdown_pt handler)
         return NGX_ERROR;
     }
 
-    /* neither a socket nor none */
+    /* no real socket, and not -1, for which core would skip it */
 
     c->fd = (ngx_socket_t) -2;
     c->read->handler = ngx_b1c_shutdown_handler;
@@ -74,7 +74,7 @@ ngx_b1c_shutdown_unwatch(void)
     if (c) {
         ngx_b1c_watcher = NULL;
 
-        /* core looks it up by its socket, and 0 is another's */
+        /* core looks it up by its socket, and 0 belongs to another one */
 
         c->fd = 0;
         ngx_free_connection(c);

@@ -7,13 +7,13 @@
 #include "b1c_base.h"
 
 
-/* the hour, the minute that runs, and room for clocks that differ a little */
+/* the hour, the current minute, and room for differing clocks */
 #define NGX_B1C_RING  64
 
 
 /*
- * Atomics instead of a count for each process: an event takes a dozen of them,
- * some 100 ns, and nothing is lost with a process that dies.
+ * Atomics instead of a counter per process: an event takes a dozen of them,
+ * about 100 ns, and the death of a process loses nothing.
  */
 typedef struct {
     ngx_atomic_t                   n[NGX_B1C_COUNTERS];
@@ -61,7 +61,7 @@ static ngx_str_t  ngx_b1c_stats_names[] = {
 };
 
 
-/* an answer takes milliseconds, 1C seconds, and its maintenance hours */
+/* answers take milliseconds, 1C seconds, and its maintenance hours */
 static ngx_msec_t  ngx_b1c_stats_bounds[] = {
     1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 30000, 60000,
     300000, 1800000, 3600000, 14400000, 86400000
@@ -135,7 +135,7 @@ ngx_b1c_stats_time(ngx_b1c_stats_t *stats, ngx_b1c_time_e time, ngx_msec_t ms)
     ngx_uint_t            i;
     ngx_b1c_histogram_t  *h;
 
-    /* a clock that was set back */
+    /* the clock was set back */
 
     if ((ngx_msec_int_t) ms < 0) {
         ms = 0;
@@ -157,7 +157,7 @@ ngx_b1c_stats_time(ngx_b1c_stats_t *stats, ngx_b1c_time_e time, ngx_msec_t ms)
 }
 
 
-/* the minute that runs; the first to come finds an old one in its place */
+/* the current minute; the first caller replaces an old one in its place */
 static ngx_b1c_minute_t *
 ngx_b1c_stats_now(ngx_b1c_stats_t *stats)
 {
@@ -293,7 +293,7 @@ ngx_b1c_stats_failed(ngx_b1c_stats_t *stats)
         return 0;
     }
 
-    /* one event that fails among others that do not is told now and then */
+    /* a single failure among successes is logged from time to time */
 
     if (told && now - told < NGX_B1C_QUIET) {
         return 0;

@@ -54,7 +54,7 @@ ngx_b1c_zone_attach(ngx_shm_zone_t *shm_zone, void *data, size_t size,
 
     pool = (ngx_slab_pool_t *) shm_zone->shm.addr;
 
-    /* "data" is the zone's of the configuration before a reload */
+    /* "data" belongs to the zone of the configuration before a reload */
 
     *fresh = (data == NULL && !shm_zone->shm.exists);
     *shpool = pool;
