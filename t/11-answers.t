@@ -127,7 +127,7 @@ for my $id (sort keys %case) {
 
 is scalar(keys %dead_letter), scalar(keys %dead), 'no other dead letters';
 
-my $hooks = () = $gw->slurp('error.log') =~ /is a dead letter/g;
+my $hooks = () = $gw->slurp('error.log') =~ /became a dead letter/g;
 is $hooks, scalar(keys %dead), 'each is told in the error log';
 
 $gw->finish;

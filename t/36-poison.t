@@ -45,7 +45,7 @@ for my $try (1 .. TRIES) {
 
 ok wait_until(5, sub { @{ $gw->dead_letters } }), 'then it is given up';
 is_deeply $gw->dead_letters, [$poison], 'as a dead letter';
-like $gw->reason($poison), qr/its worker has died again and again/,
+like $gw->reason($poison), qr/its worker died repeatedly/,
     'with its reason';
 ok defined $gw->redis('HGET', $h, $poison), 'and its body';
 
@@ -83,7 +83,7 @@ $gw->redis('HDEL', $h, $gone);
 ok $gw->drained(4), 'they do not wait for ever';
 is_deeply [sort @{ $gw->dead_letters }], [sort $poison, $old, $empty],
     'what cannot be read is a dead letter';
-like $gw->reason($_), qr/has not the form of this version/, 'with a reason'
+like $gw->reason($_), qr/does not have the format of this version/, 'with a reason'
     for $old, $empty;
 is scalar($gw->onec_received), 3, '1C gets none of them';
 

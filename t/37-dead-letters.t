@@ -43,7 +43,7 @@ sub dropped {
     my $log = $gw->slurp('error.log');
     my $sum = 0;
 
-    $sum += $_ for $log =~ /\[error\].*the (\d+) oldest dead letters are/g;
+    $sum += $_ for $log =~ /\[error\].*the (\d+) oldest dead letters were/g;
 
     return $sum;
 }

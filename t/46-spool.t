@@ -108,7 +108,7 @@ my $ids = $gw->onec_ids;
 is scalar(grep { !$ids->{$_} } @ids), 0, 'under the ids that were answered';
 
 my $log = $gw->slurp('error.log');
-my $began = () = $log =~ /events go to the spool/g;
+my $began = () = $log =~ /events, they are written to the spool/g;
 my $over = () = $log =~ /the spool is empty/g;
 is $began, $over, 'a line when it began and one when it was over';
 

@@ -88,7 +88,7 @@ post('at first', 'accepted');
 ok $gw->drained(5), 'delivered';
 
 $gw->redis('CONFIG', 'SET', 'maxmemory', 1);
-refused('out of memory', qr/Redis refused "accept": OOM/);
+refused('out of memory', qr/Redis refused script "accept": OOM/);
 $gw->redis('CONFIG', 'SET', 'maxmemory', 0);
 back('memory again');
 

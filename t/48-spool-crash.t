@@ -177,7 +177,7 @@ rename "$gw->{dir}/error.log", "$gw->{dir}/error.log.old";
 $gw->start_nginx;
 @loads = load(1);
 finish('nginx is back, Redis is not', @loads);
-complaint(qr/1 files in the folder .* none of a spool, such as "notes.txt"/,
+complaint(qr/1 files in the folder .* not of a spool, such as "notes.txt"/,
           'a foreign file is told of');
 
 $gw->start_redis;
@@ -185,11 +185,11 @@ ok wait_until(15, sub {
     join(' ', sort(files())) eq
         'notes.txt orders.1.spool orders.2.spool orders.3.spool';
 }), 'all is replayed, and nothing else is touched';
-complaint(qr/$file" ends with a record .* 100 bytes are passed over/,
+complaint(qr/$file" ends with an incomplete record .* 100 bytes are skipped/,
           'a torn end is cut, and told of');
-complaint(qr/orders\.1\.spool" is of another version/, 'a later version');
-complaint(qr/orders\.2\.spool" is no file of a spool/, 'a foreign content');
-complaint(qr/orders\.3\.spool" cannot be read|orders\.3\.spool" is no file/,
+complaint(qr/orders\.1\.spool" was written by another version/, 'a later version');
+complaint(qr/orders\.2\.spool" is not a file of a spool/, 'a foreign content');
+complaint(qr/orders\.3\.spool" cannot be read|orders\.3\.spool" is not a file/,
           'a folder of that name');
 my $id = 900_000;
 ok wait_until(5, sub { $gw->post(id => ++$id)->{result} eq 'accepted' }),
@@ -205,7 +205,7 @@ finish('and more behind the damage', load(0.5));
 $gw->start_redis;
 ok wait_until(15, sub { -e "$spool/$file.damaged" && !-e "$spool/$file" }),
     'damage is passed over, and the file kept';
-complaint(qr/$file" has damage inside, at offset \d+, 70 bytes are passed/,
+complaint(qr/$file" is damaged at offset \d+, 70 bytes are skipped/,
           'told of');
 
 # put back by hand

@@ -104,7 +104,7 @@ is lines(qr/open\(\) failed in the folder "$spool".*No such file/), 1,
     'one line that says so';
 rename "$spool.away", $spool;
 ok wait_until(5, sub { post() eq '200 spooled' }), 'it is back';
-is lines(qr/"spool" takes events again/), 1, 'one line that says so';
+is lines(qr/"spool" accepts events again/), 1, 'one line that says so';
 
 # a reload
 
@@ -180,7 +180,7 @@ SKIP: {
     $gw->stop_redis('KILL');
     ok wait_until(5, sub { post() eq '200 spooled' }), 'a disk with space';
     back('a disk with space');
-    is lines(qr/has damage inside/), 0, 'parts of records were cut off';
+    is lines(qr/is damaged/), 0, 'parts of records were cut off';
 }
 
 ok $gw->drained(20), 'nothing is left in the queue';

@@ -42,8 +42,8 @@ sub lines {
 }
 
 
-my $short = qr/\[error\].*Redis has 0 of the 1 replicas that "wait" asks for/;
-my $again = qr/\[notice\].*Redis has the replicas that "wait" asks for again/;
+my $short = qr/\[error\].*Redis has 0 of the 1 replicas that "wait" requires/;
+my $again = qr/\[notice\].*Redis has the replicas that "wait" requires again/;
 
 # scripts vanish meanwhile: they are sent twice, and each time with a WAIT
 
@@ -73,7 +73,7 @@ cmp_ok $answer->{seconds}, '>', 1.6, 'the replica is given time';
 cmp_ok $answer->{seconds}, '<', 5.6, 'less than the timeout';
 is lines($short), 1, 'the error log tells of it';
 like $gw->slurp('error.log'),
-    qr/refused "accept": NOREPLICAS 0 of 1 replicas have it/, 'and why';
+    qr/refused script "accept": NOREPLICAS 0 of 1 replicas have it/, 'and why';
 
 my $start = time;
 is $gw->post(id => ++$n)->{status}, 503, 'one more' for 1 .. 4;
@@ -145,7 +145,7 @@ ok wait_until(10, sub { $gw->post(id => ++$n)->{status} == 200 }),
 $one->cmd('ACL', 'SETUSER', 'b1c', '-wait');
 $answer = $gw->post(id => ++$n);
 is $answer->{status}, 503, 'a user without the right to WAIT';
-like $gw->slurp('error.log'), qr/refused "accept": NOPERM.*'?wait/i,
+like $gw->slurp('error.log'), qr/refused script "accept": NOPERM.*'?wait/i,
     'which the error log tells';
 
 $gw->finish;

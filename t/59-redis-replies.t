@@ -116,7 +116,7 @@ my $fake = Bitrix1C::FakeRedis->new($gw->{dir},
 
 $gw->{store} = 'redis ' . $fake->address('many');
 ok $gw->reload, 'a Redis that says too much';
-ok wait_until(10, sub { $gw->slurp('error.log') =~ /is a dead letter/ }),
+ok wait_until(10, sub { $gw->slurp('error.log') =~ /became a dead letter/ }),
     'its events are looked at';
 
 $gw->{store} = undef;

@@ -110,11 +110,11 @@ is index($gw->slurp('deliveries.log'), TOKEN), -1, 'nor is the token there';
 
 # outages
 
-is logged(qr/\[warn\].*goes again in .* what fails after it is told at/), 1,
+is logged(qr/\[warn\].*will be retried in .* further failures are logged at/), 1,
     'the first failure of a series is a warning';
-is logged(qr/\[notice\].*1C takes events again, after 1 attempts that failed/),
+is logged(qr/\[notice\].*1C accepts events again after 1 failed attempts/),
     1, 'its end is told';
-is logged(qr/\[error\].*is a dead letter/), 1, 'so is a dead letter';
+is logged(qr/\[error\].*became a dead letter/), 1, 'so is a dead letter';
 
 $gw->onec_ask('reset');
 $gw->onec_mode({ mode => '500' });
@@ -122,16 +122,16 @@ my @ids = map { $gw->post(id => 100 + $_)->{id} } 1 .. EVENTS;
 ok wait_until(15, sub { $gw->onec_stats->{answered} >= 2 * EVENTS }),
     'an outage: each event fails twice';
 ok wait_until(5, sub {
-    logged(qr/\[info\].*goes again in/) == 2 * EVENTS
+    logged(qr/\[info\].*will be retried in/) == 2 * EVENTS
 }), 'that is there at level info';
-is logged(qr/\[warn\].*goes again in/), 1,
+is logged(qr/\[warn\].*will be retried in/), 1,
     'and no warning more, within a minute of the one before';
 
 $gw->onec_mode({ mode => '422' });
 $gw->redis('ZADD', '{b1c:orders}:q', 'XX', 1, $_) for @ids;
 ok wait_until(15, sub { $gw->depth == 1 }), 'then all die';
-is logged(qr/\[error\].*is a dead letter/), 1, 'not a line for each of them';
-is logged(qr/is a dead letter/), 1 + EVENTS, 'but at level info';
+is logged(qr/\[error\].*became a dead letter/), 1, 'not a line for each of them';
+is logged(qr/became a dead letter/), 1 + EVENTS, 'but at level info';
 
 # the one whose lease was lost
 

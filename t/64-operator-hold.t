@@ -35,8 +35,8 @@ sub logged {
 }
 
 
-sub held { return logged($_[0], 'an operator holds it, deliveries stop') }
-sub resumed { return logged($_[0], 'an operator has resumed it') }
+sub held { return logged($_[0], 'an operator has held the queue, deliveries are stopped') }
+sub resumed { return logged($_[0], 'an operator has resumed the queue') }
 
 
 sub hold_state {

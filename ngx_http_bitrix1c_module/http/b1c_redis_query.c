@@ -209,7 +209,8 @@ ngx_b1c_redis_query_away(ngx_b1c_query_t *query, ngx_b1c_reply_t *reply)
     if (reply && ngx_b1c_redis_reply_error(reply, &text) == NGX_OK) {
         return ngx_b1c_query_text_error(query->request,
                               NGX_HTTP_SERVICE_UNAVAILABLE,
-                              "Redis of queue \"%V\" refused: %V", name,
+                              "Redis of queue \"%V\" refused the command: %V",
+                              name,
                               &text);
     }
 
@@ -221,7 +222,7 @@ ngx_b1c_redis_query_away(ngx_b1c_query_t *query, ngx_b1c_reply_t *reply)
 
     return ngx_b1c_query_text_error(query->request,
                           NGX_HTTP_SERVICE_UNAVAILABLE,
-                          "Redis of queue \"%V\" is away%s%s", name,
+                          "Redis of queue \"%V\" is not available%s%s", name,
                           *info.reason ? ": " : "", info.reason);
 }
 

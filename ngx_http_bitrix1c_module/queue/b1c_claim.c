@@ -149,8 +149,8 @@ ngx_b1c_claim_reply(void *data, ngx_b1c_reply_t *reply)
 
         ngx_log_error(NGX_LOG_ERR, w->log, 0,
                       "bitrix1c_queue \"%V\": %L events could not be read "
-                      "from Redis: dead letters now, or dropped where nothing "
-                      "was left of them", &w->queue->name, dropped);
+                      "from Redis: they are now dead letters, or were dropped "
+                      "if nothing was left of them", &w->queue->name, dropped);
     }
 
     n = (ngx_b1c_redis_reply_count(reply) - 2) / NGX_B1C_CLAIMED;
@@ -281,16 +281,16 @@ ngx_b1c_claim_job(ngx_b1c_script_t *b, ngx_b1c_reply_t *reply, ngx_uint_t i)
         return NULL;
 
     case NGX_DECLINED:
-        ngx_b1c_verdict_poison(job, "its record in Redis has not "
-                               "the form of this version");
+        ngx_b1c_verdict_poison(job, "its record in Redis does not have the "
+                                    "format of this version");
         break;
 
     default: /* NGX_OK */
         job->result = NGX_B1C_NONE;
 
         if (job->lease.lost_leases > NGX_B1C_MAX_LOST_LEASES) {
-            ngx_b1c_verdict_poison(job, "its worker has died again "
-                                   "and again during its delivery");
+            ngx_b1c_verdict_poison(job, "its worker died repeatedly during "
+                                        "its delivery");
         }
 
         break;

@@ -545,7 +545,8 @@ ngx_b1c_queue_lost(ngx_b1c_worker_t *w, ngx_b1c_job_t *job)
     }
 
     job->result = NGX_B1C_LOST;
-    ngx_str_set(&job->reason, "its lease was lost, another delivers it");
+    ngx_str_set(&job->reason, "its lease was lost, another worker delivers "
+                              "it");
 
     ngx_b1c_delivery_abort(job);
 
@@ -582,7 +583,7 @@ ngx_b1c_queue_give_back(ngx_b1c_queue_t *queue)
             job->result = NGX_B1C_RETRY;
             job->attempt.free_retry = 1;
             job->attempt.delay = 0;
-            ngx_str_set(&job->reason, "the worker had to leave");
+            ngx_str_set(&job->reason, "the worker had to exit");
         }
 
         ngx_b1c_delivery_abort(job);

@@ -116,8 +116,8 @@ ngx_b1c_report_unavailable(ngx_b1c_job_t *job, ngx_log_t *log)
                                 NGX_LOG_ERR);
 
     ngx_log_error(level, log, 0,
-                  "bitrix1c could not store event %V of %V %V: Redis of "
-                  "queue \"%V\" is away or refuses to write",
+                  "bitrix1c could not store event %V of %V %V: Redis of queue "
+                  "\"%V\" is not available or refuses writes",
                   &job->event.name, &job->event.type, &job->event.id,
                   &job->queue->name);
 }
@@ -183,7 +183,7 @@ ngx_b1c_report_delivery(ngx_b1c_job_t *job)
 
         ngx_log_error(level, job->log, 0,
                       "bitrix1c_queue \"%V\": the lease of event %V was lost, "
-                      "its delivery is broken off", &job->queue->name,
+                      "its delivery is aborted", &job->queue->name,
                       &job->id);
         break;
     }
@@ -235,11 +235,11 @@ ngx_b1c_report_failed(ngx_b1c_job_t *job)
     level = first ? NGX_LOG_WARN : NGX_LOG_INFO;
 
     ngx_log_error(level, job->log, 0,
-                  "bitrix1c_queue \"%V\": event %V (%V) goes again in "
-                  "%M ms, attempt %ui: %V%s", &job->queue->name, &job->id,
+                  "bitrix1c_queue \"%V\": event %V (%V) will be retried in %M "
+                  "ms, attempt %ui: %V%s", &job->queue->name, &job->id,
                   &job->event.name, job->attempt.delay, job->lease.attempts + 1,
                   &job->reason,
-                  first ? "; what fails after it is told at level info" : "");
+                  first ? "; further failures are logged at level info" : "");
 }
 
 
@@ -252,8 +252,8 @@ ngx_b1c_report_worked(ngx_b1c_job_t *job)
 
     if (n) {
         ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
-                      "bitrix1c_queue \"%V\": %V takes %V again, after %ui "
-                      "attempts that failed", &job->queue->name,
+                      "bitrix1c_queue \"%V\": %V accepts %V again after %ui "
+                      "failed attempts", &job->queue->name,
                       &job->queue->ops->receiver, &job->queue->ops->noun, n);
     }
 }
@@ -268,7 +268,7 @@ ngx_b1c_report_dead(ngx_b1c_job_t *job)
                                 NGX_LOG_ERR);
 
     ngx_log_error(level, job->log, 0,
-                  "bitrix1c_queue \"%V\": event %V (%V) is a dead letter "
+                  "bitrix1c_queue \"%V\": event %V (%V) became a dead letter "
                   "after %ui attempts: %V", &job->queue->name, &job->id,
                   &job->event.name, job->lease.attempts + 1, &job->reason);
 }
@@ -285,8 +285,8 @@ ngx_b1c_report_late(ngx_b1c_job_t *job)
                                 NGX_LOG_WARN);
 
     ngx_log_error(level, job->log, 0,
-                  "bitrix1c_queue \"%V\": the lease of event %V had ended "
-                  "before its delivery did", &job->queue->name, &job->id);
+                  "bitrix1c_queue \"%V\": the lease of event %V ended before "
+                  "its delivery", &job->queue->name, &job->id);
 }
 
 
@@ -299,9 +299,10 @@ ngx_b1c_report_held(ngx_b1c_queue_t *queue, ngx_uint_t held, ngx_log_t *log)
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0, "bitrix1c_queue \"%V\": %s",
                   &queue->name,
-                  held ? "an operator holds it, deliveries stop until it is "
-                         "resumed"
-                       : "an operator has resumed it, deliveries go on");
+                  held ? "an operator has held the queue, deliveries are "
+                         "stopped until it is resumed"
+                       : "an operator has resumed the queue, deliveries "
+                         "continue");
 
     return 1;
 }

@@ -100,7 +100,8 @@ ngx_b1c_script_failed(ngx_b1c_script_t *b, ngx_b1c_reply_t *reply,
                                         NGX_B1C_SAY_REFUSED, NGX_LOG_ERR);
 
             ngx_log_error(level, b->worker->log, 0,
-                          "bitrix1c_queue \"%V\": Redis refused \"%s\": %V",
+                          "bitrix1c_queue \"%V\": Redis refused script "
+                          "\"%s\": %V",
                           &b->worker->queue->name, script, &text);
         }
 
@@ -110,8 +111,8 @@ ngx_b1c_script_failed(ngx_b1c_script_t *b, ngx_b1c_reply_t *reply,
     if (b->n && ngx_b1c_redis_reply_count(reply) < b->n) {
         if (script) {
             ngx_log_error(NGX_LOG_ERR, b->worker->log, 0,
-                          "bitrix1c_queue \"%V\": Redis answered \"%s\" with "
-                          "%ui elements instead of %ui",
+                          "bitrix1c_queue \"%V\": Redis answered script "
+                          "\"%s\" with %ui elements instead of %ui",
                           &b->worker->queue->name, script,
                           ngx_b1c_redis_reply_count(reply), b->n);
         }

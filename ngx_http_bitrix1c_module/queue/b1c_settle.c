@@ -252,7 +252,7 @@ ngx_b1c_settle_reply(void *data, ngx_b1c_reply_t *reply)
         ngx_b1c_stats_count(w->queue->stats, NGX_B1C_N_DROPPED_DEAD, result);
 
         ngx_log_error(NGX_LOG_ERR, w->log, 0,
-                      "bitrix1c_queue \"%V\": the %L oldest dead letters are "
+                      "bitrix1c_queue \"%V\": the %L oldest dead letters were "
                       "dropped, see \"dead_letters\"", &w->queue->name,
                       result);
     }

@@ -169,8 +169,8 @@ ngx_b1c_spill_enter(ngx_b1c_worker_t *w)
 {
     if (ngx_b1c_spool_shm_enter(w->queue->spool_conf->state)) {
         ngx_log_error(NGX_LOG_WARN, w->log, 0,
-                      "bitrix1c_queue \"%V\": Redis does not store, events go "
-                      "to the spool \"%V\"", &w->queue->name,
+                      "bitrix1c_queue \"%V\": Redis does not store events, "
+                      "they are written to the spool \"%V\"", &w->queue->name,
                       &w->queue->spool_conf->path->name);
     }
 }
@@ -289,7 +289,8 @@ ngx_b1c_spill_size(ngx_b1c_job_t *job)
     if (size == 0) {
         ngx_log_error(NGX_LOG_ERR, job->log, 0,
                       "bitrix1c_queue \"%V\": event %V is too large for the "
-                      "spool: %uz bytes", &job->queue->name, &job->id,
+                      "spool: %uz bytes, it is refused",
+                      &job->queue->name, &job->id,
                       job->record.len);
     }
 

@@ -51,26 +51,28 @@ static ngx_uint_t ngx_b1c_redis_check_is(ngx_str_t *value, const char *text);
 static ngx_b1c_finding_t  ngx_b1c_redis_findings[] = {
 
     { NGX_B1C_REDIS_FIND_MODE, "redis_mode", "sentinel", NULL,
-      "it is a Sentinel and stores nothing: name it in \"sentinel\"" },
+      "it is a Sentinel and stores nothing: use \"sentinel\" instead of "
+      "\"redis\"" },
 
     { NGX_B1C_REDIS_FIND_ROLE, "role", "slave", NULL,
-      "it is a replica and takes no events: name its master" },
+      "it is a replica and accepts no events: specify its master" },
 
     { NGX_B1C_REDIS_FIND_AOF, "aof_enabled", NULL, "1",
-      "it forgets events when it crashes: set \"appendonly yes\" in its "
+      "it loses events when it crashes: set \"appendonly yes\" in its "
       "configuration" },
 
     { NGX_B1C_REDIS_FIND_AOF_ERR, "aof_last_write_status", NULL,
-      "ok", "it could not write its append-only file and refuses events: see "
-      "its log, its disk and the rights of its \"dir\"" },
+      "ok", "it could not write its append-only file and refuses events: "
+            "check its log, its disk and the permissions of its \"dir\"" },
 
     { NGX_B1C_REDIS_FIND_RDB_ERR, "rdb_last_bgsave_status", NULL,
-      "ok", "it could not save its snapshot, and refuses events if "
-      "\"stop-writes-on-bgsave-error\" is set: see its log and its disk" },
+      "ok", "it could not save its snapshot and refuses events if "
+            "\"stop-writes-on-bgsave-error\" is set: check its log and its "
+            "disk" },
 
     { NGX_B1C_REDIS_FIND_POLICY, "maxmemory_policy", NULL,
-      "noeviction", "it throws events away when its memory is full: set "
-      "\"maxmemory-policy noeviction\" in its configuration" },
+      "noeviction", "it evicts events when its memory is full: set "
+                    "\"maxmemory-policy noeviction\" in its configuration" },
 
     { 0, NULL, NULL, NULL, NULL }
 };
@@ -116,8 +118,8 @@ ngx_b1c_redis_check_info(redisAsyncContext *ac, void *r, void *data)
 
     if (ngx_b1c_redis_check_found(redis, NGX_B1C_REDIS_FIND_INFO, there)) {
         ngx_log_error(NGX_LOG_WARN, &redis->log, 0,
-                      "Redis: it could not be checked whether events are safe "
-                      "there: INFO was refused, allow \"+info\" in its ACL");
+                      "Redis: INFO was refused, so it is not known whether "
+                      "events are safe: allow \"+info\" in its ACL");
     }
 
     if (there) {
@@ -174,8 +176,8 @@ ngx_b1c_redis_check_version(ngx_b1c_redis_t *redis, ngx_str_t *text)
 
     if (ngx_b1c_redis_check_found(redis, NGX_B1C_REDIS_FIND_VERSION, there)) {
         ngx_log_error(NGX_LOG_WARN, &redis->log, 0,
-                      "Redis has redis_version \"%V\": the scripts need %d.0 "
-                      "or later", &value, NGX_B1C_REDIS_VERSION);
+                      "Redis has redis_version \"%V\": the scripts require "
+                      "%d.0 or later", &value, NGX_B1C_REDIS_VERSION);
     }
 }
 
@@ -200,8 +202,8 @@ ngx_b1c_redis_check_config(redisAsyncContext *ac, void *r, void *data)
 
     if (ngx_b1c_redis_check_found(redis, NGX_B1C_REDIS_FIND_CONFIG, there)) {
         ngx_log_error(NGX_LOG_WARN, &redis->log, 0,
-                      "Redis: it could not be checked whether \"appendfsync\" "
-                      "is \"everysec\" or \"always\": CONFIG GET was refused, "
+                      "Redis: CONFIG GET was refused, so it is not known "
+                      "whether \"appendfsync\" is \"everysec\" or \"always\": "
                       "allow \"+config|get\" in its ACL");
     }
 
@@ -213,9 +215,9 @@ ngx_b1c_redis_check_config(redisAsyncContext *ac, void *r, void *data)
 
     if (ngx_b1c_redis_check_found(redis, NGX_B1C_REDIS_FIND_FSYNC, there)) {
         ngx_log_error(NGX_LOG_WARN, &redis->log, 0,
-                      "Redis has appendfsync \"no\": a power cut loses the "
-                      "events of half a minute, set \"appendfsync everysec\" "
-                      "or \"always\" in its configuration");
+                      "Redis has appendfsync \"no\": a power failure loses "
+                      "the events of up to 30 seconds, set \"appendfsync "
+                      "everysec\" or \"always\" in its configuration");
     }
 }
 

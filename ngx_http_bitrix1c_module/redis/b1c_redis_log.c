@@ -26,23 +26,23 @@ static ngx_b1c_advice_t  ngx_b1c_redis_advice[] = {
       "it is older than 6.2 and has no users: remove \"sentinel_user\"" },
 
     { "without any password",
-      "it has none: remove \"password_file\" or set \"requirepass\"",
-      "it has none: remove \"sentinel_password_file\"" },
+      "it has no password: remove \"password_file\" or set \"requirepass\"",
+      "it has no password: remove \"sentinel_password_file\"" },
 
     { "no password is set",
-      "it has none: remove \"password_file\" or set \"requirepass\"",
-      "it has none: remove \"sentinel_password_file\"" },
+      "it has no password: remove \"password_file\" or set \"requirepass\"",
+      "it has no password: remove \"sentinel_password_file\"" },
 
     { "SENTINEL refused: ERR unknown command",
-      "it is no Sentinel: those listen on port 26379", NULL },
+      "it is not a Sentinel: Sentinels listen on port 26379", NULL },
 
-    { "unknown command", "is it a Sentinel? Those are named in \"sentinel\"",
+    { "unknown command", "if it is a Sentinel, specify it in \"sentinel\"",
       NULL },
 
     { "NOAUTH",
-      "it wants a password: set \"password_file\", and \"user\" if it has "
+      "it requires a password: set \"password_file\", and \"user\" if it has "
       "users",
-      "it wants a password: set \"sentinel_password_file\", and "
+      "it requires a password: set \"sentinel_password_file\", and "
       "\"sentinel_user\" if it has users" },
 
     { "WRONGPASS", "check \"user\" and \"password_file\"",
@@ -51,48 +51,51 @@ static ngx_b1c_advice_t  ngx_b1c_redis_advice[] = {
     { "invalid password", "check \"password_file\"",
       "check \"sentinel_password_file\"" },
 
-    { "NOPERM", "its ACL denies this user the command", NULL },
-    { "LOADING", "it answers when its data are loaded", NULL },
+    { "NOPERM", "its ACL does not allow this user the command", NULL },
+    { "LOADING", "wait until it has loaded its data", NULL },
 
     { "DB index is out of range",
-      "check \"db\", and \"databases\" of Redis", NULL },
+      "check \"db\", and \"databases\" in the configuration of Redis", NULL },
 
     { "not allowed in cluster mode",
-      "a Redis Cluster has database 0 alone: remove \"db\"", NULL },
+      "a Redis Cluster has only database 0: remove \"db\"", NULL },
 
-    { "it is a replica", "none of the addresses is that of a master",
+    { "it is a replica", "none of the addresses belongs to a master",
       NULL },
 
     { "it knows no master", "check the name in \"sentinel\"", NULL },
 
     { "the master's address is",
-      "numbers are due: set \"sentinel announce-hostnames no\"", NULL },
+      "an IP address is required: set \"sentinel announce-hostnames no\"",
+      NULL },
 
     { "MOVED",
-      "numbers are due: set \"cluster-preferred-endpoint-type ip\"", NULL },
+      "an IP address is required: set \"cluster-preferred-endpoint-type ip\"",
+      NULL },
 
     { "a loop of redirections",
-      "its nodes do not agree about the owner of the slot", NULL },
+      "its nodes disagree about the owner of the slot", NULL },
 
     { "Permission denied",
-      "let the workers' user into the socket's group and set "
-      "\"unixsocketperm 770\"", NULL },
+      "add the workers' user to the socket's group and set \"unixsocketperm "
+      "770\"", NULL },
 
-    { "No such file", "is it running, and is this its \"unixsocket\"?", NULL },
+    { "No such file", "check that it is running and that this is its "
+                      "\"unixsocket\"", NULL },
 
-    { "Connection refused", "is it running, and does it listen there?",
+    { "Connection refused", "check that it is running and listens there",
       NULL },
 
     { "Protocol error",
-      "is it Redis that listens there, and without TLS?",
-      "is it Sentinel that listens there, and without TLS?" },
+      "check that Redis listens there, without TLS",
+      "check that Sentinel listens there, without TLS" },
 
     { "to the login in time",
-      "is it Redis that listens there, without TLS, or is it stopped?",
-      "is it Sentinel that listens there, without TLS, or is it stopped?" },
+      "check that Redis listens there, without TLS, and is not stopped",
+      "check that Sentinel listens there, without TLS, and is not stopped" },
 
     { "no connection in time",
-      "is the host up, and does a firewall let nginx through?", NULL },
+      "check that the host is up and that no firewall blocks nginx", NULL },
 
     { NULL, NULL, NULL }
 };
@@ -102,12 +105,12 @@ static ngx_b1c_advice_t  ngx_b1c_redis_advice[] = {
 static ngx_b1c_advice_t  ngx_b1c_redis_login_advice[] = {
 
     { "Connection reset",
-      "is it Redis that listens there, and without TLS?",
-      "is it Sentinel that listens there, and without TLS?" },
+      "check that Redis listens there, without TLS",
+      "check that Sentinel listens there, without TLS" },
 
     { "Server closed the connection",
-      "is it Redis that listens there, and without TLS?",
-      "is it Sentinel that listens there, and without TLS?" },
+      "check that Redis listens there, without TLS",
+      "check that Sentinel listens there, without TLS" },
 
     { NULL, NULL, NULL }
 };

@@ -181,13 +181,14 @@ ngx_b1c_redis_wait_shortage(ngx_b1c_redis_t *redis, ngx_uint_t shortage,
 
     if (shortage) {
         ngx_log_error(NGX_LOG_ERR, &redis->log, 0,
-                      "Redis has %L of the %ui replicas that \"wait\" asks "
-                      "for: are they up, and do they keep pace?", (int64_t) n,
+                      "Redis has %L of the %ui replicas that \"wait\" "
+                      "requires: check that they are up and not behind",
+                      (int64_t) n,
                       redis->conf->wait);
 
     } else {
         ngx_log_error(NGX_LOG_NOTICE, &redis->log, 0,
-                      "Redis has the replicas that \"wait\" asks for again");
+                      "Redis has the replicas that \"wait\" requires again");
     }
 }
 

@@ -210,7 +210,7 @@ ngx_b1c_spool_scan_done(ngx_event_t *ev)
     if (list->foreign) {
         ngx_log_error(NGX_LOG_WARN, spool->log, 0,
                       "bitrix1c_queue \"%V\": %ui files in the folder \"%V\" "
-                      "are none of a spool, such as \"%s\": left alone",
+                      "are not of a spool, such as \"%s\": they are ignored",
                       &spool->conf->name, list->foreign,
                       &spool->conf->path->name, list->name);
     }
@@ -220,8 +220,8 @@ ngx_b1c_spool_scan_done(ngx_event_t *ev)
 
         ngx_log_error(NGX_LOG_NOTICE, spool->log, 0,
                       "bitrix1c_queue \"%V\": %ui files in the folder \"%V\" "
-                      "of \"spool\" are of an earlier nginx, %O bytes: to be "
-                      "replayed", &spool->conf->name, list->files,
+                      "of \"spool\" are from an earlier nginx, %O bytes: they "
+                      "will be drained", &spool->conf->name, list->files,
                       &spool->conf->path->name, list->bytes);
     }
 }
@@ -302,21 +302,23 @@ ngx_b1c_spool_write_fault(ngx_b1c_spool_t *spool, ngx_b1c_spool_fault_e fault)
     case NGX_B1C_SPOOL_FULL:
         ngx_log_error(NGX_LOG_ERR, spool->log, 0,
                       "bitrix1c_queue \"%V\": \"spool %V max=%O\" is full: "
-                      "events are lost unless their sender sends again",
+                      "events are lost unless the sender repeats them, "
+                      "restore Redis or increase \"max\"",
                       &conf->name, &conf->path->name, conf->max);
         break;
 
     case NGX_B1C_SPOOL_FAILED:
         ngx_log_error(NGX_LOG_ERR, spool->log, spool->write.err,
                       "bitrix1c_queue \"%V\": %s failed in the folder \"%V\" "
-                      "of \"spool\": events are lost unless their sender "
-                      "sends again", &conf->name, spool->write.failed,
+                      "of \"spool\": events are lost unless the sender "
+                      "repeats them, restore Redis or mend the folder",
+                      &conf->name, spool->write.failed,
                       &conf->path->name);
         break;
 
     default: /* NGX_B1C_SPOOL_OK */
         ngx_log_error(NGX_LOG_NOTICE, spool->log, 0,
-                      "bitrix1c_queue \"%V\": \"spool\" takes events again",
+                      "bitrix1c_queue \"%V\": \"spool\" accepts events again",
                       &conf->name);
         break;
     }
@@ -440,7 +442,7 @@ ngx_b1c_spool_read_handler(ngx_event_t *ev)
     if (r->entered) {
         ngx_log_error(NGX_LOG_NOTICE, spool->log, 0,
                       "bitrix1c_queue \"%V\": files were put into the folder "
-                      "\"%V\" of \"spool\": to be replayed",
+                      "\"%V\" of \"spool\": they will be drained",
                       &spool->conf->name, &spool->conf->path->name);
     }
 
@@ -561,7 +563,7 @@ ngx_b1c_spool_note(ngx_b1c_spool_t *spool)
 
         ngx_log_error(level, spool->log, 0,
                       "bitrix1c_queue \"%V\": \"%s\" %s at offset %uL, %uL "
-                      "bytes are passed over", &conf->name, path,
+                      "bytes are skipped", &conf->name, path,
                       ngx_b1c_spool_fault_text(r->note), r->from,
                       r->to - r->from);
         return;
@@ -584,26 +586,27 @@ ngx_b1c_spool_fault_text(ngx_b1c_spool_note_e note)
         return "cannot be locked: it must belong to the workers' user";
 
     case NGX_B1C_SPOOL_UNREADABLE:
-        return "cannot be read, its events wait until it can: it must belong "
-               "to the workers' user";
+        return "cannot be read, its events wait: it must belong to the "
+               "workers' user";
 
     case NGX_B1C_SPOOL_ALIEN:
-        return "is no file of a spool, whatever its name says: left alone";
+        return "is not a file of a spool despite its name: it is ignored";
 
     case NGX_B1C_SPOOL_VERSION:
-        return "is of another version of this module: left alone";
+        return "was written by another version of this module: it is ignored";
 
     case NGX_B1C_SPOOL_TAIL:
-        return "ends with a record that was not written to its end,";
+        return "ends with an incomplete record";
 
     case NGX_B1C_SPOOL_GAP:
-        return "has damage inside,";
+        return "is damaged";
 
     case NGX_B1C_SPOOL_KEPT:
-        return "was replayed but for its damage, and is kept with \".damaged\" "
-               "behind its name";
+        return "was drained except for the damaged part, and is kept with the "
+               "suffix \".damaged\"";
 
     default: /* NGX_B1C_SPOOL_STAYS */
-        return "was replayed, but cannot be removed";
+        return "was drained, but cannot be removed: its folder must belong to "
+               "the workers' user";
     }
 }
