@@ -379,42 +379,42 @@ const CALLS = {
 // the module's own words in reasons; what 1C and Bitrix said stays as it is
 
 const REASONS = {
-    '1C gave no answer': '1С не ответила',
+    '1C did not answer': '1С не ответила',
     '1C\'s answer was cut off': 'Ответ 1С оборвался',
     '1C returned an exception\'s text': '1С вернула текст исключения',
     '1C is closed for maintenance': '1С закрыта на обслуживание',
     '1C refused the event': '1С отвергла событие',
-    '1C does not know the user, see proxy_set_header Authorization':
+    '1C does not know the user, check proxy_set_header Authorization':
         '1С не знает пользователя, см. proxy_set_header Authorization',
     'the user has no right to use the HTTP service of 1C':
         'у пользователя нет права на HTTP-сервис 1С',
-    '1C has no such HTTP service, see proxy_pass and the publication':
+    '1C has no such HTTP service, check proxy_pass and the publication':
         'в 1С нет такого HTTP-сервиса, см. proxy_pass и публикацию',
     '1C failed': '1С ответила ошибкой',
     'nginx itself answered, proxy_pass was not reached':
         'ответил сам nginx, до proxy_pass не дошло',
     'nginx could not start the delivery': 'nginx не смог начать доставку',
-    'the worker had to leave': 'рабочий процесс nginx завершался',
-    'Bitrix does not know the webhook, see proxy_pass':
+    'the worker had to exit': 'рабочий процесс nginx завершался',
+    'Bitrix does not know the webhook, check proxy_pass':
         'Битрикс не знает этого вебхука, см. proxy_pass',
     'Bitrix refused the call': 'Битрикс отверг вызов',
     'Bitrix refused the batch': 'Битрикс отверг пакет вызовов',
     'Bitrix failed': 'Битрикс ответил ошибкой',
-    'Bitrix gave no answer': 'Битрикс не ответил',
-    'Bitrix\' answer was cut off': 'Ответ Битрикса оборвался',
-    'Bitrix wants fewer requests': 'Битрикс просит меньше запросов',
-    'Bitrix bears no more requests for now':
+    'Bitrix did not answer': 'Битрикс не ответил',
+    'Bitrix\'s answer was cut off': 'Ответ Битрикса оборвался',
+    'Bitrix limits the rate of requests': 'Битрикс просит меньше запросов',
+    'Bitrix accepts no more requests for now':
         'Битрикс пока не выдержит новых запросов',
     'Bitrix has blocked this address, ask its support':
         'Битрикс заблокировал этот адрес, обратитесь в его поддержку',
-    'the method has used up its time': 'метод исчерпал своё время',
-    'what answered is no REST of Bitrix': 'ответил не REST Битрикса',
+    'the method has used up its execution time': 'метод исчерпал своё время',
+    'the answer is not one of Bitrix\'s REST': 'ответил не REST Битрикса',
     'nginx could not send the call': 'nginx не смог отправить вызов',
-    'outcome unknown, look into Bitrix before it is sent again':
+    'outcome unknown, check in Bitrix before you send it again':
         'исход неизвестен, проверьте в Битриксе, прежде чем повторять',
     'outcome unknown, its worker died during the call':
         'исход неизвестен, рабочий процесс nginx погиб во время вызова',
-    'outcome unknown, the worker had to leave during the call':
+    'outcome unknown, the worker had to exit during the call':
         'исход неизвестен, рабочий процесс nginx завершался во время вызова',
 };
 

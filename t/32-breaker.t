@@ -59,8 +59,8 @@ sub logged {
 }
 
 
-sub opened { return logged(qr/\[error\].*deliveries pause for 1000 ms/) }
-sub recovered { return logged(qr/\[notice\].*1C is back/) }
+sub opened { return logged(qr/\[error\].*deliveries are paused for 1000 ms/) }
+sub recovered { return logged(qr/\[notice\].*1C is available again/) }
 
 
 # failures in a row, not in all
@@ -121,9 +121,9 @@ ok $gw->drained(5), 'nothing is left';
 
 # what an administrator has to mend is no matter of luck
 
-my %hint = (401 => 'does not know the user, see proxy_set_header Authorization',
+my %hint = (401 => 'does not know the user, check proxy_set_header Authorization',
             forbidden => 'no right to use the HTTP service',
-            404 => 'no such HTTP service, see proxy_pass');
+            404 => 'no such HTTP service, check proxy_pass');
 my $times = 1;
 
 for my $mode (sort keys %hint) {
@@ -133,7 +133,7 @@ for my $mode (sort keys %hint) {
 
     ok wait_until(2, sub { opened() == $times }), "$mode: opens at once";
     my ($next) = $gw->post(id => $times * 100 + 1)->{id};
-    is logged(qr/\[error\].*deliveries pause.*\Q$hint{$mode}\E/), 1,
+    is logged(qr/\[error\].*deliveries are paused.*\Q$hint{$mode}\E/), 1,
         "$mode: the log says what to mend";
     like $gw->reason($hook), qr/\Q$hint{$mode}\E/, "$mode: so does the reason";
     is scalar($gw->onec_received(2, 0.6)), 1, "$mode: nothing goes meanwhile";

@@ -76,7 +76,7 @@ for my $name (sort keys %locked) {
 
     $gw->start_nginx;
     $gw->onec_ask('reset');
-    my $before = logged(qr/deliveries pause/);
+    my $before = logged(qr/deliveries are paused/);
 
     # the last attempt of all, or an event that has had none
 
@@ -100,7 +100,7 @@ for my $name (sort keys %locked) {
     utf8::decode($reason);
     like $reason, qr/closed for maintenance.*\Q$about{$name}\E/,
         "$name: the reason, with the administrator's own words";
-    is logged(qr/deliveries pause/) - $before, 1, "$name: one line in the log";
+    is logged(qr/deliveries are paused/) - $before, 1, "$name: one line in the log";
 
     # the whole queue is held
 
@@ -121,7 +121,7 @@ for my $name (sort keys %locked) {
     if ($ENV{BITRIX1C_TEST_WAIT}) {
         $gw->onec_mode();
         ok $gw->drained(PAUSE + SPREAD + 5), "$name: it goes on by itself";
-        is logged(qr/1C is back/), 1, "$name: the log says so";
+        is logged(qr/1C is available again/), 1, "$name: the log says so";
         $gw->stop_nginx('QUIT');
         next;
     }

@@ -60,7 +60,7 @@ my $path = 'sale.order.list?filter[STATUS_ID]=N'
 $answer = $gw->rest_call($path);
 is $answer->{status}, 200, 'sale.order.list';
 like $answer->{headers}{warning},
-    qr/^299 bitrix1c "sale\.order\.list .*STATUS_ID of filter.*unfiltered/,
+    qr/^299 bitrix1c "sale\.order\.list .*STATUS_ID in filter.*not filtered/,
     'warns that Bitrix does not know such names';
 is_deeply [map { s/[?].*//r } map { $_->{rest} // () }
            ($gw->portal_received(2))[-1]], ['sale.order.list'], 'is asked';
@@ -160,14 +160,15 @@ $gw->portal_set(without => ['catalog.storeproduct.update']);
 $answer = $gw->rest_call('catalog.storeproduct.update', { id => 1 });
 is "$answer->{status} $answer->{code}", '404 ERROR_METHOD_NOT_FOUND',
     'a method that the portal does not have';
-like $answer->{headers}{warning}, qr/"Bitrix only shows what is in store/,
+like $answer->{headers}{warning},
+    qr/"catalog\.storeproduct\.\* only shows the stock/,
     'the warning says what to do instead';
 $gw->rest_call('catalog.storeproduct.update', { id => 1 });
 $gw->rest_call($path);
 my $log = $gw->slurp('error.log');
-is scalar(() = $log =~ /\[warn\].*only shows what is in store/g), 1,
+is scalar(() = $log =~ /\[warn\].*only shows the stock/g), 1,
     'the log says it once';
-is scalar(() = $log =~ /\[warn\].*STATUS_ID of filter/g), 1,
+is scalar(() = $log =~ /\[warn\].*STATUS_ID in filter/g), 1,
     'and so with names in capitals';
 
 like $gw->slurp('rest.log'), qr/^POST catalog\.storeproduct\.update 404 404$/m,

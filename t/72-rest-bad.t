@@ -172,7 +172,7 @@ portal('close', 502, 'BITRIX1C_NO_ANSWER');
 portal('reset', 502, 'BITRIX1C_NO_ANSWER');
 portal('commit-close', 502, 'BITRIX1C_NO_ANSWER');
 like portal('hang', 504, 'BITRIX1C_TIMEOUT')->{json}{error_description},
-    qr/not known/, 'whether it was done is not known';
+    qr/is unknown/, 'whether it was done is not known';
 portal('internal', 500, 'INTERNAL_SERVER_ERROR');
 portal('credentials', 401, 'INVALID_CREDENTIALS');
 like portal('echo', 200, 'ERROR_UNEXPECTED_ANSWER')->{body},

@@ -149,13 +149,13 @@ $seconds = time - $seconds;
 is scalar(grep { $_->{status} == 200 } @answers), BURST + 8, 'all of them';
 cmp_ok $seconds, '>=', 0.4, 'at the pace of this nginx';
 is scalar(() = $gw->slurp('error.log')
-          =~ /\[warn\].*Redis is away, this nginx keeps the pace alone/g), 1,
+          =~ /\[warn\].*Redis is not available, this nginx limits the rate/g), 1,
     'which the log tells once';
 
 $gw->start_redis;
 ok wait_until(10, sub {
     $gw->rest_call('sale.order.get?id=1');
-    $gw->slurp('error.log') =~ /\[notice\].*kept by Redis again/;
+    $gw->slurp('error.log') =~ /\[notice\].*limited through Redis again/;
 }), 'and when Redis is back';
 ok defined bucket(), 'it knows the portal again';
 

@@ -114,7 +114,7 @@ is_deeply [map { $gw->becomes($_, 'done')->{state} } @batch],
 
 $gw->portal_mode({ mode => 'limit', times => 1 });
 $id = add();
-spared($id, qr/fewer requests.*QUERY_LIMIT_EXCEEDED/);
+spared($id, qr/limits the rate.*QUERY_LIMIT_EXCEEDED/);
 is $gw->becomes($id, 'done')->{state}, 'done', 'over the limit, it goes again';
 is written($serial), 1, 'and is done once';
 
@@ -124,7 +124,7 @@ $gw->portal_set(spend => { 'crm.deal.update' => 479.99 }, scale => 600,
                 cost => { 'crm.deal.update' => 1 });
 my @used = map { update() } 1 .. 2;
 ok wait_until(15, sub {
-    grep { $gw->asked($_)->{reason} =~ /OPERATION|used up its time/ } @used;
+    grep { $gw->asked($_)->{reason} =~ /OPERATION|used up its exec/ } @used;
 }), 'a method has used up its time' or diag explain [map { $gw->asked($_) }
                                                      @used];
 is $gw->becomes(add(), 'done')->{state}, 'done', 'others go on';
@@ -139,7 +139,7 @@ $id = $gw->prefer('catalog.product.update', { id => 3,
 @batch = map { add() } 1 .. 2;
 is_deeply [map { $gw->becomes($_, 'done')->{state} } @batch],
     [qw(done done)], 'a method out of time does not hold up its batch';
-spared($id, qr/used up its time.*OPERATION_TIME_LIMIT/);
+spared($id, qr/used up its execution time.*OPERATION_TIME_LIMIT/);
 is $gw->asked($id)->{state}, 'waiting', 'it waits';
 
 # blocked by hand
@@ -159,7 +159,7 @@ $before = requests();
 $gw->portal_mode({ mode => 'credentials' });
 my @kept = map { update(20) } 1 .. 3;
 push @kept, map { update() } 1 .. 20;
-ok wait_until(10, sub { logged(qr/"portal": deliveries pause .*the webhook/) }),
+ok wait_until(10, sub { logged(qr/"portal": deliveries are paused .*the webhook/) }),
     'a wrong key opens the breaker';
 is status_of($gw, 'portal')->{state}, 'open', 'as the status says';
 ok wait_until(10, sub { requests() - $before >= 3 }), 'which tries again';
@@ -167,7 +167,7 @@ cmp_ok requests() - $before, '<=', 8, 'but not much';
 $gw->portal_mode();
 is_deeply [map { $gw->becomes($_, 'done')->{state} } @kept],
     [('done') x @kept], 'nothing is lost';
-is logged(qr/"portal": Bitrix is back, deliveries go on/) > 0, 1,
+is logged(qr/"portal": Bitrix is available again, deliveries/) > 0, 1,
     'which the log tells';
 
 # on and on

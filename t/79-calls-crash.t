@@ -113,7 +113,7 @@ ok $gw->reload, 'its worker has to leave';
 $gw->portal_mode();
 my $got = $gw->becomes($left[0], 'dead');
 is $got->{state}, 'dead', 'what must not be repeated is a dead letter';
-like $got->{reason}, qr/outcome unknown, the worker had to leave/, 'says why';
+like $got->{reason}, qr/outcome unknown, the worker had to exit/, 'says why';
 is $gw->becomes($left[1], 'done')->{state}, 'done', 'what may is done again';
 is_deeply [map { written($_) } 'left add', 'left update'], [1, 2], 'only that';
 

@@ -102,8 +102,8 @@ b1c_batch_form(b1c_batch_t *batch, const b1c_form_t *form, b1c_error_t *err)
         end = key[3] == '[' ? strchr(key, ']') : NULL;
 
         if (end != key + len - 1 || key != pair->key) {
-            return b1c_batch_malformed(err, "a command of a batch is "
-                                       "cmd[name]=method?query",
+            return b1c_batch_malformed(err, "a command of a batch must have "
+                                            "the form cmd[name]=method?query",
                                        pair->where);
         }
 
@@ -134,8 +134,8 @@ b1c_batch_json(b1c_batch_t *batch, const cJSON *json, b1c_error_t *err)
         }
 
         if (!cJSON_IsObject(cmd) && !cJSON_IsArray(cmd)) {
-            return b1c_batch_malformed(err, "cmd of a batch is an object "
-                                       "or a list of method?query", 0);
+            return b1c_batch_malformed(err, "cmd of a batch must be an object "
+                                            "or a list of method?query", 0);
         }
 
         n = 0;
@@ -143,8 +143,9 @@ b1c_batch_json(b1c_batch_t *batch, const cJSON *json, b1c_error_t *err)
         cJSON_ArrayForEach(node, cmd) {
 
             if (!cJSON_IsString(node)) {
-                return b1c_batch_malformed(err, "a command of a batch is a "
-                                           "string, method?query", 0);
+                return b1c_batch_malformed(err, "a command of a batch must be "
+                                                "a string of the form "
+                                                "method?query", 0);
             }
 
             (void) snprintf(number, sizeof(number), "%zu", n++);
@@ -179,7 +180,7 @@ b1c_batch_add(b1c_batch_t *batch, const char *name, size_t name_len,
 
     if (what != NULL) {
         return b1c_batch_malformed(err, "a command of the batch names no "
-                                   "method, method?query is due", 0);
+                                        "method: expected method?query", 0);
     }
 
     if (method_len == 5 && strncasecmp(method, "batch", 5) == 0) {
@@ -223,7 +224,7 @@ const char *
 b1c_batch_unfit(const cJSON *params)
 {
     if (params != NULL && !cJSON_IsObject(params)) {
-        return "parameters are an object";
+        return "parameters must be an object";
     }
 
     /* a call without any is as good without them */
@@ -243,7 +244,7 @@ b1c_batch_level(const cJSON *node, size_t depth)
     const cJSON  *child;
 
     if (cJSON_IsNull(node)) {
-        return "a null cannot travel in a batch";
+        return "a null cannot be sent in a batch";
     }
 
     if (!cJSON_IsObject(node) && !cJSON_IsArray(node)) {
@@ -251,17 +252,17 @@ b1c_batch_level(const cJSON *node, size_t depth)
     }
 
     if (node->child == NULL) {
-        return "an empty list cannot travel in a batch";
+        return "an empty list cannot be sent in a batch";
     }
 
     if (depth == B1C_BATCH_DEPTH) {
-        return "so many levels cannot travel in a batch";
+        return "parameters of so many levels cannot be sent in a batch";
     }
 
     cJSON_ArrayForEach(child, node) {
 
         if (child->string != NULL && child->string[0] == '\0') {
-            return "a parameter without a name cannot travel in a batch";
+            return "a parameter without a name cannot be sent in a batch";
         }
 
         what = b1c_batch_level(child, depth + 1);

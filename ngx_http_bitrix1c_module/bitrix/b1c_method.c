@@ -77,8 +77,8 @@ b1c_method_method(const char *path, size_t len, const char **name,
     }
 
     if (memchr(path, '/', len) != NULL) {
-        return "the address has more than a method in it: the user and the "
-               "key belong into proxy_pass";
+        return "the address contains more than a method: the user and the key "
+               "belong in proxy_pass";
     }
 
     if (len > 5 && strncasecmp(path + len - 5, ".json", 5) == 0) {
@@ -99,8 +99,8 @@ b1c_method_method(const char *path, size_t len, const char **name,
         }
 
         if (!b1c_method_alnum(path[i]) && path[i] != '_') {
-            return "the name of a method is words of letters, digits and _ "
-                   "with dots between them";
+            return "the name of a method must consist of letters, digits and "
+                   "_, with dots between words";
         }
     }
 
@@ -116,9 +116,9 @@ b1c_method_path(const char *path, size_t len)
 {
     size_t  i, segment;
 
-    static const char  unclear[] = "the address is not spelled out: dots, "
-                                   "slashes and % must stand for themselves "
-                                   "in it";
+    static const char  unclear[] = "the address is not in its plain form: it "
+                                   "must have no encoded characters, empty "
+                                   "segments or dot segments";
 
     segment = 0;
 

@@ -60,17 +60,17 @@ b1c_warning_call(const char *method, size_t len, const b1c_form_t *form,
     then = "";
 
     if (strcmp(trap.where, "fields") == 0) {
-        then = ", so that it is not changed";
+        then = ", so the update does not change it";
 
     } else if (trap.dropped > 0) {
         then = trap.dropped == trap.filters
-               ? ", so that the list comes unfiltered"
-               : ", so that the list is filtered by less than was asked for";
+               ? ", so the list is not filtered"
+               : ", so the list is filtered less than requested";
     }
 
     (void) snprintf(warning, B1C_WARNING_MAX,
-                    "%.*s takes names in camelCase and drops %s of %s "
-                    "silently%s: %s is due",
+                    "%.*s takes names in camelCase and silently ignores %s in "
+                    "%s%s: use %s",
                     (int) (len < 64 ? len : 64), method, trap.name, trap.where,
                     then, camel);
 
@@ -257,8 +257,8 @@ b1c_warning_answer(const char *method, size_t len, const b1c_answer_t *answer,
     }
 
     (void) snprintf(warning, B1C_WARNING_MAX,
-                    "Bitrix only shows what is in store: it is changed by "
-                    "catalog.document.add, .element.add and .conduct, or "
+                    "catalog.storeproduct.* only shows the stock: change it "
+                    "by catalog.document.add, .element.add and .conduct, or "
                     "without inventory management by catalog.product.update "
                     "with fields.quantity");
 

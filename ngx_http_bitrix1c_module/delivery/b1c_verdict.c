@@ -71,7 +71,7 @@ ngx_b1c_verdict(ngx_b1c_job_t *job)
 
     } else if (o->status == 0) {
         ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_FAILING,
-                              "1C gave no answer", NULL);
+                              "1C did not answer", NULL);
 
     } else if (o->status >= 200 && o->status < 300) {
         ngx_b1c_verdict_taken(job, &answer);
@@ -137,7 +137,7 @@ ngx_b1c_verdict_refused(ngx_b1c_job_t *job, ngx_str_t *answer)
 
     case NGX_HTTP_UNAUTHORIZED:
         ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_MISCONFIGURED,
-            "1C does not know the user, see proxy_set_header Authorization",
+            "1C does not know the user, check proxy_set_header Authorization",
             answer);
         return;
 
@@ -148,7 +148,8 @@ ngx_b1c_verdict_refused(ngx_b1c_job_t *job, ngx_str_t *answer)
 
     case NGX_HTTP_NOT_FOUND:
         ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_MISCONFIGURED,
-            "1C has no such HTTP service, see proxy_pass and the publication",
+            "1C has no such HTTP service, check proxy_pass and the "
+            "publication",
             answer);
         return;
 
@@ -196,7 +197,8 @@ ngx_b1c_verdict_breaker(ngx_b1c_job_t *job)
 
     if (breaker == NGX_B1C_OPENED) {
         ngx_log_error(NGX_LOG_ERR, job->log, 0,
-                      "bitrix1c_queue \"%V\": deliveries pause for %M ms, %V",
+                      "bitrix1c_queue \"%V\": deliveries are paused for %M "
+                      "ms: %V",
                       &queue->name,
                       job->attempt.health == NGX_B1C_HEALTH_MAINTENANCE
                       ? job->attempt.delay : queue->limits_conf.pause,
@@ -209,7 +211,8 @@ ngx_b1c_verdict_breaker(ngx_b1c_job_t *job)
         (void) ngx_b1c_stats_worked(queue->stats);
 
         ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
-                      "bitrix1c_queue \"%V\": %V is back, deliveries go on",
+                      "bitrix1c_queue \"%V\": %V is available again, "
+                      "deliveries continue",
                       &queue->name, &queue->ops->receiver);
     }
 

@@ -33,9 +33,10 @@ ngx_b1c_portal_feedback_learn(ngx_b1c_portal_t *portal, ngx_str_t *method,
         if (ngx_b1c_portal_limited(portal)) {
             ngx_log_error(NGX_LOG_WARN, log, 0,
                           "bitrix1c_pace of \"%V\": the portal refuses calls "
-                          "with QUERY_LIMIT_EXCEEDED: somebody else calls it "
+                          "with QUERY_LIMIT_EXCEEDED: another client calls it "
                           "from this address, or its plan allows less than "
-                          "rate and burst say", &portal->name);
+                          "\"rate\" and \"burst\", reduce them",
+                          &portal->name);
         }
 
         ngx_b1c_portal_rate_exhausted(portal);
@@ -46,9 +47,9 @@ ngx_b1c_portal_feedback_learn(ngx_b1c_portal_t *portal, ngx_str_t *method,
 
         if (ngx_b1c_portal_rate_close(portal, portal->overload)) {
             ngx_log_error(NGX_LOG_ERR, log, 0,
-                          "bitrix1c_pace of \"%V\": all calls stop for %M ms, "
-                          "the portal was blocked with OVERLOAD_LIMIT, and "
-                          "only Bitrix24's support can lift that",
+                          "bitrix1c_pace of \"%V\": all calls are stopped for "
+                          "%M ms: the portal is blocked with OVERLOAD_LIMIT, "
+                          "ask Bitrix24's support to unblock it",
                           &portal->name, portal->overload);
         }
 
@@ -90,7 +91,7 @@ ngx_b1c_portal_feedback_operation(ngx_b1c_portal_t *portal, ngx_str_t *method,
     if (ngx_b1c_portal_rate_block(portal, method, ms, !known)) {
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "bitrix1c_pace of \"%V\": method %V has used up its "
-                      "time and is not called for %M ms",
+                      "execution time, its calls are stopped for %M ms",
                       &portal->name, method, ms);
     }
 

@@ -432,8 +432,8 @@ ngx_b1c_portal_rate_failed(ngx_b1c_asking_t *a, ngx_b1c_reply_t *reply)
 
         if (ngx_b1c_portal_alone(p->portal, 1)) {
             ngx_log_error(NGX_LOG_ERR, p->log, 0,
-                          "bitrix1c_pace of \"%V\": Redis refused \"pace\", "
-                          "this nginx keeps the pace alone: %V",
+                          "bitrix1c_pace of \"%V\": Redis refused script "
+                          "\"pace\", this nginx limits the rate by itself: %V",
                           &p->portal->name, &text);
         }
 
@@ -457,7 +457,8 @@ ngx_b1c_portal_rate_learn(ngx_b1c_asking_t *a, ngx_b1c_reply_t *reply)
 
     if (ngx_b1c_portal_alone(portal, 0)) {
         ngx_log_error(NGX_LOG_NOTICE, a->pacer->log, 0,
-                      "bitrix1c_pace of \"%V\": it is kept by Redis again",
+                      "bitrix1c_pace of \"%V\": the rate is limited through "
+                      "Redis again",
                       &portal->name);
     }
 
@@ -517,8 +518,8 @@ ngx_b1c_portal_rate_alone(ngx_b1c_portal_rate_t *p, ngx_queue_t *list)
 
     if (ngx_b1c_portal_alone(p->portal, 1)) {
         ngx_log_error(NGX_LOG_WARN, p->log, 0,
-                      "bitrix1c_pace of \"%V\": Redis is away, this nginx "
-                      "keeps the pace alone", &p->portal->name);
+                      "bitrix1c_pace of \"%V\": Redis is not available, this "
+                      "nginx limits the rate by itself", &p->portal->name);
     }
 
     while (!ngx_queue_empty(list)) {

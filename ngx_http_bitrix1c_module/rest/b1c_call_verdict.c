@@ -16,7 +16,7 @@
 #define NGX_B1C_LIMITED     1000
 
 #define NGX_B1C_BAD_CREDENTIALS                                           \
-    "Bitrix does not know the webhook, see proxy_pass"
+    "Bitrix does not know the webhook, check proxy_pass"
 
 
 static void ngx_b1c_call_verdict_whole(ngx_b1c_job_t *carrier,
@@ -268,7 +268,7 @@ ngx_b1c_call_verdict_call(ngx_b1c_job_t *job, ngx_b1c_job_t *carrier,
         return;
 
     case B1C_ANSWER_QUERY_LIMIT:
-        ngx_b1c_call_verdict_retry(job, "Bitrix wants fewer requests",
+        ngx_b1c_call_verdict_retry(job, "Bitrix limits the rate of requests",
                                    reply, NGX_B1C_LIMITED);
         return;
 
@@ -279,14 +279,15 @@ ngx_b1c_call_verdict_call(ngx_b1c_job_t *job, ngx_b1c_job_t *carrier,
         wait = ngx_b1c_portal_blocked(carrier->route->portal,
                                       &job->event.name);
 
-        ngx_b1c_call_verdict_retry(job, "the method has used up its time",
+        ngx_b1c_call_verdict_retry(job, "the method has used up its execution "
+                                        "time",
                                    reply,
                                    wait ? wait : NGX_B1C_LIMITED);
         return;
 
     case B1C_ANSWER_OVERLOAD:
-        ngx_b1c_call_verdict_retry(job, "Bitrix has blocked this address, "
-                                   "ask its support", reply,
+        ngx_b1c_call_verdict_retry(job, "Bitrix has blocked this address, ask "
+                                        "its support", reply,
                                    carrier->attempt.delay);
         return;
 
@@ -306,17 +307,17 @@ ngx_b1c_call_verdict_call(ngx_b1c_job_t *job, ngx_b1c_job_t *carrier,
         return;
 
     case B1C_ANSWER_TRUNCATED:
-        ngx_b1c_call_verdict_unknown(job, carrier, "Bitrix' answer was cut "
-                                     "off", NULL);
+        ngx_b1c_call_verdict_unknown(job, carrier, "Bitrix's answer was cut "
+                                                   "off", NULL);
         return;
 
     case B1C_ANSWER_FOREIGN:
-        ngx_b1c_call_verdict_unknown(job, carrier, "what answered is no "
-                                     "REST of Bitrix", NULL);
+        ngx_b1c_call_verdict_unknown(job, carrier, "the answer is not one of "
+                                                   "Bitrix's REST", NULL);
         return;
 
     default: /* B1C_ANSWER_NONE */
-        ngx_b1c_call_verdict_unknown(job, carrier, "Bitrix gave no answer",
+        ngx_b1c_call_verdict_unknown(job, carrier, "Bitrix did not answer",
                                      NULL);
         return;
     }
@@ -359,8 +360,8 @@ ngx_b1c_call_verdict_unknown(ngx_b1c_job_t *job, ngx_b1c_job_t *carrier,
 
     job->result = NGX_B1C_DEAD;
 
-    ngx_b1c_call_verdict_reason(job, "outcome unknown, look into Bitrix "
-                                "before it is sent again", reply);
+    ngx_b1c_call_verdict_reason(job, "outcome unknown, check in Bitrix before "
+                                     "you send it again", reply);
 }
 
 
@@ -373,16 +374,16 @@ ngx_b1c_call_verdict_before(ngx_b1c_job_t *job)
     job->route = ngx_b1c_route_call(job);
 
     if (job->lease.lost_leases && !ngx_b1c_call_verdict_idempotent(job)) {
-        ngx_b1c_verdict_poison(job, "outcome unknown, its worker "
-                         "died during the call: look into Bitrix before it "
-                         "is sent again");
+        ngx_b1c_verdict_poison(job, "outcome unknown, its worker died during "
+                                    "the call: check in Bitrix before you "
+                                    "send it again");
         return;
     }
 
     if (job->route == NULL) {
-        ngx_b1c_call_verdict_retry(job, "the configuration has no location "
-                                   "with bitrix1c_rest in the call's "
-                                   "server any more", NULL, 0);
+        ngx_b1c_call_verdict_retry(job, "the call's server has no location "
+                                        "with bitrix1c_rest any more",
+                                        NULL, 0);
         ngx_b1c_verdict_spend(job, NGX_B1C_SAME);
         return;
     }
@@ -391,15 +392,16 @@ ngx_b1c_call_verdict_before(ngx_b1c_job_t *job)
     wait = ngx_b1c_portal_stopped(portal);
 
     if (wait) {
-        ngx_b1c_call_verdict_retry(job, "Bitrix has blocked this address, "
-                                   "ask its support", NULL, wait);
+        ngx_b1c_call_verdict_retry(job, "Bitrix has blocked this address, ask "
+                                        "its support", NULL, wait);
         return;
     }
 
     wait = ngx_b1c_portal_blocked(portal, &job->event.name);
 
     if (wait) {
-        ngx_b1c_call_verdict_retry(job, "the method has used up its time",
+        ngx_b1c_call_verdict_retry(job, "the method has used up its execution "
+                                        "time",
                                    NULL, wait);
     }
 }
@@ -412,8 +414,9 @@ ngx_b1c_call_verdict_busy(ngx_b1c_call_batch_t *batch)
 
     for (i = 0; i < batch->n; i++) {
         if (batch->jobs[i]) {
-            ngx_b1c_call_verdict_retry(batch->jobs[i], "Bitrix bears no "
-                                   "more requests for now", NULL,
+            ngx_b1c_call_verdict_retry(batch->jobs[i], "Bitrix accepts no "
+                                                       "more requests for now",
+                                                       NULL,
                                    ngx_max(batch->carrier->attempt.delay,
                                            NGX_B1C_LIMITED));
         }
@@ -437,16 +440,17 @@ ngx_b1c_call_verdict_leave(ngx_b1c_call_batch_t *batch)
         if (batch->carrier->attempt.connection == NULL
             || ngx_b1c_call_verdict_idempotent(job))
         {
-            ngx_b1c_call_verdict_retry(job, "the worker had to leave", NULL,
+            ngx_b1c_call_verdict_retry(job, "the worker had to exit", NULL,
                                        1);
             continue;
         }
 
         job->result = NGX_B1C_DEAD;
 
-        ngx_b1c_call_verdict_reason(job, "outcome unknown, the worker had "
-                         "to leave during the call: look into Bitrix before "
-                         "it is sent again", NULL);
+        ngx_b1c_call_verdict_reason(job, "outcome unknown, the worker had to "
+                                         "exit during the call: check in "
+                                         "Bitrix before you send it again",
+                                         NULL);
     }
 }
 
@@ -455,7 +459,7 @@ void
 ngx_b1c_call_verdict_short(ngx_b1c_job_t *job)
 {
     ngx_b1c_call_verdict_retry(job, "Redis lacks the replicas that \"wait\" "
-                               "asks for", NULL,
+                                    "requires", NULL,
                                NGX_B1C_LIMITED);
 }
 

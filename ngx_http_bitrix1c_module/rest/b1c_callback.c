@@ -284,7 +284,8 @@ ngx_b1c_callback_check(ngx_conf_t *cf, ngx_b1c_main_conf_t *mcf)
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "no location \"%V\" with \"bitrix1c_webhook\" in "
                           "the server of \"bitrix1c_callback %V\" in %V:%ui: "
-                          "it says where in 1C the results go",
+                          "results are delivered to 1C through such a "
+                          "location",
                           &lcf->rest.callback, &lcf->rest.callback,
                           &rest[i]->file,
                           rest[i]->line);

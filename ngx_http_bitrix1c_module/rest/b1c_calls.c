@@ -83,7 +83,9 @@ ngx_b1c_calls_store(ngx_b1c_rest_t *rest, b1c_form_t *args, b1c_form_t *form,
     {
         return ngx_b1c_calls_refuse(r, NGX_HTTP_BAD_REQUEST,
                                     "BITRIX1C_BAD_REQUEST", "Idempotency-Key "
-                                    "is given once, and has 1 to 255 bytes");
+                                                            "must be given "
+                                                            "once and have 1 "
+                                                            "to 255 bytes");
     }
 
     brc = b1c_call_build(&ev, (char *) rest->method.data, rest->method.len,

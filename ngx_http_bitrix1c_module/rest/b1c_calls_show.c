@@ -62,15 +62,15 @@ ngx_b1c_calls_show(ngx_http_request_t *r, ngx_str_t *path)
 
     if (!ngx_b1c_redis_query_is_id(&id)) {
         rc = ngx_b1c_calls_refuse(r, NGX_HTTP_BAD_REQUEST,
-                    "BITRIX1C_BAD_REQUEST", "the id of a call has 32 digits "
-                    "and letters from a to f");
+                    "BITRIX1C_BAD_REQUEST", "the id of a call must be 32 "
+                                            "digits and letters from a to f");
 
     } else if (r->method != NGX_HTTP_GET) {
         ngx_memzero(&error, sizeof(ngx_b1c_error_t));
 
         error.status = NGX_HTTP_NOT_ALLOWED;
         error.code = "BITRIX1C_GET_OR_POST";
-        error.text = "a call is asked for with GET";
+        error.text = "the state of a call must be requested with GET";
         error.only_get = 1;
 
         rc = ngx_b1c_error_send(r, &error);
@@ -124,7 +124,8 @@ ngx_b1c_calls_show_ask(ngx_http_request_t *r, ngx_b1c_queue_t *queue,
     if (rc != NGX_OK) {
         ngx_b1c_redis_query_destroy(call);
         return ngx_b1c_calls_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                    "BITRIX1C_UNAVAILABLE", "Redis is away, ask again");
+                    "BITRIX1C_UNAVAILABLE", "Redis is not available, ask "
+                                            "again later");
     }
 
     return ngx_b1c_redis_query_wait(call);
@@ -142,7 +143,7 @@ ngx_b1c_calls_show_replied(ngx_b1c_query_t *call, ngx_b1c_reply_t *reply,
     {
         return ngx_b1c_calls_refuse(call->request,
                     NGX_HTTP_SERVICE_UNAVAILABLE, "BITRIX1C_UNAVAILABLE",
-                    "Redis did not answer, ask again");
+                    "Redis did not answer, ask again later");
     }
 
     if (state.len == sizeof("unknown") - 1
@@ -150,8 +151,11 @@ ngx_b1c_calls_show_replied(ngx_b1c_query_t *call, ngx_b1c_reply_t *reply,
     {
         return ngx_b1c_calls_refuse(call->request,
                     NGX_HTTP_NOT_FOUND, "BITRIX1C_NO_CALL", "there is no call "
-                    "of this id, or it was done longer ago than the window "
-                    "of the queue");
+                                                            "with this id, or "
+                                                            "it ended longer "
+                                                            "ago than the "
+                                                            "window of the "
+                                                            "queue");
     }
 
     return ngx_b1c_calls_show_put(call, reply, &state);

@@ -208,15 +208,15 @@ ngx_b1c_rest_name(ngx_http_request_t *r, ngx_b1c_loc_conf_t *lcf,
     if (r->method != NGX_HTTP_GET && r->method != NGX_HTTP_POST) {
         error->status = NGX_HTTP_NOT_ALLOWED;
         error->code = "BITRIX1C_GET_OR_POST";
-        error->text = "a call is a GET or a POST";
+        error->text = "a call must be a GET or a POST";
         return NGX_DECLINED;
     }
 
     if (ngx_b1c_origin_foreign(r)) {
         error->status = NGX_HTTP_FORBIDDEN;
         error->code = "BITRIX1C_CROSS_SITE";
-        error->text = "the call comes from a browser, for a page of another "
-                      "site";
+        error->text = "the call comes from a browser that shows a page of "
+                      "another site";
         return NGX_DECLINED;
     }
 
@@ -232,7 +232,7 @@ ngx_b1c_rest_name(ngx_http_request_t *r, ngx_b1c_loc_conf_t *lcf,
         what = r->uri.len >= prefix->len
                ? b1c_method_method((char *) r->uri.data + prefix->len,
                                    r->uri.len - prefix->len, &name, &len)
-               : "the address was changed by a rewrite";
+               : "a rewrite has changed the address";
     }
 
     if (what) {
@@ -253,7 +253,7 @@ ngx_b1c_rest_name(ngx_http_request_t *r, ngx_b1c_loc_conf_t *lcf,
 
     error->status = NGX_HTTP_FORBIDDEN;
     error->code = "BITRIX1C_METHOD_FORBIDDEN";
-    error->text = "the method is not one of bitrix1c_methods of this gateway";
+    error->text = "bitrix1c_methods of this gateway does not allow the method";
 
     return NGX_DECLINED;
 }
@@ -416,7 +416,7 @@ ngx_b1c_rest_parse(ngx_b1c_rest_in_t *in, ngx_str_t *body)
         if (body->len && body->data[0] == '{') {
             return ngx_b1c_rest_error(in, NGX_HTTP_BAD_REQUEST,
                     "BITRIX1C_BAD_REQUEST", "the body looks like JSON, but "
-                    "Content-Type says that it is a form");
+                                            "Content-Type declares a form");
         }
 
         brc = b1c_form_parse(&in->form, (char *) body->data, body->len,
@@ -433,7 +433,7 @@ ngx_b1c_rest_parse(ngx_b1c_rest_in_t *in, ngx_str_t *body)
     case NGX_B1C_TYPE_OTHER:
         return ngx_b1c_rest_error(in,
                     NGX_HTTP_UNSUPPORTED_MEDIA_TYPE, "BITRIX1C_BAD_TYPE",
-                    "Content-Type is application/json or "
+                    "Content-Type must be application/json or "
                     "application/x-www-form-urlencoded");
 
     default:
@@ -569,8 +569,9 @@ ngx_b1c_rest_batch(ngx_b1c_rest_in_t *in)
 
         if (!ngx_b1c_conf_matches(in->lcf->rest.methods, &method)) {
             return ngx_b1c_rest_error(in, NGX_HTTP_FORBIDDEN,
-                    "BITRIX1C_METHOD_FORBIDDEN", "a command of the batch is "
-                    "not one of bitrix1c_methods of this gateway");
+                    "BITRIX1C_METHOD_FORBIDDEN", "bitrix1c_methods of this "
+                                                 "gateway does not allow a "
+                                                 "command of the batch");
         }
     }
 

@@ -118,7 +118,7 @@ ngx_b1c_rest_proxy_closed(ngx_b1c_rest_t *rest)
     if (wait) {
         return ngx_b1c_rest_proxy_stop(rest, NGX_HTTP_SERVICE_UNAVAILABLE,
                     "OVERLOAD_LIMIT",
-                    "the portal is blocked by Bitrix24, calls stop for a "
+                    "Bitrix24 has blocked the portal, calls are stopped for a "
                     "while", wait);
     }
 
@@ -127,7 +127,8 @@ ngx_b1c_rest_proxy_closed(ngx_b1c_rest_t *rest)
     if (wait) {
         return ngx_b1c_rest_proxy_stop(rest, NGX_HTTP_TOO_MANY_REQUESTS,
                     "OPERATION_TIME_LIMIT",
-                    "the method has used up its time with the portal", wait);
+                    "the method has used up its execution time at the portal",
+                    wait);
     }
 
     return NGX_DECLINED;
@@ -139,8 +140,8 @@ ngx_b1c_rest_proxy_busy(ngx_b1c_rest_t *rest, ngx_msec_t wait)
 {
     return ngx_b1c_rest_proxy_stop(rest, NGX_HTTP_SERVICE_UNAVAILABLE,
                     "QUERY_LIMIT_EXCEEDED",
-                    "too many calls of this portal, the gateway has none "
-                    "free within bitrix1c_pace max_wait", wait);
+                    "too many calls of this portal: none is allowed within "
+                    "bitrix1c_pace max_wait", wait);
 }
 
 
@@ -435,34 +436,33 @@ ngx_b1c_rest_proxy_end_none(ngx_b1c_rest_t *rest)
         /* what nginx takes for HTTP/0.9, and a 103, which it does not know */
 
         error.code = "BITRIX1C_NO_ANSWER";
-        error.text = "what the portal sent is no answer of HTTP; whether the "
-                     "call was carried out is not known";
+        error.text = "the portal's answer is not HTTP; it is unknown whether "
+                     "the call was executed";
 
     } else if (rest->headed && status >= NGX_HTTP_SPECIAL_RESPONSE
                && status < NGX_HTTP_BAD_REQUEST
                && status != NGX_HTTP_NOT_MODIFIED)
     {
         error.code = "BITRIX1C_REDIRECT";
-        error.text = "the portal sent the call to another address: the "
-                     "address in proxy_pass is not that of its REST, or "
-                     "not https";
+        error.text = "the portal redirected the call: proxy_pass must have "
+                     "the address of the portal's REST, with https";
 
     } else if (rest->state == NGX_B1C_REST_DROPPED) {
         error.status = status >= NGX_HTTP_BAD_REQUEST ? status : error.status;
         error.code = "BITRIX1C_HTML";
-        error.text = "the portal answered with a page for people";
+        error.text = "the portal answered with an HTML page instead of JSON";
 
     } else if (rest->state == NGX_B1C_REST_HELD || rest->outcome.truncated) {
         error.code = "BITRIX1C_TRUNCATED";
-        error.text = "the portal's answer was cut off; whether the call was "
-                     "carried out is not known";
+        error.text = "the portal's answer was cut off; it is unknown whether "
+                     "the call was executed";
 
     } else if (rest->headed && rest->rc == NGX_OK
                && status >= NGX_HTTP_BAD_REQUEST)
     {
         error.status = status;
         error.code = "BITRIX1C_NO_ANSWER";
-        error.text = "the portal answered with an error and no word of it";
+        error.text = "the portal answered with an error and no text";
 
     } else if (rest->headed && rest->rc == NGX_OK) {
 
@@ -477,22 +477,22 @@ ngx_b1c_rest_proxy_end_none(ngx_b1c_rest_t *rest)
     } else if (rest->rc == NGX_HTTP_GATEWAY_TIME_OUT) {
         error.status = NGX_HTTP_GATEWAY_TIME_OUT;
         error.code = "BITRIX1C_TIMEOUT";
-        error.text = "the portal did not answer in time; whether the call was "
-                     "carried out is not known";
+        error.text = "the portal did not answer in time; it is unknown "
+                     "whether the call was executed";
 
     } else if (rest->sr->upstream && rest->sr->upstream->request_sent) {
         error.code = "BITRIX1C_NO_ANSWER";
-        error.text = "the portal gave no answer; whether the call was carried "
-                     "out is not known";
+        error.text = "the portal did not answer; it is unknown whether the "
+                     "call was executed";
 
     } else {
         error.code = "BITRIX1C_NOT_REACHED";
         error.text = "the portal could not be reached, the call was not "
-                     "carried out";
+                     "executed";
     }
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "bitrix1c answered for the portal: %s", error.text);
+                  "bitrix1c answered instead of the portal: %s", error.text);
 
     return ngx_b1c_error_send(r, &error);
 }
@@ -583,7 +583,8 @@ ngx_b1c_rest_proxy_warn(ngx_b1c_rest_t *rest, const char *text)
 
     if (ngx_b1c_portal_news(rest->portal, warning)) {
         ngx_log_error(NGX_LOG_WARN, rest->request->connection->log, 0,
-                      "bitrix1c has to warn of a call, and says so once: %s",
+                      "bitrix1c found a mistake in a call, this is logged "
+                      "once: %s",
                       text);
     }
 

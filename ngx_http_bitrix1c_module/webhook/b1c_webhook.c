@@ -153,7 +153,7 @@ ngx_b1c_webhook_subrequest(ngx_http_request_t *r, ngx_b1c_loc_conf_t *lcf)
     /* a "mirror" or the like of another location would get past the token */
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "bitrix1c refused a subrequest: it is no delivery");
+                  "bitrix1c refused a subrequest: it is not a delivery");
 
     return NGX_HTTP_FORBIDDEN;
 }
@@ -269,7 +269,8 @@ ngx_b1c_webhook_intake(ngx_b1c_intake_t *in, ngx_str_t *body)
         != NGX_OK)
     {
         return ngx_b1c_webhook_forbidden(in,
-                        "its token is not one of this location and portal");
+                        "its token does not match those of this location and "
+                        "portal");
     }
 
     return ngx_b1c_webhook_trusted(in);
@@ -312,7 +313,8 @@ ngx_b1c_webhook_trusted(ngx_b1c_intake_t *in)
             || -off > in->lcf->webhook.skew)
         {
             return ngx_b1c_webhook_forbidden(in,
-                            "its ts is further off than bitrix1c_skew allows");
+                            "its ts differs from the time of this server by "
+                            "more than bitrix1c_skew");
         }
     }
 

@@ -331,13 +331,13 @@ test_trap(void)
         const char  *warning;    /* a part of it; NULL: none */
     } cases[] = {
         { "sale.order.list", "filter[STATUS_ID]=N&select[]=ID",
-          "drops STATUS_ID of filter silently, so that the list comes "
-          "unfiltered: statusId" },
+          "silently ignores STATUS_ID in filter, so the list is not filtered: "
+          "use statusId" },
         { "SALE.ORDER.LIST", "filter[>%3DDATE_INSERT]=1&filter[payed]=Y",
-          "drops DATE_INSERT of filter silently, so that the list is filtered "
-          "by less than was asked for: dateInsert is due" },
+          "silently ignores DATE_INSERT in filter, so the list is filtered less "
+          "than requested: use dateInsert" },
         { "sale.order.list", "select[]=ID&select[1]=statusId",
-          "drops ID of select silently: id is due" },
+          "silently ignores ID in select: use id" },
         { "sale.order.list", "order[DATE_UPDATE]=asc", "dateUpdate" },
         { "sale.order.list", "filter[statusId]=N&filter[@payed][]=Y", NULL },
         { "sale.order.list", "filter[property123]=N&filter[10]=1", NULL },
@@ -345,12 +345,12 @@ test_trap(void)
         { "crm.deal.list", "filter[STAGE_ID]=NEW", NULL },
         { "sales.order.list", "filter[STAGE_ID]=NEW", NULL },
         { "sale.order.update", "{\"id\":1,\"fields\":{\"STATUS_ID\":\"F\"}}",
-          "drops STATUS_ID of fields silently, so that it is not changed: "
-          "statusId" },
+          "silently ignores STATUS_ID in fields, so the update does not change "
+          "it: use statusId" },
         { "catalog.product.list", "{\"select\":[\"ID\",\"iblockId\"]}",
-          "drops ID of select" },
+          "silently ignores ID in select" },
         { "catalog.product.list", "{\"filter\":{\"!%NAME\":\"x\"}}",
-          "drops NAME of filter" },
+          "silently ignores NAME in filter" },
         { "catalog.product.list", "{\"filter\":\"NAME\",\"select\":[1,null]}",
           NULL },
         { "catalog.product.list", "{}", NULL }
