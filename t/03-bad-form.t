@@ -126,7 +126,7 @@ a]b=1
 event=ONSALEORDERNEW
 confidential=CONFIDENTIAL
 a[b]c=1
---- error: key goes on after its brackets at 47
+--- error: key continues after its brackets at 47
 
 
 === TEST 16: key a[b]]=1
@@ -134,7 +134,7 @@ a[b]c=1
 event=ONSALEORDERNEW
 confidential=CONFIDENTIAL
 a[b]]=1
---- error: key goes on after its brackets at 47
+--- error: key continues after its brackets at 47
 
 
 === TEST 17: key a[b[c]]=1
@@ -440,7 +440,7 @@ event=ONSALEORDERNEW
 confidential=CONFIDENTIAL
 data=1
 data[ID]=1
---- error: key is a scalar and a map at once at 54
+--- error: key is both a scalar and a map at 54
 
 
 === TEST 55: data is a map, then a scalar
@@ -449,7 +449,7 @@ event=ONSALEORDERNEW
 confidential=CONFIDENTIAL
 data[ID]=1
 data=1
---- error: key is a scalar and a map at once at 58
+--- error: key is both a scalar and a map at 58
 
 
 === TEST 56: scalar and map inside data
@@ -458,7 +458,7 @@ event=ONSALEORDERNEW
 confidential=CONFIDENTIAL
 data[A]=1
 data[A][B]=1
---- error: key is a scalar and a map at once at 57
+--- error: key is both a scalar and a map at 57
 
 
 === TEST 57: auth is a scalar and a map
@@ -466,7 +466,7 @@ data[A][B]=1
 event=ONSALEORDERNEW
 confidential=CONFIDENTIAL
 auth=1
---- error: key is a scalar and a map at once at 54
+--- error: key is both a scalar and a map at 54
 
 
 === TEST 58: ts is a word

@@ -76,7 +76,7 @@ main::json('event=ONX')
 Content-Type: application/json
 --- request eval
 main::json('{"event":"ONX"} {}')
---- error: JSON goes on after its end at 16
+--- error: text after the end of the JSON at 16
 
 
 === TEST 8: comma at the end

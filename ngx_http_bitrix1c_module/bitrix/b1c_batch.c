@@ -13,7 +13,7 @@
 #include "b1c_core.h"
 
 
-/* levels of parameters; their names are joined in one buffer */
+/* levels of parameters, whose names are joined in one buffer */
 #define B1C_BATCH_DEPTH  16
 
 
@@ -72,8 +72,8 @@ b1c_batch_free(b1c_batch_t *batch)
 
 
 /*
- * PHP passes over spaces before a key and over what follows its last bracket:
- * whatever could become "cmd" there must be a plain cmd[name] here.
+ * PHP ignores spaces before a key and text after its last bracket.  Every key
+ * that it could read as "cmd" must be a plain cmd[name] here.
  */
 static b1c_batch_rc_t
 b1c_batch_form(b1c_batch_t *batch, const b1c_form_t *form, b1c_error_t *err)
@@ -227,7 +227,7 @@ b1c_batch_unfit(const cJSON *params)
         return "parameters must be an object";
     }
 
-    /* a call without any is as good without them */
+    /* a call without parameters needs none in the batch */
 
     if (params == NULL || params->child == NULL) {
         return NULL;
@@ -334,7 +334,7 @@ b1c_batch_build(const b1c_packed_t *calls, size_t n, size_t *len)
 }
 
 
-/* as PHP's http_build_query() writes it; the path is that of the node */
+/* written as by PHP's http_build_query(); the path leads to the node */
 static void
 b1c_batch_query(b1c_buf_t *buf, b1c_buf_t *path, const cJSON *node, int *first)
 {
@@ -430,7 +430,7 @@ b1c_batch_reply(b1c_reply_t *reply, const char *text, size_t len,
 
     result = b1c_json_scan_find(b1c_json_scan_value(text, len), "result");
 
-    /* of each map there is [] instead if it is empty */
+    /* PHP writes each of these maps as [] if it is empty */
 
     error = b1c_json_scan_find(b1c_json_scan_find(result, "result_error"),
                                name);

@@ -122,7 +122,7 @@ b1c_call_args(cJSON *params, const b1c_form_t *form, b1c_error_t *err)
 }
 
 
-/* each command has parameters of its own, and Bitrix takes "auth" there too */
+/* each command has its own parameters, and Bitrix accepts "auth" there */
 static void
 b1c_call_commands(cJSON *params)
 {
@@ -175,7 +175,7 @@ b1c_call_strip(char *command)
 }
 
 
-/* the name of a pair, as PHP reads it: encoded, with spaces before it */
+/* the name of a pair as PHP reads it: encoded, with leading spaces */
 static int
 b1c_call_auth(const char *p, const char *last)
 {
@@ -373,7 +373,7 @@ b1c_call_plain(const char *text, size_t len)
 }
 
 
-/* whether it stands for a control character */
+/* 1 if the escape stands for a control character */
 static int
 b1c_call_escape(const char *p, const char *last)
 {

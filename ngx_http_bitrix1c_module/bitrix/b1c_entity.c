@@ -30,8 +30,8 @@ static const char *b1c_entity_at(const cJSON *data, const char *map,
 
 
 /*
- * The verbs of the events in the REST documentation, and their near relatives;
- * what ends with another verb stands before it.
+ * The verbs of the events in the REST documentation, and similar ones.  A verb
+ * that ends with another one precedes it.
  */
 
 static const b1c_word_t  b1c_verbs[] = {
@@ -90,7 +90,7 @@ b1c_entity_type(const char *event, const cJSON *data,
         return;
     }
 
-    /* only they: elsewhere ENTITY_TYPE_ID tells what the object belongs to */
+    /* only these: in others ENTITY_TYPE_ID is the type of the owner */
 
     if (suffix == 0 && strstr(buf, "DYNAMICITEM") != NULL) {
         kind = b1c_entity_kind(data, number);
@@ -105,7 +105,7 @@ b1c_entity_type(const char *event, const cJSON *data,
 }
 
 
-/* what is left of a name without its suffix; 0 if that is nothing */
+/* length of the name without its suffix; 0 if nothing is left */
 
 static size_t
 b1c_entity_stem(const char *event, size_t len, char *buf)
@@ -185,7 +185,9 @@ b1c_entity_verb(const char *name, size_t len)
         return NULL;
     }
 
-    /* all verbs are looked at for every event, the last letter tells most */
+    /*
+     * all verbs are tried for every event, so the last letter is tested first
+     */
 
     last = (char) toupper((unsigned char) name[len - 1]);
 

@@ -13,7 +13,7 @@
 #include "b1c_core.h"
 
 
-/* the end of the year 9999, where calendars end */
+/* the end of the year 9999 */
 #define B1C_TS_MAX  253402300799LL
 
 
@@ -110,7 +110,7 @@ b1c_event_fill(b1c_event_t *ev, b1c_message_t *msg, b1c_error_t *err)
 }
 
 
-/* both become part of keys and may be asked for as variables */
+/* both become part of keys and of variables */
 
 static b1c_rc_t
 b1c_event_portal(char **copy, const char *text, b1c_error_t *err)
@@ -211,7 +211,7 @@ b1c_event_ordinary(b1c_event_t *ev, cJSON *tree, const char *name,
 }
 
 
-/* upper case on the wire, except where the documentation nods */
+/* upper case, except in some examples of the documentation */
 
 static char *
 b1c_event_name(const char *name)
@@ -233,7 +233,7 @@ b1c_event_name(const char *name)
 }
 
 
-/* PHP writes an empty map as a list, and into a form nothing at all */
+/* PHP sends an empty map as a list, or in a form not at all */
 
 static b1c_rc_t
 b1c_event_detach(cJSON *tree, cJSON **data, b1c_error_t *err)
@@ -263,9 +263,9 @@ b1c_event_detach(cJSON *tree, cJSON **data, b1c_error_t *err)
 
 
 /*
- * Robots and business processes send no event but the document they run on:
- * document_id = [ module, class, id ], and their fields beside it instead of
- * in data.
+ * Robots and business processes send no event but the document that they run
+ * on: document_id = [ module, class, id ].  Their fields are beside it instead
+ * of in data.
  */
 
 static b1c_rc_t
@@ -340,7 +340,7 @@ b1c_event_document(b1c_event_t *ev, const cJSON *document, b1c_error_t *err)
 }
 
 
-/* the fields of the body, and those of the query string that it has not */
+/* the fields of the body and, if it lacks them, of the query string */
 
 static b1c_rc_t
 b1c_event_gather(cJSON *data, b1c_message_t *msg, b1c_error_t *err)
@@ -410,8 +410,8 @@ b1c_event_move(b1c_index_t *index, cJSON *to, cJSON *from, int with_ts)
 
 
 /*
- * Events of chat bots have the tokens of the bot's own application inside data,
- * and again in an AUTH of theirs.
+ * Events of chat bots have the tokens of the bot's application inside data,
+ * and again in an AUTH there.
  */
 
 static void
@@ -460,7 +460,7 @@ b1c_event_secret(const char *name)
 }
 
 
-/* a member of an object; null counts as absent, as it does for PHP */
+/* a member of an object; null counts as absent, as in PHP */
 
 static const cJSON *
 b1c_event_get(const cJSON *node, const char *name)
@@ -538,7 +538,7 @@ b1c_event_from_json(b1c_event_t *ev, const char *text, size_t len)
     b1c_rc_t     rc;
     b1c_error_t  err;
 
-    /* it was within the limits when it was taken, whatever they are now */
+    /* it was within the limits when it was accepted */
 
     static const b1c_limits_t  none = { SIZE_MAX, SIZE_MAX, SIZE_MAX };
 

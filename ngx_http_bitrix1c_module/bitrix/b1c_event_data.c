@@ -20,9 +20,9 @@ static size_t b1c_event_data_index(size_t index, const char *name, size_t len);
 
 
 /*
- * Keys have underscores of their own, so that all children are tried whose key
- * the name begins with; the first scalar in the order of the body is taken.
- * Each node has one path, so that no node is seen twice.
+ * Keys may contain underscores, so all children are tried whose key is a
+ * prefix of the name; the first scalar in the order of the body is taken.
+ * Each node has one path, so no node is visited twice.
  */
 
 const char *
@@ -89,7 +89,7 @@ b1c_event_data_text(const cJSON *node, char *buf, size_t size)
 }
 
 
-/* bytes of the name that the child's key or index takes; 0 if it does not */
+/* bytes of the name that match the child's key or index; 0 if none */
 
 static size_t
 b1c_event_data_prefix(const cJSON *parent, const cJSON *child, size_t index,

@@ -66,7 +66,7 @@ b1c_message_form(b1c_message_t *msg, const b1c_input_t *input,
     const char        *found[4];
     const b1c_pair_t  *pair;
 
-    /* what decides who the sender is and what he says must not be ambiguous */
+    /* the sender and the event must not be ambiguous */
 
     static const char *const  single[4] = {
         "event",
@@ -155,9 +155,9 @@ b1c_message_auth(const cJSON *auth, const char *name)
 
 
 /*
- * Robots put what the author of the business process asked for into the query
- * string.  Nobody else has a use for it, so that for others it may hold
- * anything, such as a secret of the address.
+ * Robots put the parameters of the business process into the query string.
+ * Other senders do not use it, so for them it may contain anything, such as a
+ * secret of the address.
  */
 
 static b1c_rc_t

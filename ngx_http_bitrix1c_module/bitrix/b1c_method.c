@@ -224,7 +224,7 @@ b1c_method_bracket(const char *p, const char *last, int open, size_t *len)
 }
 
 
-/* whether the name goes on: its bracket closes, and more of the pair follows */
+/* 1 if the name continues: its bracket closes and more of the pair follows */
 static int
 b1c_method_inside(const char *p, const char *last)
 {
@@ -288,7 +288,7 @@ b1c_method_token(const char *p, const char *last)
 }
 
 
-/* the next one outside of quotes, or last */
+/* the next such character outside of quotes, or last */
 static const char *
 b1c_method_comma(const char *p, const char *last)
 {
@@ -319,7 +319,7 @@ b1c_method_key(const char *path, size_t len, size_t *key_len)
     query = memchr(path, '?', len);
     last = query != NULL ? query : path + len;
 
-    /* the last segment is the method, whatever it looks like */
+    /* the last segment is the method, even if it looks like a key */
 
     for (p = path; p < last; p++) {
 
@@ -372,7 +372,7 @@ b1c_method_redact(char *text, size_t len)
             continue;
         }
 
-        /* that slash may begin another number */
+        /* the slash may precede another number */
 
         p += n;
         n = b1c_method_segment(p + 1, last);

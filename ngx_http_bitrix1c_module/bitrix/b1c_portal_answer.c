@@ -111,7 +111,7 @@ b1c_portal_answer_time(b1c_answer_t *answer, const char *tail, size_t len)
 }
 
 
-/* what follows the last one of these names; inside a string it is escaped */
+/* the text after the last such name; quotes inside strings are escaped */
 static const char *
 b1c_portal_answer_last(const char *text, size_t len, const char *name,
     size_t *left)

@@ -12,14 +12,14 @@
 #include "b1c_core.h"
 
 
-/* of a name that is quoted in a warning */
+/* bytes of a name that a warning quotes */
 #define B1C_TRAP_NAME  48
 
 
 typedef struct {
     const char      *where;      /* "filter", "fields", ... */
     char             name[B1C_TRAP_NAME];
-    size_t           filters;    /* conditions in all, and those dropped */
+    size_t           filters;    /* all conditions, and ignored ones */
     size_t           dropped;
 } b1c_warning_t;
 
@@ -167,7 +167,7 @@ b1c_warning_place(const char *key, size_t len)
 }
 
 
-/* a name without small letters is dropped, whatever it stands for */
+/* Bitrix ignores every name without small letters */
 static void
 b1c_warning_name(b1c_warning_t *trap, const char *where, const char *name,
     size_t len)
@@ -200,7 +200,7 @@ b1c_warning_name(b1c_warning_t *trap, const char *where, const char *name,
         return;
     }
 
-    /* of several, a condition that is dropped does the most harm */
+    /* an ignored condition does more harm than other ignored names */
 
     if (strcmp(where, "filter") == 0) {
         if (trap->dropped++ > 0) {
@@ -217,7 +217,7 @@ b1c_warning_name(b1c_warning_t *trap, const char *where, const char *name,
 }
 
 
-/* STATUS_ID is statusId */
+/* STATUS_ID becomes statusId */
 static void
 b1c_warning_camel(const char *name, char camel[B1C_TRAP_NAME])
 {

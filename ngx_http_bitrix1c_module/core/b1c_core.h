@@ -15,14 +15,14 @@
 
 /*
  * The pure core: libc and cJSON only, no nginx type, so that it is tested and
- * fuzzed alone.  Nothing here trusts its input: the limits are checked while
- * the body is split, before anything is built from it.
+ * fuzzed alone.  It does not trust its input: the limits are checked while the
+ * body is split, before anything is built from it.
  */
 
 
 /*
- * However high the limit is set, nothing deeper is taken: trees are freed and
- * written by recursion, a stack frame a level.
+ * Nothing deeper is accepted, however high the limit is set: trees are freed
+ * and written by recursion, with a stack frame per level.
  */
 #define B1C_DEPTH_MAX  1000
 
@@ -48,7 +48,7 @@ typedef struct {
 
 
 typedef struct {
-    char            *key;        /* decoded, NUL-terminated, no NUL inside */
+    char            *key;
     char            *value;
     size_t           key_len;
     size_t           value_len;
@@ -59,43 +59,43 @@ typedef struct {
 typedef struct {
     b1c_pair_t      *pairs;
     size_t           npairs;
-    char            *text;       /* the decoded bytes, owns keys and values */
+    char            *text;       /* the decoded bytes of all keys and values */
 } b1c_form_t;
 
 
 /*
  * Splits and decodes application/x-www-form-urlencoded with PHP brackets, raw
- * or percent-encoded.  The charset is an iconv name or NULL for UTF-8; what is
- * not valid in it is malformed.  Control characters other than TAB, LF and CR
- * are dropped from values, because 1C cannot put them into XML; a NUL byte, or
- * a control character in a key, is malformed.
+ * or percent-encoded.  The charset is an iconv name or NULL for UTF-8; bytes
+ * that are not valid in it are malformed.  Control characters other than TAB,
+ * LF and CR are removed from values, because 1C cannot put them into XML; a
+ * NUL byte, or a control character in a key, is malformed.
  */
 b1c_rc_t b1c_form_parse(b1c_form_t *form, const char *body, size_t len,
     const b1c_limits_t *limits, const char *charset, b1c_error_t *err);
 
 void b1c_form_free(b1c_form_t *form);
 
-/* the value of a decoded key such as "auth[application_token]" or NULL */
+/* the value of a decoded key such as "auth[application_token]", or NULL */
 const b1c_pair_t *b1c_form_find(const b1c_form_t *form, const char *key);
 
 /*
- * The nested tree: lists 0..n-1 become arrays, sparse numeric keys stay
- * objects, "a[]" appends.  A key that is a scalar and a map at once, or that
- * is repeated, is malformed.
+ * Builds the nested tree: lists 0..n-1 become arrays, sparse numeric keys stay
+ * objects, "a[]" appends.  A key that is both a scalar and a map, or that is
+ * repeated, is malformed.
  */
 b1c_rc_t b1c_tree_build(const b1c_form_t *form, cJSON **tree,
     b1c_error_t *err);
 
 
 /*
- * Inside the pure core: the bytes of keys and values.  Both checks return NULL
- * if the text is good, else a static sentence for b1c_error_t.  Control
- * characters are Unicode's Cc less TAB, LF and CR, and besides them U+FFFE and
- * U+FFFF, the two others that XML 1.0 cannot hold.
+ * The bytes of keys and values.  Both checks return NULL if the text is valid,
+ * otherwise a static sentence for b1c_error_t.  Control characters are
+ * Unicode's Cc except TAB, LF and CR, and also U+FFFE and U+FFFF, which XML
+ * 1.0 does not allow.
  */
 
 
-/* bytes of the UTF-8 character at p, 0 if there is none that is valid */
+/* length of the UTF-8 character at p, 0 if it is not valid */
 size_t b1c_text_char(const unsigned char *p, size_t len);
 
 /* 1 if the character at p, of n bytes, is such a control character */
@@ -105,14 +105,14 @@ int b1c_text_control(const unsigned char *p, size_t n);
 const char *b1c_text_key(const char *text, size_t len);
 
 /*
- * A value: valid UTF-8.  Control characters are dropped in place, so *len may
- * shrink; text[*len] is set to NUL and must be writable.
+ * A value: valid UTF-8.  Control characters are removed in place, so *len may
+ * decrease; text[*len] is set to NUL and must be writable.
  */
 const char *b1c_text_value(char *text, size_t *len);
 
 /*
- * Converts from an iconv charset to UTF-8 into a new buffer that the caller
- * frees.  err->where is the offset in the text of what is not valid in it.
+ * Converts from an iconv charset to UTF-8 into a new buffer, which the caller
+ * frees. err->where is the offset of the first invalid byte in the text.
  */
 b1c_rc_t b1c_text_convert(const char *charset, const char *text, size_t len,
     char **out, size_t *out_len, b1c_error_t *err);
@@ -122,9 +122,9 @@ b1c_rc_t b1c_text_malformed(b1c_error_t *err, const char *what, size_t where);
 
 
 /*
- * Inside the pure core: finds the children of all objects of a growing tree by
- * name.  cJSON keeps them in lists, so that a body with n members of one map
- * would take n * n / 2 comparisons to be checked for repeated keys.
+ * Finds children of all objects of a growing tree by name. cJSON keeps
+ * children in lists, so the check of n members of one map for repeated keys
+ * would take n * n / 2 comparisons.
  */
 
 
@@ -145,29 +145,29 @@ b1c_rc_t b1c_index_init(b1c_index_t *index);
 void b1c_index_free(b1c_index_t *index);
 
 /*
- * The slot of the child of this name: taken if there is one, free if there is
- * none yet.  Good until the next call; NULL is lack of memory.
+ * The slot of the child of this name: occupied if the child exists, otherwise
+ * free.  Valid until the next call; NULL: no memory.
  */
 b1c_slot_t *b1c_index_find(b1c_index_t *index, const cJSON *parent,
     const char *name, size_t len);
 
-/* appends a child that has its name, into the free slot found for that */
+/* appends a child with its name, into the free slot that was found */
 void b1c_index_put(b1c_index_t *index, b1c_slot_t *slot, cJSON *parent,
     cJSON *child);
 
 /*
- * The same for a child without a name.  The child, which may be NULL for a
- * failed allocation, is taken over and freed on B1C_NOMEM.
+ * The same for a child without a name.  Takes ownership of the child, which
+ * may be NULL after a failed allocation, and frees it on B1C_NOMEM.
  */
 b1c_rc_t b1c_index_add(b1c_index_t *index, b1c_slot_t *slot, cJSON *parent,
     const char *name, size_t len, cJSON *child);
 
 
 /*
- * Inside the pure core: reads and writes JSON.  Not by cJSON's own parser: it
- * knows no limits, keeps both of two equal keys, ends a string at \u0000, takes
- * any bytes for UTF-8 and rounds long numbers.  Whatever looked for all that
- * before it would have to agree with it about every byte.
+ * Reads and writes JSON. cJSON's own parser is not used: it has no limits,
+ * keeps both of two equal keys, ends a string at \u0000, accepts any bytes as
+ * UTF-8 and rounds long numbers.  A separate check before it would have to
+ * agree with it about every byte.
  */
 
 
@@ -175,7 +175,7 @@ typedef struct {
     char            *start;
     size_t           len;
     size_t           size;
-    int              failed;     /* lack of memory, tested once at the end */
+    int              failed;     /* no memory; tested once at the end */
 } b1c_buf_t;
 
 
@@ -196,23 +196,22 @@ b1c_rc_t b1c_json_parse(cJSON **tree, const char *text, size_t len,
     const b1c_limits_t *limits, const char *charset, b1c_error_t *err);
 
 /*
- * Appends text as it is, a string with quotes and escapes, an integer, a whole
- * tree.  The buffer begins as zeros; its owner frees "start".
+ * Append text unchanged, a string with quotes and escapes, an integer, or a
+ * whole tree.  The buffer begins as zeros; its owner frees "start".
  */
 void b1c_json_write_put(b1c_buf_t *buf, const char *text, size_t len);
 void b1c_json_write_put_string(b1c_buf_t *buf, const char *text);
 void b1c_json_write_put_int(b1c_buf_t *buf, long long value);
 void b1c_json_write_put_tree(b1c_buf_t *buf, const cJSON *node);
 
-/* the text of a number node, at most 31 bytes */
+/* writes the text of a number node, at most 31 bytes */
 const char *b1c_json_write_number(const cJSON *node, char buf[32]);
 
 
 /*
- * Inside the pure core: looks into JSON without reading it.  What a portal
- * answers may be large, may be cut off and goes on unchanged, so that nothing
- * is built from it: values are found as the bytes that they are, and numbers
- * keep all their digits.
+ * Scans JSON without building a tree.  A portal's answer may be large or cut
+ * off and is passed on unchanged, so values are found as spans of bytes, and
+ * numbers keep all their digits.
  */
 
 
@@ -225,32 +224,32 @@ typedef struct {
 typedef struct {
     const char      *pos;
     const char      *last;
-    char             close;      /* of the object or array */
+    char             close;      /* its closing bracket */
     int              broken;     /* not JSON, or cut off */
 } b1c_scan_t;
 
 
 /*
- * The value at the beginning of the text, spaces and a BOM before it passed
- * over; none if it is broken or does not end.
+ * The value at the beginning of the text, after spaces and a BOM; an empty
+ * span if it is broken or has no end.
  */
 b1c_span_t b1c_json_scan_value(const char *text, size_t len);
 
-/* begins with the members of an object or array; 0: the value is neither */
+/* begins a scan of an object or array; 0: the value is neither */
 int b1c_json_scan_open(b1c_scan_t *scan, b1c_span_t value);
 
 /*
- * The next member: 1, or 0 at the end, or with scan->broken set.  The name is
- * without its quotes and with its escapes, and empty in an array.
+ * Gets the next member: returns 1, or 0 at the end or with scan->broken set.
+ * The name has no quotes, keeps its escapes, and is empty in an array.
  */
 int b1c_json_scan_next(b1c_scan_t *scan, b1c_span_t *name, b1c_span_t *value);
 
-/* the member of this name of an object, the last one if there are several */
+/* the last member of this name of an object */
 b1c_span_t b1c_json_scan_find(b1c_span_t object, const char *name);
 
 /*
- * The text of a string, with its escapes, or of a number.  Cut to size, always
- * ended by NUL, "" for what is neither.
+ * The text of a string, with its escapes, or of a number.  It is cut to size,
+ * always NUL-terminated, and "" for other values.
  */
 void b1c_json_scan_text(b1c_span_t value, char *buf, size_t size);
 
@@ -272,8 +271,10 @@ void b1c_json_scan_text(b1c_span_t value, char *buf, size_t size);
 
 #define B1C_RECORD_VERSION   1
 
-/* bytes of a file's header; where in it the progress stands, and a byte that is
- * not 0 if damage was found */
+/*
+ * bytes of a file's header; offset of the progress in it, and of a byte that
+ * is not 0 if damage was found
+ */
 #define B1C_RECORD_HEADER    32
 #define B1C_RECORD_PROGRESS  16
 #define B1C_RECORD_MARK      24
@@ -319,7 +320,7 @@ typedef struct {
 } b1c_record_found_t;
 
 
-/* what accept needs of an event; the strings are not terminated */
+/* the data of an event for accept; the strings are not terminated */
 typedef struct {
     const char           *id;        /* B1C_RECORD_HASH each */
     const char           *key;
@@ -334,37 +335,37 @@ typedef struct {
 
 
 /*
- * The header of a new file.  The progress is the offset up to which its records
- * need no replay.
+ * Writes the header of a new file.  The progress is the offset up to which the
+ * records are drained.
  */
 void b1c_record_header(unsigned char header[B1C_RECORD_HEADER]);
 void b1c_record_progress(unsigned char progress[8], uint64_t offset);
 
-/* what the first len bytes of a file say; progress is set if GOOD */
+/* parses the first len bytes of a file; progress is set if GOOD */
 b1c_record_file_e b1c_record_file(const unsigned char *header, size_t len,
     uint64_t *progress);
 
-/* bytes of the event's record with its frame; 0: it is too large */
+/* length of the event's record with its frame; 0: it is too large */
 size_t b1c_record_size(const b1c_record_event_t *ev);
 
-/* writes them, returns where they end */
+/* writes the record and returns its end */
 unsigned char *b1c_record_put(unsigned char *p, const b1c_record_event_t *ev);
 
-/* 0: the payload is an event and ev points into it; -1: it is not */
+/* 0: the payload is an event, and ev points into it; -1: it is not */
 int b1c_record_event(b1c_record_event_t *ev, const unsigned char *payload,
     size_t len);
 
 /*
- * Looks at the len bytes at buf, which stand at reader->offset of the file, and
- * moves the offset on.  With eof nothing follows them.  After damage the next
- * whole record is looked for, wherever it begins; DAMAGE or TORN is told once
- * for all that was passed over.
+ * Parses the len bytes at buf, which are at reader->offset of the file, and
+ * advances the offset.  With eof nothing follows them.  After damage the next
+ * whole record is looked for at every byte; DAMAGE or TORN is returned once
+ * for all that was skipped.
  */
 b1c_record_found_e b1c_record_next(b1c_record_reader_t *reader,
     const unsigned char *buf, size_t len, int eof, b1c_record_found_t *found);
 
 
-/* '*' stands for any run of characters, letters compare without case */
+/* '*' matches any characters, letters are compared without case */
 int b1c_glob_match(const char *mask, size_t mask_len, const char *name,
     size_t len);
 

@@ -108,7 +108,7 @@ b1c_form_find(const b1c_form_t *form, const char *key)
 }
 
 
-/* before anything is allocated, so that a flood of '&' costs one pass */
+/* checked before any allocation, so a flood of '&' costs one pass */
 
 static b1c_rc_t
 b1c_form_count(const char *body, size_t len, size_t max, size_t *npairs,
@@ -290,9 +290,9 @@ b1c_form_hex(char ch)
 
 
 /*
- * All keys and values are converted in one call.  The NULs between them, which
- * cannot occur inside, come through unchanged in every charset that extends
- * ASCII, and tell where the strings are afterwards.
+ * Converts all keys and values in one call.  The NULs between them cannot
+ * occur inside, pass unchanged in every charset that extends ASCII, and mark
+ * the strings afterwards.
  */
 
 static b1c_rc_t
@@ -386,8 +386,8 @@ b1c_form_check(b1c_pair_t *pair, const b1c_limits_t *limits, b1c_error_t *err)
 
 
 /*
- * PHP mends a key that is not name[part]...[part] by putting '_' for what it
- * does not like; whatever it was meant to be, Bitrix does not send it.
+ * PHP repairs a key that is not name[part]...[part] by replacing characters
+ * with '_'.  Bitrix does not send such keys.
  */
 
 static const char *
@@ -426,7 +426,7 @@ b1c_form_brackets(const char *key, size_t len, size_t max)
             }
 
             if (i + 1 < len && key[i + 1] != '[') {
-                return "key goes on after its brackets";
+                return "key continues after its brackets";
             }
 
             inside = 0;

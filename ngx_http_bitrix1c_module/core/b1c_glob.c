@@ -14,8 +14,8 @@ static int b1c_glob_lower(char ch);
 
 
 /*
- * When the rest does not match, only the last '*' can still take another
- * character: what stood before it has found its leftmost place.
+ * After a mismatch only the last '*' can take one more character: the part
+ * before it has already matched at its leftmost place.
  */
 
 int

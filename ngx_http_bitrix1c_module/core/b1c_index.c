@@ -76,7 +76,7 @@ void
 b1c_index_put(b1c_index_t *index, b1c_slot_t *slot, cJSON *parent,
     cJSON *child)
 {
-    /* links only, and leaves the name alone */
+    /* only links the child and does not change its name */
 
     cJSON_AddItemToArray(parent, child);
 
@@ -121,8 +121,8 @@ b1c_index_grow(b1c_index_t *index)
 
 
 /*
- * FNV-1a begun with the address of the parent.  That the heap lies elsewhere in
- * each process also keeps a sender from preparing names that collide.
+ * FNV-1a, begun with the address of the parent.  Heap addresses differ in each
+ * process, so a sender cannot prepare names that collide.
  */
 
 static b1c_slot_t *

@@ -10,7 +10,7 @@
 #include "b1c_core.h"
 
 
-/* an event around the deepest body of a robot adds two levels */
+/* the event adds two levels to the deepest body of a robot */
 #define B1C_JSON_LEVELS  (B1C_DEPTH_MAX + 2)
 
 /* significant decimal digits that a double always keeps */
@@ -93,7 +93,7 @@ b1c_json_parse(cJSON **tree, const char *text, size_t len,
     r.limits = limits;
     r.err = err;
 
-    /* a string and its terminator are never longer than it was in quotes */
+    /* a decoded string and its terminator fit into the quoted length */
 
     arena = malloc(len + 1);
     r.out = arena;
@@ -147,7 +147,7 @@ b1c_json_read(b1c_reader_t *r, cJSON **tree)
         b1c_json_space(r);
 
         if (r->pos < r->end) {
-            rc = b1c_json_error(r, "JSON goes on after its end");
+            rc = b1c_json_error(r, "text after the end of the JSON");
         }
     }
 
@@ -318,7 +318,7 @@ b1c_json_value(b1c_reader_t *r)
 }
 
 
-/* takes the node over, which may be NULL for a failed allocation */
+/* takes ownership of the node, which may be NULL after a failed allocation */
 
 static b1c_rc_t
 b1c_json_add(b1c_reader_t *r, cJSON *node)
@@ -399,7 +399,7 @@ b1c_json_number_value(b1c_reader_t *r)
         return b1c_json_add(r, cJSON_ParseWithLength(p, len));
     }
 
-    /* there is room: all that was decoded so far came from before the number */
+    /* there is room: all decoded bytes come from the text before the number */
 
     memcpy(r->out, p, len);
     r->out[len] = '\0';
@@ -408,7 +408,7 @@ b1c_json_number_value(b1c_reader_t *r)
 }
 
 
-/* NULL if there is no number as RFC 8259 has them */
+/* NULL if there is no number in the syntax of RFC 8259 */
 
 static const char *
 b1c_json_number_end(const char *p, const char *end)
@@ -482,7 +482,7 @@ b1c_json_exact(const char *p, const char *end)
         }
     }
 
-    /* "%.15g" takes an exponent for what has four zeros behind the point */
+    /* "%.15g" writes an exponent if four zeros follow the point */
 
     return significant <= B1C_JSON_DIGITS && zeros < 4;
 }

@@ -181,7 +181,7 @@ b1c_json_scan_spaces(const char *p, const char *last)
 }
 
 
-/* p is where a string should begin; what follows its closing quote, or NULL */
+/* returns the end of the string that should begin at p, or NULL */
 static const char *
 b1c_json_scan_string(const char *p, const char *last)
 {
@@ -205,8 +205,9 @@ b1c_json_scan_string(const char *p, const char *last)
 
 
 /*
- * What follows the value at p, or NULL.  Brackets are counted, not matched: who
- * looks inside finds what does not fit, and any depth takes no stack.
+ * Returns the end of the value at p, or NULL.  Brackets are counted but not
+ * matched: a mismatch is found when the value is scanned, and no depth needs
+ * stack.
  */
 static const char *
 b1c_json_scan_skip(const char *p, const char *last)

@@ -283,7 +283,7 @@ b1c_record_search(b1c_record_reader_t *reader, const unsigned char *buf,
 }
 
 
-/* need: bytes of the whole record, or those that tell how many it has */
+/* need: bytes of the whole record, or of the part with its length */
 static b1c_frame_e
 b1c_record_frame(const unsigned char *p, size_t len, size_t *need)
 {

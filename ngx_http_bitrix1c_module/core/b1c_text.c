@@ -89,8 +89,8 @@ b1c_text_value(char *text, size_t *len)
 
 
 /*
- * The length of the character at p, 0 if it is not valid: no overlong form, no
- * surrogate, nothing above U+10FFFF (RFC 3629).
+ * Returns the length of the character at p, 0 if it is not valid: no overlong
+ * form, no surrogate, nothing above U+10FFFF (RFC 3629).
  */
 size_t
 b1c_text_char(const unsigned char *p, size_t len)
@@ -206,7 +206,7 @@ b1c_text_iconv(iconv_t cd, const char *text, size_t len, char **out,
     for ( ;; ) {
         dst = *out + (size - room);
 
-        /* some charsets hold a letter back until they know its accent */
+        /* some charsets delay a letter until its accent is known */
 
         if (iconv(cd, flush ? NULL : &in, &left, &dst, &room) != (size_t) -1) {
 

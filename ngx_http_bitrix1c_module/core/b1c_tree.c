@@ -46,7 +46,7 @@ b1c_tree_build(const b1c_form_t *form, cJSON **tree, b1c_error_t *err)
 
     b1c_index_free(&index);
 
-    /* the body itself is a map, whatever its keys */
+    /* the body itself is always a map */
 
     for (child = root->child; child != NULL; child = child->next) {
         if (rc == B1C_OK) {
@@ -105,9 +105,9 @@ b1c_tree_pair(b1c_index_t *index, cJSON *root, const b1c_pair_t *pair,
 
 
 /*
- * Goes down one part of a key, the leaf being the pair if it is the last one.
- * "valueint", of no use to an object, is the index that PHP would give to the
- * next "[]".
+ * Descends one part of a key; the last part leads to the leaf, the pair.
+ * "valueint", which objects do not use, stores the index that PHP would give
+ * to the next "[]".
  */
 
 static b1c_rc_t
@@ -121,7 +121,7 @@ b1c_tree_step(b1c_index_t *index, cJSON **node, const char *name, size_t len,
     b1c_slot_t  *slot;
 
     if (!cJSON_IsObject(*node)) {
-        *what = "key is a scalar and a map at once";
+        *what = "key is both a scalar and a map";
         return B1C_MALFORMED;
     }
 
@@ -151,7 +151,7 @@ b1c_tree_step(b1c_index_t *index, cJSON **node, const char *name, size_t len,
 
     } else if (leaf) {
         *what = cJSON_IsObject(slot->child)
-                ? "key is a scalar and a map at once" : "key is repeated";
+                ? "key is both a scalar and a map" : "key is repeated";
         return B1C_MALFORMED;
     }
 
@@ -186,8 +186,8 @@ b1c_tree_number(const char *name, size_t len)
 
 
 /*
- * An object whose keys are 0..n-1 was a list, in whatever order they came: some
- * senders sort their keys as text.  Sparse keys are ids and stay.
+ * An object whose keys are 0..n-1 was a list, in any order: some senders sort
+ * their keys as text.  Sparse keys are ids and remain.
  */
 
 static b1c_rc_t
@@ -214,7 +214,7 @@ b1c_tree_lists(cJSON *node)
         }
     }
 
-    /* keys are not repeated, so that this many below n + 1 are all of them */
+    /* no key is repeated, so n keys with this maximum are 0..n-1 */
 
     if (n <= 0 || max != n - 1) {
         return B1C_OK;

@@ -137,7 +137,7 @@ test_bad(void)
         { "JSON is not an object",
           { "[]", "[{}]", "1", "\"a\"", "null", "x", "event=ONSALEORDERNEW",
             "\xef\xbb{}" } },
-        { "JSON goes on after its end",
+        { "text after the end of the JSON",
           { "{}{}", "{} x", "{},", "{}}", "{\"a\":1}]" } },
         { "broken JSON",
           { "{", "{\"", "{\"a", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,",
@@ -205,7 +205,8 @@ test_nul(void)
     free(got);
 
     got = json("{}\0", 3, &tap_limits, NULL);
-    is(got, "malformed: JSON goes on after its end", "a NUL byte at the end");
+    is(got, "malformed: text after the end of the JSON",
+       "a NUL byte at the end");
     free(got);
 }
 

@@ -49,7 +49,7 @@ test_shapes(void)
     char   *text;
     size_t  i;
 
-    static const char  both[] = "malformed: key is a scalar and a map at once";
+    static const char  both[] = "malformed: key is both a scalar and a map";
     static const char  twice[] = "malformed: key is repeated";
 
     static const struct {
