@@ -284,7 +284,7 @@ is $gw->redis('HLEN', $h), 0, 'nothing is left';
 
 $gw->stop_redis('KILL');
 ok wait_until(5, sub { dead()->{status} == 503 }), 'Redis is away';
-like api_error($_), qr/^503 Unavailable: Redis of queue "orders" is away: ./,
+like api_error($_), qr/^503 Unavailable: Redis of queue "orders" is not available: ./,
     'said so'
     for dead(), api($gw, "dead/$unknown?queue=orders"),
         api($gw, 'export?queue=orders'),

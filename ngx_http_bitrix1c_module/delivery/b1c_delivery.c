@@ -11,16 +11,16 @@
 
 /*
  * A delivery is a main request without a client, on a connection without a
- * socket, as nginx's own HTTP/2 streams are, and one subrequest of it into the
- * location that took the event.  So proxy_pass and all that belongs to it are
- * nginx's own.
+ * socket, as nginx's HTTP/2 streams are.  It has one subrequest into the
+ * location that accepted the event, so proxy_pass and its directives work as
+ * usual.
  */
 
 
-/* ms after which it is seen again whether a thread is done with its file */
+/* ms between checks whether a thread has finished with its file */
 #define NGX_B1C_DELIVERY_BLOCKED  10
 
-/* what those modules call "passed", each in its own file */
+/* the "passed" flags of these modules, each is private to its file */
 #define NGX_B1C_DELIVERY_PASSED   1
 
 
@@ -63,8 +63,8 @@ static u_char *ngx_b1c_delivery_log(ngx_log_t *log, u_char *buf, size_t len);
 
 
 /*
- * Modules look at the client's address (realip, ip_hash, geo), so there has to
- * be one; that of a unix socket makes $binary_remote_addr empty.
+ * Modules such as realip, ip_hash and geo need a client address.  That of a
+ * unix socket makes $binary_remote_addr empty.
  */
 static struct sockaddr_un  ngx_b1c_sockaddr = {
     .sun_family = AF_UNIX
@@ -150,7 +150,7 @@ ngx_b1c_delivery_connection(ngx_b1c_job_t *job, ngx_b1c_detached_t *d)
 
     c = &d->connection;
 
-    /* its own, since core destroys it when it closes a connection */
+    /* a pool of its own, because core destroys it with the connection */
 
     c->pool = ngx_create_pool(256, job->log);
     if (c->pool == NULL) {
@@ -183,8 +183,9 @@ ngx_b1c_delivery_connection(ngx_b1c_job_t *job, ngx_b1c_detached_t *d)
     c->shared = 1;
 
     /*
-     * "active" keeps core from adding the events to epoll with fd -1, and a
-     * read that is not ready keeps it from looking for a client that has gone
+     * "active" prevents core from adding the events to epoll with fd -1.  A
+     * read that is not ready prevents core from checking whether the client
+     * has gone.
      */
 
     d->read.data = c;
@@ -257,10 +258,10 @@ ngx_b1c_delivery_request(ngx_b1c_job_t *job, ngx_b1c_detached_t *d)
     r->expect_tested = 1;
     r->internal = 1;
 
-    /* the subrequest is what log_subrequest logs */
+    /* log_subrequest logs the subrequest */
     r->logged = 1;
 
-    /* limit_req and limit_conn are for senders, whatever they count by */
+    /* limit_req and limit_conn must apply to senders only */
 
     r->limit_req_status = NGX_B1C_DELIVERY_PASSED;
     r->limit_conn_status = NGX_B1C_DELIVERY_PASSED;
@@ -335,8 +336,9 @@ ngx_b1c_delivery_body(ngx_b1c_job_t *job, ngx_b1c_detached_t *d)
 
 
 /*
- * Called by core when the subrequest ends, perhaps twice, and only stores: to
- * wake or free anything here would pull the request from under its callers.
+ * Called by core, possibly twice, when the subrequest ends.  It only stores
+ * the result: waking or freeing anything here would free the request while its
+ * callers use it.
  */
 static ngx_int_t
 ngx_b1c_delivery_handler(ngx_http_request_t *r, void *data, ngx_int_t rc)
@@ -349,8 +351,8 @@ ngx_b1c_delivery_handler(ngx_http_request_t *r, void *data, ngx_int_t rc)
     }
 
     /*
-     * an error left standing makes core terminate the main request, which has
-     * no socket to close; what came of the delivery is in the outcome
+     * an error flag would make core terminate the main request, which has no
+     * socket to close; the outcome already has the result
      */
 
     r->connection->error = 0;
@@ -372,8 +374,8 @@ ngx_b1c_delivery_woken(ngx_http_request_t *r)
 
 
 /*
- * Nothing is read from or written to this connection, but core tells it that a
- * thread is done with a file, if that was after the end of the subrequest.
+ * Nothing is read from or written to this connection, but core notifies it
+ * when a thread finishes with a file after the end of the subrequest.
  */
 static void
 ngx_b1c_delivery_event(ngx_event_t *ev)
@@ -405,7 +407,7 @@ ngx_b1c_delivery_over(ngx_b1c_job_t *job)
 }
 
 
-/* the request is freed: by us, or by core in an error of its own */
+/* the request is freed, by this module or by core after an error */
 static void
 ngx_b1c_delivery_terminated(void *data)
 {
@@ -446,8 +448,8 @@ ngx_b1c_delivery_free(ngx_b1c_job_t *job)
     if (job->attempt.detached) {
 
         /*
-         * cleanups of an upstream that still runs finalize the subrequest,
-         * which must not free the main request while it is being freed
+         * cleanups of a running upstream finalize the subrequest, which must
+         * not free the main request while it is being freed
          */
 
         job->attempt.detached->count += 2;
@@ -487,7 +489,7 @@ ngx_b1c_delivery_abort(ngx_b1c_job_t *job)
 }
 
 
-/* a thread may be at work on a file of the request, and knows no end but its */
+/* a thread that works on a file of the request cannot be cancelled */
 static void
 ngx_b1c_delivery_orphan(ngx_event_t *ev)
 {
@@ -505,7 +507,7 @@ ngx_b1c_delivery_orphan(ngx_event_t *ev)
 }
 
 
-/* core logs a subrequest when it ends, and this one never will */
+/* core logs a subrequest when it ends, and this one will not end */
 static void
 ngx_b1c_delivery_logged(ngx_http_request_t *r)
 {

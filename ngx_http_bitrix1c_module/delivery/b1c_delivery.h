@@ -13,53 +13,53 @@
 
 
 /*
- * Sends the job to 1C by the proxy_pass of its route's location.  job->done,
- * an event that the caller has set up, is posted when the outcome is known and
- * judged; its handler is never run from within this function.
+ * Sends the job to 1C by the proxy_pass of its route's location. job->done, an
+ * event that the caller has set up, is posted when the outcome is known and
+ * the verdict set; its handler is never called from within this function.
  */
 void ngx_b1c_delivery_begin(ngx_b1c_job_t *job);
 
-/* breaks a delivery off; job->done will not be run for it any more */
+/* aborts a delivery; job->done will not be posted for it */
 void ngx_b1c_delivery_abort(ngx_b1c_job_t *job);
 
-/* frees the detached request; to be called by the handler of job->done */
+/* frees the detached request; the handler of job->done must call it */
 void ngx_b1c_delivery_free(ngx_b1c_job_t *job);
 
-/* of the detached request, for a body of len bytes */
+/* sets the headers of the detached request, for a body of len bytes */
 ngx_int_t ngx_b1c_delivery_head_build(ngx_b1c_job_t *job,
     ngx_http_request_t *r, off_t len);
 
 
 /*
- * What came of a delivery's subrequest r that ended with rc: fills in
- * o, less the answer's text, which the body filter keeps; in that a
- * webhook's key is masked.
+ * Fills in the outcome of a delivery's subrequest r that ended with rc, except
+ * for the answer's text, which the body filter stores; a webhook's key is
+ * redacted in that.
  */
 void ngx_b1c_outcome_read(ngx_b1c_outcome_t *o, ngx_http_request_t *r,
     ngx_int_t rc);
 
 
 /*
- * What 1C's answer means: sets job->result to DELIVERED, RETRY or DEAD, and
- * job->health; for the latter two job->reason, one line of at most 500 bytes,
- * and job->delay, ms.
+ * The meaning of 1C's answer: sets job->result to DELIVERED, RETRY or DEAD,
+ * and job->health; for RETRY and DEAD also job->reason, one line of at most
+ * 500 bytes, and job->delay, ms.
  */
 void ngx_b1c_verdict(ngx_b1c_job_t *job);
 
-/* the event itself is to blame, whatever 1C said; what is a static text */
+/* the event itself is the cause, not 1C's answer; what is a static text */
 void ngx_b1c_verdict_poison(ngx_b1c_job_t *job, const char *what);
 
 /*
- * The two halves of a verdict that others than 1C's answers need too:
- * job->health is told to the breaker and logged if that changes it; and a
- * failed attempt is counted, after which it may be the last.
+ * The two halves of a verdict, which are also used for other answers than
+ * 1C's: the first passes job->health to the breaker and logs a change; the
+ * second counts a failed attempt, which may be the last one.
  */
 ngx_b1c_breaker_e ngx_b1c_verdict_breaker(ngx_b1c_job_t *job);
 void ngx_b1c_verdict_spend(ngx_b1c_job_t *job, ngx_b1c_breaker_e breaker);
 
 /*
- * ms until the next attempt, from the schedule; Retry-After is honoured within
- * [base, 2 * base].  0 if there is none left.
+ * ms until the next attempt, from the schedule.  Retry-After is honoured
+ * within [base, 2 * base]. 0: there is no further attempt.
  */
 ngx_msec_t ngx_b1c_verdict_delay(ngx_b1c_job_t *job);
 
@@ -72,29 +72,29 @@ ngx_msec_t ngx_b1c_verdict_jitter(ngx_msec_t base);
 
 /*
  * Writes one line, of at most size bytes of whole UTF-8 characters: what, the
- * status unless 0, and the part of 1C's answer that a person can use: the
- * innermost "descr" of an exception, or what stands in an error page behind
- * "by reason:", or else the answer's first words.  1C's answers echo customers'
- * data and stack dumps, so no more than that is kept.  Returns its length.
+ * status unless 0, and the useful part of 1C's answer: the innermost "descr"
+ * of an exception, or the text after "by reason:" of an error page, or else
+ * the first words. 1C's answers repeat customers' data and stack dumps, so no
+ * more is stored.  Returns the length.
  */
 size_t ngx_b1c_reason_find_text(u_char *buf, size_t size, const char *what,
     ngx_uint_t status, ngx_str_t *answer);
 
 
 /*
- * Where a job goes by the configuration that this process runs, which need not
- * be the one that it was taken by.  NULL: nowhere any more.
+ * The destination of a job by the configuration of this process, which may
+ * differ from the one that accepted it.  NULL: it has none any more.
  */
 
 /*
- * Of an event: the location with bitrix1c_webhook that its address leads to, in
- * a server of the name that took it.
+ * For an event: the location with bitrix1c_webhook that its address leads to,
+ * in a server with the name that accepted it.
  */
 ngx_b1c_route_t *ngx_b1c_route_find(ngx_b1c_job_t *job);
 
 /*
- * Of a call: the location with bitrix1c_rest that took it, or else another one
- * of that server for the same portal.
+ * For a call: the location with bitrix1c_rest that accepted it, or else
+ * another one of that server for the same portal.
  */
 ngx_b1c_route_t *ngx_b1c_route_call(ngx_b1c_job_t *job);
 

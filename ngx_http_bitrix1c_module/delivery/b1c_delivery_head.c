@@ -39,7 +39,7 @@ ngx_b1c_delivery_head_build(ngx_b1c_job_t *job, ngx_http_request_t *r,
 
     r->headers_in.content_type = h;
 
-    /* 1C's web extension is not known to take chunked bodies */
+    /* 1C's web extension may not support chunked bodies */
 
     length.data = ngx_pnalloc(r->pool, NGX_OFF_T_LEN);
     if (length.data == NULL) {
@@ -65,7 +65,7 @@ ngx_b1c_delivery_head_build(ngx_b1c_job_t *job, ngx_http_request_t *r,
 }
 
 
-/* what tells 1C which event this is, and that it is ours */
+/* headers that identify the event and prove its origin */
 static ngx_int_t
 ngx_b1c_delivery_head_names(ngx_b1c_job_t *job, ngx_http_request_t *r)
 {

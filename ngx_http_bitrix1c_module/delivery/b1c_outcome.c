@@ -23,7 +23,9 @@ ngx_b1c_outcome_read(ngx_b1c_outcome_t *o, ngx_http_request_t *r, ngx_int_t rc)
 
     if (r->upstream == NULL || r->upstream_states == NULL) {
 
-        /* 404, 413, 301 or a cache of this nginx are not 1C's answers */
+        /*
+         * 404, 413, 301 or a cached answer of this nginx are not 1C's answers
+         */
 
         o->ours = 1;
         o->status = rc >= NGX_HTTP_SPECIAL_RESPONSE
@@ -31,7 +33,7 @@ ngx_b1c_outcome_read(ngx_b1c_outcome_t *o, ngx_http_request_t *r, ngx_int_t rc)
         return;
     }
 
-    /* Bitrix has it in addresses of files; from here on the text is kept */
+    /* Bitrix repeats the key in addresses of files, and this text is stored */
 
     ngx_b1c_redact_init(&redact, &r->upstream->uri);
     ngx_b1c_redact_text(&redact, o->answer, o->len);
@@ -48,7 +50,7 @@ ngx_b1c_outcome_read(ngx_b1c_outcome_t *o, ngx_http_request_t *r, ngx_int_t rc)
     if (!r->upstream->header_sent) {
 
         /*
-         * 502 and 504 that nginx made itself; an answer of 1C comes here only
+         * 502 and 504 made by nginx itself; an answer of 1C comes here only
          * when proxy_intercept_errors is on
          */
 
@@ -64,7 +66,7 @@ ngx_b1c_outcome_read(ngx_b1c_outcome_t *o, ngx_http_request_t *r, ngx_int_t rc)
 }
 
 
-/* a request of which no byte was sent cannot have done anything */
+/* a request of which no byte was sent had no effect */
 static ngx_uint_t
 ngx_b1c_outcome_sent(ngx_http_request_t *r)
 {
@@ -83,7 +85,7 @@ ngx_b1c_outcome_sent(ngx_http_request_t *r)
 }
 
 
-/* nginx passes a cut answer on as success: rc and status do not show it */
+/* nginx reports a cut answer as success: rc and status do not show it */
 static ngx_uint_t
 ngx_b1c_outcome_truncated(ngx_http_request_t *r)
 {

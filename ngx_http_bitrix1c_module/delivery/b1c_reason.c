@@ -86,7 +86,7 @@ found:
 }
 
 
-/* behind the last one, as exceptions are nested and the innermost tells most */
+/* after the last one: exceptions are nested, the innermost says most */
 static u_char *
 ngx_b1c_reason_last(ngx_str_t *answer, const char *mark)
 {
@@ -107,7 +107,7 @@ ngx_b1c_reason_last(ngx_str_t *answer, const char *mark)
 }
 
 
-/* tags and escapes become spaces, and many spaces one */
+/* tags and escapes become spaces, and repeated spaces one */
 static u_char *
 ngx_b1c_reason_copy(u_char *p, u_char *last, ngx_str_t *text)
 {
@@ -155,7 +155,7 @@ ngx_b1c_reason_copy(u_char *p, u_char *last, ngx_str_t *text)
 }
 
 
-/* without a character that was cut in its middle, or that is none */
+/* without an incomplete or invalid character at the end */
 static u_char *
 ngx_b1c_reason_whole(u_char *start, u_char *p)
 {

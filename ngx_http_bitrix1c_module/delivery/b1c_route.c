@@ -9,7 +9,7 @@
 #include "b1c_portal.h"
 
 
-/* a path never gets so long */
+/* more than the length of any path */
 #define NGX_B1C_ROUTE_EXACT  NGX_MAX_SIZE_T_VALUE
 
 
@@ -48,7 +48,7 @@ ngx_b1c_route_call(ngx_b1c_job_t *job)
 }
 
 
-/* of those that fit equally well the first one in the configuration */
+/* of equally good ones the first in the configuration */
 static ngx_b1c_route_t *
 ngx_b1c_route_best(ngx_array_t *routes, ngx_b1c_job_t *job,
     ngx_b1c_route_fit_pt fit)
@@ -83,8 +83,8 @@ ngx_b1c_route_best(ngx_array_t *routes, ngx_b1c_job_t *job,
 
 
 /*
- * Servers may have one name, or none, and differ in their ports: it has to be
- * one whose location the event's address leads to.
+ * Several servers may have the same name, or none, and differ in their ports:
+ * the right one has a location for the event's address.
  */
 static size_t
 ngx_b1c_route_event(ngx_b1c_route_t *route, ngx_b1c_job_t *job)
@@ -119,7 +119,7 @@ ngx_b1c_route_event(ngx_b1c_route_t *route, ngx_b1c_job_t *job)
 }
 
 
-/* never to a portal that it is not for */
+/* a call must not go to another portal */
 static size_t
 ngx_b1c_route_portal(ngx_b1c_route_t *route, ngx_b1c_job_t *job)
 {

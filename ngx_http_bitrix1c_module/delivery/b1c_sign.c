@@ -12,7 +12,7 @@
 
 
 #define NGX_B1C_SIGN_SIZE  32
-#define NGX_B1C_SIGN_KEY   24      /* bytes, of the specification */
+#define NGX_B1C_SIGN_KEY   24      /* minimum of the specification, bytes */
 
 
 static ngx_int_t ngx_b1c_sign_line(ngx_conf_t *cf, void *data, ngx_str_t *line,
@@ -79,7 +79,7 @@ ngx_b1c_sign_line(ngx_conf_t *cf, void *data, ngx_str_t *line,
         return NGX_DECLINED;
     }
 
-    /* the decoder ends at the first '=', what follows must not be ignored */
+    /* the decoder ends at the first '=', but later text must not be ignored */
 
     if (ngx_strlchr(text.data, text.data + text.len, '=')
         && ngx_base64_encoded_length(key->len) != text.len)

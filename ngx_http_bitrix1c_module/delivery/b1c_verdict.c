@@ -8,7 +8,7 @@
 #include "b1c_job.h"
 
 
-/* ms until 1C is looked at again when it says that it is closed */
+/* ms until the next attempt when 1C reports maintenance */
 #define NGX_B1C_MAINTENANCE  60000
 
 /* {HTTPСервис. an exception that 1C's author caught and returned with a 200 */
@@ -179,7 +179,7 @@ ngx_b1c_verdict_permanent(ngx_b1c_job_t *job)
 }
 
 
-/* what all deliveries together say of the other side */
+/* the state of the other side, from all deliveries */
 ngx_b1c_breaker_e
 ngx_b1c_verdict_breaker(ngx_b1c_job_t *job)
 {
@@ -191,7 +191,7 @@ ngx_b1c_verdict_breaker(ngx_b1c_job_t *job)
     breaker = ngx_b1c_limits_health(queue->limits, &queue->limits_conf,
                                     job->attempt.health, job->attempt.delay);
 
-    /* it has told what it found; the next probe may be under way already */
+    /* this probe has ended; the next one may already be in progress */
 
     job->lease.probe = 0;
 
@@ -206,7 +206,7 @@ ngx_b1c_verdict_breaker(ngx_b1c_job_t *job)
 
     } else if (breaker == NGX_B1C_RECOVERED) {
 
-        /* that is told once */
+        /* the recovery is logged here, so report must not log it again */
 
         (void) ngx_b1c_stats_worked(queue->stats);
 
@@ -221,8 +221,8 @@ ngx_b1c_verdict_breaker(ngx_b1c_job_t *job)
 
 
 /*
- * An attempt that failed while the breaker was open was only to see whether
- * the other side is back, so it does not count.
+ * An attempt that failed while the breaker was open only tested whether the
+ * other side works again, so it does not count.
  */
 void
 ngx_b1c_verdict_spend(ngx_b1c_job_t *job, ngx_b1c_breaker_e breaker)
@@ -253,7 +253,7 @@ ngx_b1c_verdict_poison(ngx_b1c_job_t *job, const char *what)
 }
 
 
-/* 1C was well enough to tell that it does not want this event */
+/* 1C works: it answered that it does not want this event */
 static void
 ngx_b1c_verdict_dead(ngx_b1c_job_t *job, const char *what, ngx_str_t *answer)
 {
@@ -273,7 +273,7 @@ ngx_b1c_verdict_retry(ngx_b1c_job_t *job, ngx_b1c_health_e health,
 
     ngx_b1c_verdict_reason(job, what, answer);
 
-    /* maintenance is nobody's fault, so it costs no attempt */
+    /* maintenance is not a failure of the event, so it costs no attempt */
 
     if (health == NGX_B1C_HEALTH_MAINTENANCE) {
         job->attempt.free_retry = 1;

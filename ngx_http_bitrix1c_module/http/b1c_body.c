@@ -46,9 +46,8 @@ ngx_b1c_body_read(ngx_http_request_t *r,
 
 /*
  * Core reads the last bytes of a body in a posted event, and drops the request
- * if the end of the stream or of the connection is seen before that.  Bitrix
- * would not send it again, so a body of which nothing is missing is read all
- * the same.
+ * if it sees the end of the stream or connection before that.  Bitrix would
+ * not send it again, so a complete body is read anyway.
  */
 static void
 ngx_b1c_body_v2_handler(ngx_http_request_t *r)
@@ -71,7 +70,7 @@ ngx_b1c_body_v2_handler(ngx_http_request_t *r)
 #endif
 
 
-/* a request without a type and a body is told that its body is missing */
+/* a request without type and body gets the error for a missing body */
 ngx_int_t
 ngx_b1c_body_type(ngx_http_request_t *r, b1c_type_t *type)
 {
@@ -127,7 +126,7 @@ ngx_b1c_body_text(ngx_http_request_t *r, ngx_str_t *text)
 
     if (ctx->hung_up) {
 
-        /* or an answer would be queued on a connection that is finalized */
+        /* otherwise an answer would be queued on a finalized connection */
 
         r->connection->error = 1;
     }

@@ -69,7 +69,7 @@ ngx_b1c_error_retry_after(ngx_http_request_t *r, ngx_uint_t seconds)
         return NGX_OK;
     }
 
-    /* the portal's own knows nothing of the pace */
+    /* the portal's own value does not include the rate limit */
 
     for (part = &r->headers_out.headers.part; part; part = part->next) {
         h = part->elts;

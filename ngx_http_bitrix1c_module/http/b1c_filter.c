@@ -53,8 +53,8 @@ ngx_b1c_filter_header(ngx_http_request_t *r)
 
 
 /*
- * client_max_body_size is checked by core before any phase, or deep in the
- * reading of a chunked body, and answered with a page for people
+ * core checks client_max_body_size before any phase or while it reads a
+ * chunked body, and answers with an HTML page
  */
 static ngx_int_t
 ngx_b1c_filter_too_large(ngx_http_request_t *r)
@@ -88,7 +88,7 @@ ngx_b1c_filter_too_large(ngx_http_request_t *r)
 }
 
 
-/* in the form that the location's callers know */
+/* in the form of the location's other answers */
 static ngx_int_t
 ngx_b1c_filter_too_large_text(ngx_http_request_t *r, ngx_b1c_ctx_t *ctx,
     ngx_str_t *text)
@@ -189,7 +189,9 @@ ngx_b1c_filter_keep(ngx_http_request_t *r, ngx_b1c_job_t *job, ngx_chain_t *in)
             }
         }
 
-        /* taken, or the upstream would wait for its buffers for ever */
+        /*
+         * the buffers are consumed, otherwise the upstream would wait forever
+         */
 
         b->pos = b->last;
         b->file_pos = b->file_last;
@@ -197,7 +199,7 @@ ngx_b1c_filter_keep(ngx_http_request_t *r, ngx_b1c_job_t *job, ngx_chain_t *in)
 }
 
 
-/* an answer is mostly a few bytes, and then takes no more than that */
+/* most answers have a few bytes, and then no more is allocated */
 static void
 ngx_b1c_filter_room(ngx_http_request_t *r, ngx_b1c_job_t *job, size_t need)
 {

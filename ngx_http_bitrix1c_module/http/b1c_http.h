@@ -15,9 +15,9 @@
 #include "b1c_redis.h"
 
 
-/* of a request: the client's, or the detached main request of a delivery */
+/* context of a client's request or of a delivery's detached main request */
 typedef struct {
-    ngx_b1c_job_t                   *job;        /* held, NULL if none yet */
+    ngx_b1c_job_t                   *job;        /* NULL: none yet */
     ngx_b1c_rest_t                  *rest;       /* a call of a portal */
     ngx_b1c_result_e                 result;
     ngx_str_t                        uri;        /* that found the location */
@@ -31,7 +31,7 @@ typedef struct {
 } ngx_b1c_ctx_t;
 
 
-/* what a sender is told beside the result; all may be empty */
+/* details for the sender beside the result; all may be empty */
 typedef struct {
     ngx_str_t                    id;
     ngx_str_t                    error;      /* static, needs no escaping */
@@ -40,42 +40,42 @@ typedef struct {
 } ngx_b1c_detail_t;
 
 
-/* the request's ctx, made if there is none; NULL is lack of memory */
+/* the request's ctx, created if there is none; NULL: no memory */
 ngx_b1c_ctx_t *ngx_b1c_ctx_get(ngx_http_request_t *r);
 
 /* "accepted" and so on, for answers, logs and $bitrix1c_result */
 ngx_str_t *ngx_b1c_answer_name(ngx_b1c_result_e result);
 
-/* the one line of JSON; without a detail for a result that stands alone */
+/* the line of JSON; the detail may be NULL */
 ngx_int_t ngx_b1c_answer_text(ngx_pool_t *pool, ngx_b1c_result_e result,
     ngx_b1c_detail_t *detail, ngx_str_t *text);
 
 void ngx_b1c_answer_type(ngx_http_request_t *r);
 
-/* sends header and body; returns what is to be finalized with */
+/* sends header and body; returns the code to finalize with */
 ngx_int_t ngx_b1c_answer_result(ngx_http_request_t *r, ngx_b1c_ctx_t *ctx,
     ngx_b1c_detail_t *detail);
 
-/* the same for any JSON, which must stay as long as the request */
+/* the same for any JSON, which must live as long as the request */
 ngx_int_t ngx_b1c_answer_send(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *text);
 
-/* a header of an answer, its name static; a value of len 0 is left out */
+/* adds a header with a static name; an empty value is left out */
 ngx_int_t ngx_b1c_answer_header(ngx_http_request_t *r, const char *name,
     ngx_str_t *value);
 
 
 /*
- * Answers of the gateway itself to a call of a portal, in the form of Bitrix'
- * own errors, so that 1C needs one way to read them.  Where Bitrix has a code
- * for the case it is Bitrix' code, else one that begins with BITRIX1C_.
+ * Answers of the gateway itself to a call of a portal, in the form of Bitrix's
+ * own errors, so that 1C reads both in one way.  The code is Bitrix's if
+ * Bitrix has one for the case, otherwise it begins with BITRIX1C_.
  */
 typedef struct {
     ngx_uint_t                   status;
     const char                  *code;
     const char                  *text;
     ngx_uint_t                   retry_after;    /* s, 0: not told */
-    unsigned                     only_get:1;     /* of a 405 */
+    unsigned                     only_get:1;     /* for a 405 */
 } ngx_b1c_error_t;
 
 
@@ -83,7 +83,7 @@ typedef struct {
 ngx_int_t ngx_b1c_error_text(ngx_pool_t *pool, ngx_b1c_error_t *error,
     ngx_str_t *text);
 
-/* sends header and body; returns what is to be finalized with */
+/* sends header and body; returns the code to finalize with */
 ngx_int_t ngx_b1c_error_send(ngx_http_request_t *r, ngx_b1c_error_t *error);
 
 /* adds Retry-After, s; 0 is left out */
@@ -91,30 +91,31 @@ ngx_int_t ngx_b1c_error_retry_after(ngx_http_request_t *r, ngx_uint_t seconds);
 
 
 /*
- * ngx_http_read_client_request_body(), but what an HTTP/2 client has sent
- * whole is read even if it hung up at the same moment.
+ * ngx_http_read_client_request_body(), but a body that an HTTP/2 client has
+ * sent completely is read even if the client hung up at the same moment.
  */
 ngx_int_t ngx_b1c_body_read(ngx_http_request_t *r,
     ngx_http_client_body_handler_pt handler);
 
-/* form, if there is no Content-Type, or JSON; NGX_DECLINED: neither of them */
+/* form (also without a Content-Type) or JSON; NGX_DECLINED: neither */
 ngx_int_t ngx_b1c_body_type(ngx_http_request_t *r, b1c_type_t *type);
 
 /*
- * The whole body in memory; may point into the request's buffers.  To be
- * called first of all by the handler of ngx_b1c_body_read().
+ * The whole body in memory; it may point into the request's buffers.  The
+ * handler of ngx_b1c_body_read() must call this first.
  */
 ngx_int_t ngx_b1c_body_text(ngx_http_request_t *r, ngx_str_t *text);
 
 
 /*
- * Whence a request comes: a page of any site can make the browser of somebody
- * who is allowed to call send what a form or an image can, and cannot help that
- * the browser says so (Fetch Metadata and Fetch, both of W3C and WHATWG).
+ * The origin of a request.  A page of any site can make the browser of an
+ * allowed user send everything that a form or an image can.  The browser
+ * reports the origin in headers that the page cannot change (W3C Fetch
+ * Metadata, WHATWG Fetch).
  */
 
 
-/* of several headers of this name the one behind so many, or NULL */
+/* of several headers of this name the n-th one, or NULL */
 ngx_str_t *ngx_b1c_origin_header(ngx_http_request_t *r, const char *name,
     ngx_uint_t skip);
 
@@ -122,53 +123,53 @@ ngx_str_t *ngx_b1c_origin_header(ngx_http_request_t *r, const char *name,
 ngx_uint_t ngx_b1c_origin_site(ngx_http_request_t *r);
 
 /*
- * The same, and 1 for an "Origin" that is not this host, as of a browser that
- * sends no "Sec-Fetch-Site", which no browser does to plain http.
+ * The same, and also 1 for an "Origin" that is not this host: browsers send no
+ * "Sec-Fetch-Site" over plain http.
  */
 ngx_uint_t ngx_b1c_origin_foreign(ngx_http_request_t *r);
 
 
 /*
- * The key of an inbound webhook is a part of its address, which nginx prints
- * into its error log and portals repeat in what they answer.
+ * Redacts the key of an inbound webhook.  It is a part of the address, which
+ * nginx writes to its error log and portals repeat in their answers.
  */
 
 
-/* a body that is looked through buffer by buffer; begins as zeros */
+/* state of a body that is redacted buffer by buffer; begins as zeros */
 typedef struct {
     ngx_str_t                    key;        /* len 0: there is none */
-    size_t                       matched;    /* bytes that end the last one */
+    size_t                       matched;    /* at the last end */
 } ngx_b1c_redact_t;
 
 
-/* from now on keys are masked in error log lines of this main request */
+/* from now on keys are redacted in log lines of this main request */
 void ngx_b1c_redact_log(ngx_http_request_t *r);
 
-/* takes the key from the address that is asked */
+/* finds the key in the requested address */
 void ngx_b1c_redact_init(ngx_b1c_redact_t *redact, ngx_str_t *uri);
 
 /*
- * Overwrites the key in place.  Of one that is spread over two buffers less
- * than eight bytes may stay, since the first of them has been sent.
+ * Overwrites the key in place.  If it is spread over two buffers, less than
+ * eight bytes of it may remain, because the first buffer was already sent.
  */
 void ngx_b1c_redact_text(ngx_b1c_redact_t *redact, u_char *p, size_t len);
 
 /*
- * Headers of an answer whose values contain the key are left out, and those by
- * which Bitrix lets pages of all sites read what is meant for 1C.
+ * Removes headers of an answer that contain the key, and those by which Bitrix
+ * allows pages of all sites to read the answer.
  */
 void ngx_b1c_redact_headers(ngx_b1c_redact_t *redact,
     ngx_http_headers_out_t *headers);
 
 
 /*
- * Output filters: they keep the beginning of 1C's answer to a delivery and let
- * nothing of it out, since there is nobody to send it to; and they give core's
- * own refusal of a large body the form of this module's answers.
+ * Output filters.  They store the beginning of 1C's answer to a delivery and
+ * pass nothing on, because there is no client.  They also give core's own
+ * refusal of a large body the form of this module's answers.
  */
 
 
-/* a request was refused by core: for the counters, which this layer lacks */
+/* core refused a request: a hook for the counters of upper layers */
 typedef void (*ngx_b1c_filter_count_pt)(ngx_http_request_t *r,
     ngx_b1c_result_e result);
 
@@ -176,40 +177,40 @@ ngx_int_t ngx_b1c_filter_init(ngx_conf_t *cf, ngx_b1c_filter_count_pt count);
 
 
 /*
- * Answers of the API.  Their text grows in a b1c_buf_t, whose failure is
- * found when it is sent.
+ * Answers of the API.  Their text is built in a b1c_buf_t, whose failure is
+ * checked when it is sent.
  */
 
 
-/* formats of ngx_sprintf(); what is put at once must fit into 1 KB */
+/* formats of ngx_sprintf(); the result of one call must fit into 1 KB */
 void ngx_b1c_query_text_put(b1c_buf_t *buf, const char *fmt, ...);
 
 /*
- * A JSON string of any bytes whatever: what is not UTF-8 is replaced, since
- * one broken reason must not spoil the answer.
+ * A JSON string of arbitrary bytes: invalid UTF-8 is replaced, because one
+ * broken reason must not break the answer.
  */
 void ngx_b1c_query_text_put_string(b1c_buf_t *buf, ngx_str_t *text);
 
-/* ms as seconds with three digits behind the point */
+/* ms as seconds with three decimals */
 void ngx_b1c_query_text_put_seconds(b1c_buf_t *buf, int64_t ms);
 
 /*
- * These send an answer and return what the request is to be finalized with.
- * The buffer is freed in any case.
+ * These send an answer and return the code to finalize the request with.  The
+ * buffer is freed in any case.
  */
 ngx_int_t ngx_b1c_query_text_send(ngx_http_request_t *r, ngx_uint_t status,
     const char *type, b1c_buf_t *buf);
 ngx_int_t ngx_b1c_query_text_send_json(ngx_http_request_t *r, b1c_buf_t *buf);
 
-/* a sentence that may quote what the client sent, in the format of errors */
+/* an error with a sentence that may quote the client's input */
 ngx_int_t ngx_b1c_query_text_error(ngx_http_request_t *r, ngx_uint_t status,
     const char *fmt, ...);
 
 
 /*
  * A request that asks Redis and is answered when all replies have come.  It
- * has a pool of its own, because the words of a script call must outlive a
- * client that hangs up.
+ * has its own pool, because the words of a script call must outlive a client
+ * that hangs up.
  */
 
 
@@ -217,8 +218,8 @@ typedef struct ngx_b1c_query_s  ngx_b1c_query_t;
 
 
 /*
- * Reads a reply, NULL if there is none.  If it has sent nothing more and no
- * other reply is expected, what it returns is what the request ends with.
+ * Handles a reply, NULL if there is none.  If it has sent no further command
+ * and no other reply is expected, the request ends with its return code.
  */
 typedef ngx_int_t (*ngx_b1c_query_reply_pt)(ngx_b1c_query_t *query,
     ngx_b1c_reply_t *reply, void *data);
@@ -228,15 +229,15 @@ struct ngx_b1c_query_s {
     ngx_pool_t                      *pool;
     ngx_http_request_t              *request;    /* NULL: it has gone */
     ngx_http_cleanup_t              *cleanup;
-    ngx_b1c_queue_t                 *queue;      /* whose Redis is asked */
-    ngx_str_t                        id;         /* of what is asked for */
+    ngx_b1c_queue_t                 *queue;      /* with the Redis to ask */
+    ngx_str_t                        id;         /* of event or call */
     ngx_uint_t                       pending;
     b1c_buf_t                        buf;        /* the answer so far */
     void                            *data;       /* the caller's */
 };
 
 
-/* a reply that is expected; the data of ngx_b1c_redis_query_reply() */
+/* an expected reply; the data of ngx_b1c_redis_query_reply() */
 typedef struct {
     ngx_b1c_query_t                 *query;
     ngx_b1c_queue_t                 *queue;
@@ -250,17 +251,17 @@ ngx_b1c_query_t *ngx_b1c_redis_query_create(ngx_http_request_t *r);
 void ngx_b1c_redis_query_destroy(ngx_b1c_query_t *query);
 
 /*
- * Calls a script of query->queue; argv in the query's pool.  NGX_DECLINED:
- * Redis is away, the handler will not be called.
+ * Calls a script of query->queue; argv must be in the query's pool.
+ * NGX_DECLINED: Redis is not available, the handler will not be called.
  */
 ngx_int_t ngx_b1c_redis_query_ask(ngx_b1c_query_t *query,
     ngx_b1c_redis_script_t *script, ngx_uint_t nkeys, ngx_uint_t argc,
     ngx_str_t *argv, ngx_b1c_query_reply_pt handler, void *data);
 
 /*
- * For a command that the caller sends by itself, to any queue: its handler is
- * ngx_b1c_redis_query_reply(), its data what this returns, and the caller
- * increments query->pending once it is sent.  NULL: it cannot be sent.
+ * For a command that the caller sends itself, to any queue: its handler is
+ * ngx_b1c_redis_query_reply(), its data the result of this function, and the
+ * caller increments query->pending after sending.  NULL: it cannot be sent.
  */
 ngx_b1c_query_expected_t *ngx_b1c_redis_query_expect(ngx_b1c_query_t *query,
     ngx_b1c_queue_t *queue, ngx_b1c_query_reply_pt handler, void *data);
@@ -269,14 +270,14 @@ void ngx_b1c_redis_query_reply(void *data, ngx_b1c_reply_t *reply);
 /* parks the request until the replies have come */
 ngx_int_t ngx_b1c_redis_query_wait(ngx_b1c_query_t *query);
 
-/* the error 503: there is no reply, or an error for one */
+/* sends the error 503: there is no reply, or the reply is an error */
 ngx_int_t ngx_b1c_redis_query_away(ngx_b1c_query_t *query,
     ngx_b1c_reply_t *reply);
 
-/* 1 if a reply is missing or an error */
+/* 1 if the reply is missing or an error */
 ngx_uint_t ngx_b1c_redis_query_failed(ngx_b1c_reply_t *reply);
 
-/* 1: it has the form of an id */
+/* 1 if the text has the form of an id */
 ngx_uint_t ngx_b1c_redis_query_is_id(ngx_str_t *text);
 
 

@@ -84,7 +84,7 @@ ngx_b1c_query_text_put_string(b1c_buf_t *buf, ngx_str_t *text)
 }
 
 
-/* bytes that may stand in a JSON string as they are */
+/* bytes that a JSON string may contain without an escape */
 static size_t
 ngx_b1c_query_text_plain(u_char *p, u_char *last)
 {

@@ -8,7 +8,7 @@
 #include "b1c_bitrix.h"
 
 
-/* the least that is a key, see b1c_method_key() */
+/* minimum length of a key, see b1c_method_key() */
 #define NGX_B1C_REDACT_MIN  8
 
 
@@ -18,7 +18,7 @@ static size_t ngx_b1c_redact_begun(ngx_b1c_redact_t *redact, u_char *p,
     size_t len);
 
 
-/* core's own is static there; all requests begin with it */
+/* core's own handler, which is static there */
 static ngx_http_log_handler_pt  ngx_b1c_mask_next;
 
 
@@ -109,7 +109,7 @@ ngx_b1c_redact_text(ngx_b1c_redact_t *redact, u_char *p, size_t len)
 }
 
 
-/* how many of its last bytes could be the beginning of the key */
+/* number of last bytes that may be the beginning of the key */
 static size_t
 ngx_b1c_redact_begun(ngx_b1c_redact_t *redact, u_char *p, size_t len)
 {

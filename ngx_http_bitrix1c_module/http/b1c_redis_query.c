@@ -127,7 +127,7 @@ ngx_b1c_redis_query_wait(ngx_b1c_query_t *query)
 
     r->main->count++;
 
-    /* a body that is still being discarded has a handler of its own */
+    /* a body that is being discarded has its own handler */
 
     if (!r->discard_body) {
         r->read_event_handler = ngx_http_test_reading;
@@ -140,8 +140,8 @@ ngx_b1c_redis_query_wait(ngx_b1c_query_t *query)
 
 
 /*
- * The last reply ends the request.  When the worker leaves in a hurry, replies
- * of NULL come after the event loop, and there is no request to end any more.
+ * The last reply ends the request.  When the worker exits at once, NULL
+ * replies come after the event loop, and there is no request to end any more.
  */
 void
 ngx_b1c_redis_query_reply(void *data, ngx_b1c_reply_t *reply)

@@ -9,13 +9,13 @@
 #include "b1c_base.h"
 
 
-/* methods of which something is known, and warnings that were logged */
+/* known methods, and logged warnings */
 #define NGX_B1C_METHODS  64
 #define NGX_B1C_NEWS     64
 
 
 typedef struct {
-    u_char                       name[B1C_METHOD_MAX];     /* small letters */
+    u_char                       name[B1C_METHOD_MAX];     /* in lower case */
     size_t                       len;        /* 0: the entry is free */
     ngx_msec_t                   until;      /* blocked, if set */
     time_t                       reset_at;
@@ -25,10 +25,10 @@ typedef struct {
 
 
 struct ngx_b1c_portal_sh_s {
-    uint64_t                     full;       /* us: the bucket is empty then */
+    uint64_t                     full;       /* us, when the bucket is empty */
     ngx_msec_t                   stopped;    /* until, if stop is set */
     ngx_uint_t                   stop;
-    ngx_msec_t                   limited;    /* told last, if told is set */
+    ngx_msec_t                   limited;    /* last logged, if told is set */
     ngx_uint_t                   told;
     ngx_uint_t                   alone;
     ngx_uint_t                   nnews;
@@ -131,10 +131,10 @@ ngx_b1c_portal_now(void)
 
 
 /*
- * As long as a quarter of the bucket is not used by what is known here, a call
- * goes without asking Redis, which hears of it a little later.  Four nodes that
- * all begin within that time still keep to the bucket; of more the portal
- * refuses a call, and it is made again.
+ * While less than a quarter of the bucket is used, as far as this nginx knows,
+ * a call is sent without asking Redis, which learns of it later.  Four nodes
+ * that begin within that time still stay within the bucket; with more, the
+ * portal refuses a call, and it is repeated.
  */
 ngx_uint_t
 ngx_b1c_portal_spend(ngx_b1c_portal_t *portal)
@@ -233,7 +233,7 @@ ngx_b1c_portal_stopped(ngx_b1c_portal_t *portal)
 {
     ngx_msec_int_t  left;
 
-    /* a word that is read as it stands */
+    /* a single word, which is read without the lock */
 
     if (!portal->sh->stop) {
         return 0;
@@ -254,7 +254,7 @@ ngx_b1c_portal_stopped(ngx_b1c_portal_t *portal)
 }
 
 
-/* under the lock; one that must be made takes the place of the oldest */
+/* called under the lock; a new entry replaces the oldest one */
 static ngx_b1c_method_t *
 ngx_b1c_portal_method(ngx_b1c_portal_t *portal, ngx_str_t *name,
     ngx_uint_t create)
@@ -333,7 +333,7 @@ ngx_b1c_portal_blocked(ngx_b1c_portal_t *portal, ngx_str_t *method)
     ngx_msec_int_t     left;
     ngx_b1c_method_t  *m;
 
-    /* mostly nothing is known of any method, and so no lock is due */
+    /* usually no method is known, and then no lock is needed */
 
     if (portal->sh->nmethods == 0) {
         return 0;
@@ -436,7 +436,7 @@ ngx_b1c_portal_limited(ngx_b1c_portal_t *portal)
 
     news = !sh->told || ngx_current_msec - sh->limited >= 60000;
 
-    /* as long as it goes on it is no news */
+    /* a refusal that continues is not logged again */
 
     sh->told = 1;
     sh->limited = ngx_current_msec;

@@ -14,9 +14,9 @@
 
 
 /*
- * What the workers of this nginx share about one portal: how full its bucket
- * is, as far as is known here, and what it has refused.  Bitrix counts requests
- * by portal and source address: apidocs.bitrix24.com,
+ * What the workers of this nginx share about one portal: the level of its
+ * bucket, as far as it is known here, and what it has refused.  Bitrix counts
+ * requests by portal and source address: apidocs.bitrix24.com,
  * settings/performance/limits.
  */
 
@@ -39,61 +39,65 @@ struct ngx_b1c_portal_s {
 };
 
 
-/* finds the portal of a queue, or adds it with its zone; NULL: no memory */
+/* finds the portal of a queue or adds it with its zone; NULL: no memory */
 ngx_b1c_portal_t *ngx_b1c_portal_add(ngx_conf_t *cf, ngx_b1c_main_conf_t *mcf,
     ngx_b1c_queue_t *queue, ngx_str_t *name);
 
 /* us in which one call leaks out of the bucket */
 uint64_t ngx_b1c_portal_period(ngx_b1c_portal_t *portal);
 
-/* takes a turn if so few calls are in the bucket that nobody need be asked */
+/* takes a permit without Redis if the bucket is nearly empty */
 ngx_uint_t ngx_b1c_portal_spend(ngx_b1c_portal_t *portal);
 
 /*
- * Reserves a turn by what is known here.  NGX_OK, or NGX_DECLINED if it would
- * not come within max ms; ms until it comes in *wait either way.
+ * Reserves a permit by the knowledge of this nginx.  NGX_OK, or NGX_DECLINED
+ * if it would take more than max ms; the ms until the permit are in *wait in
+ * both cases.
  */
 ngx_int_t ngx_b1c_portal_reserve(ngx_b1c_portal_t *portal, ngx_msec_t max,
     ngx_msec_t *wait);
 
-/* the bucket needs at least so many us to be empty */
+/* the bucket needs at least this many us to become empty */
 void ngx_b1c_portal_fill(ngx_b1c_portal_t *portal, uint64_t left);
 
-/* no call for so many ms; 1 if that is news.  And how many are left, 0: none */
+/*
+ * stops calls for ms; 1 if this is new here.  And the ms left, 0: none
+ */
 ngx_uint_t ngx_b1c_portal_stop(ngx_b1c_portal_t *portal, ngx_msec_t ms);
 ngx_msec_t ngx_b1c_portal_stopped(ngx_b1c_portal_t *portal);
 
 /*
- * The same for one method, its name in any case.  The longer time counts,
- * unless the new one is what all nodes agree on.
+ * The same for one method, its name in any case.  The longer time wins, unless
+ * the new one comes from all nodes through Redis.
  */
 ngx_uint_t ngx_b1c_portal_block(ngx_b1c_portal_t *portal, ngx_str_t *method,
     ngx_msec_t ms, ngx_uint_t agreed);
 ngx_msec_t ngx_b1c_portal_blocked(ngx_b1c_portal_t *portal, ngx_str_t *method);
 
 /*
- * When the time that a method has used up falls again, Unix time: told by its
- * successful answers only, and asked for when it is refused.  0: unknown.
+ * When the execution time of a method is reset, Unix time: only successful
+ * answers report it, and it is needed when the method is refused. 0: unknown.
  */
 void ngx_b1c_portal_reset(ngx_b1c_portal_t *portal, ngx_str_t *method,
     time_t reset_at);
 time_t ngx_b1c_portal_resets(ngx_b1c_portal_t *portal, ngx_str_t *method);
 
-/* 1 for the first one who has this to tell, since this nginx was started */
+/* 1 for the first caller with this warning since the start of nginx */
 ngx_uint_t ngx_b1c_portal_news(ngx_b1c_portal_t *portal, ngx_str_t *text);
 
-/* the same, as long as there was none for a minute */
+/* 1 if there was none in the last minute */
 ngx_uint_t ngx_b1c_portal_limited(ngx_b1c_portal_t *portal);
 
-/* whether the pace is kept without Redis; 1 if it was not so before */
+/* sets whether the rate is limited without Redis; 1 if this is a change */
 ngx_uint_t ngx_b1c_portal_alone(ngx_b1c_portal_t *portal, ngx_uint_t alone);
 
 
 typedef struct ngx_b1c_permit_s  ngx_b1c_permit_t;
 
 /*
- * A call that wants its turn with a portal.  The owner sets the first four;
- * the memory must stay until the turn has come, was refused or was left.
+ * A call that waits for a permit of a portal.  The owner sets the first four
+ * fields; the memory must stay until the permit was given, refused or
+ * cancelled.
  */
 struct ngx_b1c_permit_s {
     ngx_b1c_portal_t             *portal;
@@ -104,30 +108,31 @@ struct ngx_b1c_permit_s {
 
     ngx_queue_t                   link;
     ngx_msec_t                    asked;
-    ngx_msec_t                    at;         /* when it comes */
-    ngx_msec_t                    wait;       /* it would take, if refused */
+    ngx_msec_t                    at;         /* when it is given */
+    ngx_msec_t                    wait;       /* it would take if refused */
     unsigned                      queued:1;
     unsigned                      sent:1;     /* Redis is being asked */
 };
 
 
-/* in init_process and exit_process of a worker, after and before the queues */
+/* in init_process after, and in exit_process before the queues */
 ngx_int_t ngx_b1c_portal_rate_start(ngx_b1c_portal_t *portal, ngx_log_t *log);
 void ngx_b1c_portal_rate_stop(ngx_b1c_portal_t *portal);
 
 /*
- * NGX_OK: go.  NGX_AGAIN: the handler will be called, with NGX_OK, or with
- * NGX_BUSY if the turn would not come in time; never from within this function.
+ * NGX_OK: send the call.  NGX_AGAIN: the handler will be called, with NGX_OK,
+ * or with NGX_BUSY if there is no permit in time; never from within this
+ * function.
  */
 ngx_int_t ngx_b1c_portal_rate_take(ngx_b1c_permit_t *permit);
 
-/* the caller is gone: those behind it move up */
+/* the caller has gone: the permits behind it move up */
 void ngx_b1c_portal_rate_leave(ngx_b1c_permit_t *permit);
 
 /*
  * What the portal refuses, for this and the other nodes: the bucket is full;
- * no calls for so many ms; none of this method, by guess or because the portal
- * has said so.  1 if that is news here.
+ * all calls are stopped for ms; one method is stopped, by a guess or by the
+ * portal's own time. 1 if this is new here.
  */
 void ngx_b1c_portal_rate_exhausted(ngx_b1c_portal_t *portal);
 ngx_uint_t ngx_b1c_portal_rate_close(ngx_b1c_portal_t *portal, ngx_msec_t ms);
@@ -136,9 +141,9 @@ ngx_uint_t ngx_b1c_portal_rate_block(ngx_b1c_portal_t *portal,
 
 
 /*
- * What the portal's answer to a call of this method asks for: bucket, method or
- * portal are closed here and on the other nodes, and the log tells it once.
- * Returns the ms after which such a call may be tried again, 0: at once.
+ * Applies the portal's answer to a call of this method: stops the bucket, the
+ * method or the portal here and on the other nodes, and logs it once.  Returns
+ * the ms after which such a call may be tried again, 0: at once.
  */
 ngx_msec_t ngx_b1c_portal_feedback_learn(ngx_b1c_portal_t *portal,
     ngx_str_t *method, b1c_answer_t *answer, ngx_log_t *log);

@@ -9,12 +9,12 @@
 
 
 /*
- * s of "operating" from which it is worth remembering when it falls; a method
- * is refused at 480 and none runs for more than 60
+ * s of "operating" from which its reset time is stored; a method is refused at
+ * 480 and none runs for more than 60
  */
 #define NGX_B1C_OPERATING  60
 
-/* ms for which a method is left alone if nobody said when its time falls */
+/* ms for which a method is stopped if its reset time is unknown */
 #define NGX_B1C_BASKET   60000
 
 
@@ -69,7 +69,7 @@ ngx_b1c_portal_feedback_learn(ngx_b1c_portal_t *portal, ngx_str_t *method,
 }
 
 
-/* a refusal seldom says itself when it ends: the last success did */
+/* a refusal seldom has the reset time, but the last success had it */
 static ngx_msec_t
 ngx_b1c_portal_feedback_operation(ngx_b1c_portal_t *portal, ngx_str_t *method,
     b1c_answer_t *answer, ngx_log_t *log)
@@ -82,7 +82,7 @@ ngx_b1c_portal_feedback_operation(ngx_b1c_portal_t *portal, ngx_str_t *method,
                ? (time_t) answer->reset_at
                : ngx_b1c_portal_resets(portal, method);
 
-    /* the limit is counted over ten minutes, so that more is no such time */
+    /* the limit covers ten minutes, so a longer time is invalid */
 
     known = reset_at > ngx_time() && reset_at <= ngx_time() + 600;
 

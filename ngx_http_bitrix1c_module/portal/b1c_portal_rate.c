@@ -11,12 +11,12 @@
 #include "b1c_lua.h"
 
 
-/* turns, and methods that are told to the other nodes, in one script call */
+/* permits, and methods reported to the other nodes, in one script call */
 #define NGX_B1C_PERMITS    64
 #define NGX_B1C_BLOCKS   8
 #define NGX_B1C_WORDS    (7 + 3 * NGX_B1C_BLOCKS)
 
-/* ms after which Redis hears of calls that went without asking */
+/* ms after which calls without a request to Redis are reported to it */
 #define NGX_B1C_REPORT   50
 
 
@@ -28,25 +28,25 @@ typedef struct {
 } ngx_b1c_block_t;
 
 
-/* what a worker knows of a portal */
+/* state of a portal in one worker */
 struct ngx_b1c_portal_rate_s {
     ngx_b1c_portal_t              *portal;
     ngx_log_t                     *log;
 
-    ngx_queue_t                    waiting;    /* to be asked for */
-    ngx_queue_t                    asked;      /* their script call runs */
-    ngx_queue_t                    given;      /* by the time they come */
+    ngx_queue_t                    waiting;    /* to be requested */
+    ngx_queue_t                    asked;      /* requested */
+    ngx_queue_t                    given;      /* by time */
     ngx_uint_t                     nwaiting;
 
-    ngx_uint_t                     spent;      /* without asking */
-    ngx_msec_t                     stop;       /* to be told */
+    ngx_uint_t                     spent;      /* calls without asking */
+    ngx_msec_t                     stop;       /* to be reported */
     ngx_uint_t                     exhausted;
     ngx_uint_t                     nblocks;
     ngx_b1c_block_t                blocks[NGX_B1C_BLOCKS];
 
     ngx_event_t                    flush;
     ngx_event_t                    report;
-    ngx_event_t                    timer;      /* of the first one given */
+    ngx_event_t                    timer;      /* of the first permit */
     ngx_connection_t               dummy;      /* ident of the timers */
 
     unsigned                       asking:1;
@@ -54,7 +54,7 @@ struct ngx_b1c_portal_rate_s {
 };
 
 
-/* one script call; owns its words */
+/* one script call; owns its arguments */
 typedef struct {
     ngx_b1c_portal_rate_t         *pacer;
     ngx_uint_t                     turns;
@@ -115,7 +115,9 @@ ngx_b1c_portal_rate_start(ngx_b1c_portal_t *portal, ngx_log_t *log)
     ngx_b1c_timer_init(&p->report, ngx_b1c_portal_rate_flush_handler,
                        &p->dummy, p, log, 1);
 
-    /* callers wait for this one, so the worker may not leave before */
+    /*
+     * not cancelable: callers wait for it, so the worker must not exit before
+     */
 
     ngx_b1c_timer_init(&p->timer, ngx_b1c_portal_rate_timer_handler, &p->dummy,
                        p, log, 0);
@@ -144,7 +146,7 @@ ngx_b1c_portal_rate_stop(ngx_b1c_portal_t *portal)
     ngx_b1c_timer_stop(&p->report);
     ngx_b1c_timer_stop(&p->timer);
 
-    /* the reply to a script call that runs still leads here, and frees it */
+    /* a running script call refers to this; its reply frees it */
 
     if (!p->asking) {
         ngx_free(p);
@@ -164,7 +166,7 @@ ngx_b1c_portal_rate_take(ngx_b1c_permit_t *permit)
     permit->sent = 0;
     permit->at = 0;
 
-    /* nobody overtakes those who wait */
+    /* waiting calls must not be overtaken */
 
     if (ngx_queue_empty(&p->waiting) && ngx_queue_empty(&p->asked)
         && ngx_queue_empty(&p->given)
@@ -207,7 +209,7 @@ ngx_b1c_portal_rate_leave(ngx_b1c_permit_t *permit)
 
     if (permit->at == 0) {
 
-        /* not given yet; of one that is asked for the reply finds out */
+        /* not given yet; if it is requested, the reply skips it */
 
         p->nwaiting -= !permit->sent;
 
@@ -243,7 +245,7 @@ ngx_b1c_portal_rate_flush_handler(ngx_event_t *ev)
 
     if (p->asking) {
 
-        /* the reply comes back to what has gathered meanwhile */
+        /* the reply will send what has been collected meanwhile */
 
         return;
     }
@@ -256,7 +258,7 @@ ngx_b1c_portal_rate_flush_handler(ngx_event_t *ev)
 
         ngx_b1c_portal_rate_alone(p, &p->waiting);
 
-        /* the other nodes could not be told; this one knows by itself */
+        /* the other nodes could not be informed; this one knows it already */
 
         p->spent = 0;
         p->stop = 0;
@@ -444,7 +446,7 @@ ngx_b1c_portal_rate_failed(ngx_b1c_asking_t *a, ngx_b1c_reply_t *reply)
 }
 
 
-/* what all nodes together know */
+/* the common state of all nodes */
 static void
 ngx_b1c_portal_rate_learn(ngx_b1c_asking_t *a, ngx_b1c_reply_t *reply)
 {
@@ -480,7 +482,7 @@ ngx_b1c_portal_rate_learn(ngx_b1c_asking_t *a, ngx_b1c_reply_t *reply)
 }
 
 
-/* of turns whose callers are gone meanwhile, the last ones stay unused */
+/* if callers have gone meanwhile, the last permits remain unused */
 static void
 ngx_b1c_portal_rate_permits(ngx_b1c_asking_t *a, ngx_b1c_reply_t *reply)
 {
@@ -507,7 +509,7 @@ ngx_b1c_portal_rate_permits(ngx_b1c_asking_t *a, ngx_b1c_reply_t *reply)
 }
 
 
-/* Redis is away: the bucket of this nginx has to do */
+/* Redis is not available: the bucket of this nginx is used */
 static void
 ngx_b1c_portal_rate_alone(ngx_b1c_portal_rate_t *p, ngx_queue_t *list)
 {
@@ -540,7 +542,7 @@ ngx_b1c_portal_rate_alone(ngx_b1c_portal_rate_t *p, ngx_queue_t *list)
 }
 
 
-/* none comes before another that was given before it */
+/* permits are kept in the order in which they were given */
 static void
 ngx_b1c_portal_rate_give(ngx_b1c_portal_rate_t *p, ngx_b1c_permit_t *permit,
     ngx_int_t rc, ngx_msec_t wait)
@@ -561,7 +563,7 @@ ngx_b1c_portal_rate_give(ngx_b1c_portal_rate_t *p, ngx_b1c_permit_t *permit,
         return;
     }
 
-    /* 0 stands for a turn that is not given */
+    /* 0 means that no permit is given */
 
     permit->at = ngx_current_msec + wait;
     permit->at += permit->at == 0;
@@ -603,7 +605,7 @@ ngx_b1c_portal_rate_timer_handler(ngx_event_t *ev)
 
         if (left > 0) {
 
-            /* a handler may have set it for what it asked for itself */
+            /* a handler may have set the timer for a permit of its own */
 
             if (!ev->timer_set) {
                 ngx_add_timer(ev, left);
@@ -652,7 +654,7 @@ ngx_b1c_portal_rate_block(ngx_b1c_portal_t *portal, ngx_str_t *method,
 
     p = portal->pacer;
 
-    /* the others find out by themselves about one too many */
+    /* other nodes would learn this from the portal themselves */
 
     if (p->nblocks < NGX_B1C_BLOCKS && method->len <= B1C_METHOD_MAX) {
         block = &p->blocks[p->nblocks++];
