@@ -10,7 +10,7 @@
 #
 # The scripts run with a clock of the test's own in place of Redis TIME, so
 # that a seed repeats a run exactly, hours pass at once and the clock can be
-# set back; 31-broken.t runs them as they are.
+# set back; redis-broken-data.t runs them as they are.
 #
 # BITRIX1C_TEST_SEED     repeats a run
 # BITRIX1C_TEST_STEPS    how many steps (20000)

@@ -15,6 +15,7 @@ use Test::More;
 
 use lib "$FindBin::Bin/lib";
 
+use Bitrix1C::Binary qw(nginx_has);
 use Bitrix1C::Caller ();
 use Bitrix1C::Gateway qw(wait_until);
 use Bitrix1C::Http qw(http_request);
@@ -147,7 +148,9 @@ close $sock;
 
 # HTTP/2
 
-{
+SKIP: {
+    skip 'this nginx has no http_v2_module', 1 if !nginx_has('http_v2');
+
     my $out = `curl -s --http2-prior-knowledge -m 10 -d '{"id":13}' \\
                -H 'Content-Type: application/json' \\
                http://127.0.0.1:$gw->{h2_port}/bitrix/sale.order.get 2>&1`;

@@ -2,7 +2,7 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# The same as 03-bad-form.t for JSON bodies.
+# The same as webhook-bad-form.t for JSON bodies.
 
 use strict;
 use warnings;

@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# However the body comes in, in memory, from a temporary file, in chunks, in
-# small packets, after "100 Continue" or by HTTP/2: 1C gets the same.
+# A body arrives in memory, in a temporary file, in chunks, in small packets or
+# after "100 Continue".  1C gets the same JSON in every case.
 
 use strict;
 use warnings;
@@ -168,55 +168,7 @@ $head =~ s{HTTP/1.1}{HTTP/1.0};
 $head
 
 
-=== TEST 16: HTTP/2, by curl, in the body of which is answered what it got
---- http_config eval
-'server {
-    listen 127.0.0.1:$TEST_NGINX_H2_PORT http2;
-    location = /bitrix/orders {
-        bitrix1c_webhook  orders;
-        bitrix1c_token    $TEST_NGINX_TOKEN;
-        proxy_pass        http://127.0.0.1:$TEST_NGINX_ONEC_PORT/CompanyName/hs/exchange/;
-    }
-}'
---- init
-open my $curl, '|-', qw(curl -sS --http2-prior-knowledge -o /dev/null
-                        --data-binary @-),
-     "http://127.0.0.1:$ENV{TEST_NGINX_H2_PORT}/bitrix/orders"
-    or die "curl: $!\n";
-print {$curl} $main::body;
-close $curl or die "curl: $?\n";
---- request
-GET /onec/received?wait=1&show=count
---- response_body_like: ^\{"count":1\}
-
-
-=== TEST 17: HTTP/2 without Content-Length, into a file
---- http_config eval
-'server {
-    listen 127.0.0.1:$TEST_NGINX_H2_PORT http2;
-    client_body_buffer_size 1k;
-    location = /bitrix/orders {
-        bitrix1c_webhook  orders;
-        bitrix1c_token    $TEST_NGINX_TOKEN;
-        proxy_pass        http://127.0.0.1:$TEST_NGINX_ONEC_PORT/CompanyName/hs/exchange/;
-    }
-}'
---- init
-open my $curl, '|-', qw(curl -sS --http2-prior-knowledge -o /dev/null
-                        -H Content-Type:application/x-www-form-urlencoded
-                        -X POST -T -),
-     "http://127.0.0.1:$ENV{TEST_NGINX_H2_PORT}/bitrix/orders"
-    or die "curl: $!\n";
-print {$curl} "$main::body&data[X]=$main::long";
-close $curl or die "curl: $?\n";
---- request
-GET /onec/received?wait=1&show=count
---- response_body_like: ^\{"count":1\}
---- onec eval
-'{"id":"ID","event":"ONUSERADD","ts":1712304000,"received":NOW,"source":{"domain":"some-domain.bitrix24.com","member_id":"a223c6b3710f85df22e9377d6c4f7553"},"entity":{"type":"USER","id":"123"},"data":{"ID":"123","ACTIVE":"Y","EMAIL":"user@example.com","NAME":"Анна","LAST_NAME":"Weber","UF_DEPARTMENT":["1","2"],"X":"' . $main::long . '"}}'
-
-
-=== TEST 18: the client goes away in the middle of the body, nothing is taken
+=== TEST 16: the client goes away in the middle of the body, nothing is taken
 --- raw_request eval
 main::head('Content-Length: ' . (length($main::body) + 100)) . $main::body
 --- timeout: 0.3
@@ -225,7 +177,7 @@ main::head('Content-Length: ' . (length($main::body) + 100)) . $main::body
 --- onec
 
 
-=== TEST 19: chunked that is no chunked
+=== TEST 17: chunked that is no chunked
 --- raw_request eval
 main::head('Transfer-Encoding: chunked') . "zz\r\n$main::body"
 --- error_code: 400

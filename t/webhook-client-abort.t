@@ -15,6 +15,7 @@ use Time::HiRes qw(sleep);
 
 use lib "$FindBin::Bin/lib";
 
+use Bitrix1C::Binary qw(nginx_has);
 use Bitrix1C::Gateway qw(wait_until);
 use Bitrix1C::Http qw(connect_to request_text);
 
@@ -103,6 +104,11 @@ sub text_of {
 my %ways = ('HTTP/1.1' => ['close', 'close at once', 'reset'],
             'HTTP/2' => ['close', 'close at once', 'reset', 'cancel',
                          'cancel at once']);
+
+if (!nginx_has('http_v2')) {
+    note 'HTTP/1.1 alone: this nginx has no http_v2_module';
+    delete $ways{'HTTP/2'};
+}
 
 
 sub leave_in_all_ways {

@@ -13,6 +13,7 @@ use JSON::PP ();
 use POSIX ();
 use Time::HiRes qw(time);
 
+use Bitrix1C::Binary qw(nginx_binary);
 use Bitrix1C::Nginx ();
 use Bitrix1C::Port qw(free_port);
 use Bitrix1C::Process qw(wait_until);
@@ -79,8 +80,7 @@ EOT
     close $fh or die "nginx.conf: $!";
 
     $self->{nginx_pid} = $self->spawn('nginx',
-        $ENV{TEST_NGINX_BINARY} || 'nginx', '-e', "$dir/error.log",
-        '-c', "$dir/nginx.conf");
+        nginx_binary(), '-e', "$dir/error.log", '-c', "$dir/nginx.conf");
     wait_until(20, sub { -s "$dir/nginx.pid" })
         or die "nginx does not start:\n" . $self->slurp('error.log');
 
