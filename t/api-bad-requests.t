@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Whatever is asked of the API is answered by JSON with a sentence and the right
-# status, and changes are made only by whom they are meant to be.
+# The API answers every request with JSON, a sentence and the right status, and
+# only authorized requests change anything.
 
 use strict;
 use warnings;
@@ -54,12 +54,13 @@ for my $path ('x', 'status/', 'Status', 'dead/', "dead/$id/x", 'queue',
         "path $path";
 }
 
-like ask('a' x 3000), qr/^404 NotFound: /, 'a long path';
+like ask('a' x 3000), qr/^404 NotFound: /, 'a long path is not found';
 like ask("dead%2F$id?queue=orders"), qr/^404 NotFound: there is no dead letter/,
-    'an encoded slash is a slash';
-is api($gw, '../bitrix1c/x/../status')->{status}, 200, 'dots are taken out';
+    'an encoded slash is decoded';
+is api($gw, '../bitrix1c/x/../status')->{status}, 200,
+    'dot segments are removed';
 is http_request(port => $gw->{port}, path => '/bitrix1c')->{status}, 301,
-    'without the slash: to the page';
+    'an address without the slash redirects to the page';
 
 # methods
 
@@ -112,7 +113,7 @@ for my $path (sort keys %bad) {
 }
 
 is api($gw, 'dead?queue=orders&&event=&portal=&limit=')->{status}, 200,
-    'what a form leaves empty is not asked for';
+    'an empty argument is no condition';
 like ask($_), qr/^404 NotFound: there is no queue "x", queues are: orders$/, $_
     for 'dead?queue=x', 'export?queue=x', 'history?queue=x';
 is api($gw, '?lang=ru')->{status}, 200, 'the page may have arguments';
@@ -138,7 +139,7 @@ like api_error(change($gw, $_)), qr/^400 BadRequest: .*\Q$change{$_}\E/,
 like api_error(change($gw, 'queue/hold?queue=x')), qr/^404 NotFound: /,
     'hold of an unknown queue';
 
-# changes that nobody here has meant
+# changes that pages of other sites try to make
 
 my $hold = 'queue/hold?queue=orders';
 like ask($hold, method => 'POST', body => ''),
@@ -147,15 +148,16 @@ like ask($hold, method => 'POST', body => ''),
 like api_error(change($gw, $hold, 'Sec-Fetch-Site' => $_)),
     qr/^403 Forbidden: .*not from another site/, "from $_"
     for qw(cross-site same-site x same-origin1);
-is status_of($gw)->{hold}{state}, 'off', 'none of them was obeyed';
+is status_of($gw)->{hold}{state}, 'off', 'none of the changes was made';
 is change($gw, $hold, 'Sec-Fetch-Site' => $_)->{status}, 200, "from $_"
     for qw(same-origin none);
-is change($gw, 'queue/resume?queue=orders')->{status}, 200, 'by hand';
+is change($gw, 'queue/resume?queue=orders')->{status}, 200,
+    'a change with the header is made';
 is api($gw, 'queue/resume?queue=orders', body => '{"queue":"x"',
        headers => { 'X-Bitrix1c' => 1, 'Content-Type' => 'application/json' })
-   ->{status}, 200, 'a body is not looked at';
+   ->{status}, 200, 'a body is ignored';
 
-# a stranger's name that leads to this machine makes his page one of this origin
+# a foreign name that resolves to this host makes a foreign page same-origin
 
 for my $host ('evil.example', 'localhost.evil.example', '127.0.0.1.evil.example',
               'x') {
@@ -192,9 +194,9 @@ for my $address ('192.0.2.1', '128.0.0.1', '126.255.255.255', '::2',
 
 like from('192.0.2.1', '/bitrix1c/status')->{body},
     qr/"code":"Forbidden","text":"only this machine is served here/,
-    'it says why';
+    'the answer says why';
 is http_request(port => $gw->{port}, path => '/read/status')->{status}, 200,
-    'read only';
+    'other machines can read only';
 is http_request(port => $gw->{port}, path => '/read/queue/hold?queue=orders',
                 body => '', headers => { 'X-Bitrix1c' => 1 })->{status}, 403,
     'nginx can forbid the changes';
@@ -215,9 +217,11 @@ for (['', 'text/html', 'index.html'], ['app.js', 'text/javascript', 'app.js'],
     my ($path, $type, $file) = @$_;
     my $answer = api($gw, $path);
     open my $fh, '<', "$FindBin::Bin/../page/$file" or die "$file: $!";
-    is $answer->{body}, do { local $/; <$fh> }, "$file as it is";
-    is $answer->{headers}{'content-type'}, "$type; charset=utf-8", 'its type';
-    is $answer->{headers}{'content-security-policy'}, $csp, 'its policy';
+    is $answer->{body}, do { local $/; <$fh> }, "$file is served unchanged";
+    is $answer->{headers}{'content-type'}, "$type; charset=utf-8",
+        'the Content-Type is right';
+    is $answer->{headers}{'content-security-policy'}, $csp,
+        'the Content-Security-Policy is right';
 }
 
 # HEAD

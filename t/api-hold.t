@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# An operator holds a queue: no delivery begins, on any nginx of that Redis,
-# until it is resumed, whatever is restarted meanwhile; events are taken as
-# ever, and all go then, in order.
+# An operator holds a queue.  No delivery begins, on any nginx of that Redis,
+# until the queue is resumed, even after restarts.  Events are still accepted,
+# and after the resume all are delivered in order.
 
 use strict;
 use warnings;
@@ -46,7 +46,7 @@ sub hold_state {
 }
 
 
-# held while a delivery runs: that one ends, nothing else begins
+# held while a delivery runs: it is completed, and no other begins
 
 $gw->onec_mode({ delay => 0.5 });
 my @ids = $gw->post(id => 1)->{id};
@@ -54,14 +54,15 @@ $gw->onec_received(1, 5);
 is_deeply change($gw, 'queue/hold?queue=orders')->{json},
     { queue => 'orders', held => JSON::PP::true }, 'hold';
 is hold_state($gw), 'held operator 1', 'status says so';
-is hold_state($other), 'held operator 1', 'the other nginx too';
-is metrics($gw)->{'bitrix1c_held{queue="orders"}'}, 1, 'so do metrics';
-is change($gw, 'queue/hold?queue=orders')->{status}, 200, 'once more';
+is hold_state($other), 'held operator 1', 'status of the other nginx says so';
+is metrics($gw)->{'bitrix1c_held{queue="orders"}'}, 1, 'metrics say so';
+is change($gw, 'queue/hold?queue=orders')->{status}, 200,
+    'holding twice succeeds';
 $gw->onec_mode();
 
 for my $n (2 .. 6) {
     my $answer = ($n % 2 ? $gw : $other)->post(id => $n);
-    is $answer->{result}, 'accepted', "event $n is taken";
+    is $answer->{result}, 'accepted', "event $n is accepted";
     push @ids, $answer->{id};
 }
 
@@ -70,58 +71,60 @@ push @ids, $gw->post(id => 2, event => 'ONSALEORDERSAVED')->{id};
 my $before = $gw->commandstats;
 sleep 2.5;
 my $after = $gw->commandstats;
-is scalar($gw->onec_received), 1, 'nothing but the first one goes';
-is $gw->onec_stats->{answered}, 1, 'which was ended';
+is scalar($gw->onec_received), 1, 'only the first event is delivered';
+is $gw->onec_stats->{answered}, 1, 'its delivery is completed';
 
 my $calls = ($after->{evalsha} // 0) - ($before->{evalsha} // 0);
 cmp_ok $calls, '<=', 2 * 5, "two nginx, $calls calls in 2.5 s";
 
-# what is restarted does not resume it
+# a restart does not resume it
 
-ok $gw->reload, 'a reload';
+ok $gw->reload, 'nginx is reloaded';
 $gw->stop_redis('TERM');
 sleep 0.3;
 $gw->start_redis;
 ok wait_until(8, sub { hold_state($gw) eq 'held operator 1'
                        && hold_state($other) eq 'held operator 1' }),
-    'Redis was restarted';
+    'Redis is restarted';
 $gw->kill_worker;
 $gw->stop_nginx('QUIT', 20);
 $gw->start_nginx;
 ok wait_until(5, sub { hold_state($gw) eq 'held operator 1' }),
-    'so was nginx';
+    'nginx is restarted';
 sleep 1.5;
-is scalar($gw->onec_received), 1, 'still nothing goes';
+is scalar($gw->onec_received), 1, 'no event is delivered after the restarts';
 
-# resumed by one, it goes on at both
+# resumed at one nginx, both deliver
 
 my $start = time;
 is_deeply change($other, 'queue/resume?queue=orders')->{json},
     { queue => 'orders', held => JSON::PP::false }, 'resume';
 my @r = $gw->onec_received(scalar @ids, 10, 1);
-is join(' ', sort map { $_->{id} } @r), join(' ', sort @ids), 'all go';
+is join(' ', sort map { $_->{id} } @r), join(' ', sort @ids),
+    'all events are delivered';
 my $late = (sort { $a <=> $b } map { $_->{time} } @r)[1] - $start;
 note sprintf 'the first one after %.3f s', $late;
-cmp_ok $late, '<', 1, 'at once';
-ok $gw->drained(5), 'nothing is left';
+cmp_ok $late, '<', 1, 'they are delivered at once';
+ok $gw->drained(5), 'the queue is empty';
 ok wait_until(5, sub { hold_state($gw) eq 'ok off 0'
                        && hold_state($other) eq 'ok off 0' }),
     'status says so';
-is $gw->redis('EXISTS', '{b1c:orders}:h'), 0, 'nothing is left of it';
+is $gw->redis('EXISTS', '{b1c:orders}:h'), 0, 'Redis holds nothing of the hold';
 
 ok wait_until(5, sub { held($gw) == 2 && held($other) == 1 }),
-    'a line of the log, and one after the restart';
+    'the log says when the queue is held, and again after the restart';
 ok wait_until(5, sub { resumed($gw) == 1 && resumed($other) == 1 }),
-    'a line at the end';
+    'the log says when it is resumed';
 
-# an empty queue, the first event after it
+# the first event of an empty queue
 
 change($gw, 'queue/hold?queue=orders');
 change($gw, 'queue/resume?queue=orders');
 $start = time;
 $gw->post(id => 50);
 @r = $gw->onec_received(@ids + 1, 5);
-cmp_ok $r[-1]{time} - $start, '<', 1, 'an event of a resumed queue goes at once';
+cmp_ok $r[-1]{time} - $start, '<', 1,
+    'an event of a resumed queue is delivered at once';
 
 $other->finish;
 $gw->finish;

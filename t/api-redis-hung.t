@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# The API while Redis hangs: who waits is answered in time, who leaves harms
-# nobody, and a worker that has to go goes.
+# Redis hangs while the API is used.  A client that waits is answered in time, a
+# client that disconnects does no harm, and a worker that has to exit exits.
 
 use strict;
 use warnings;
@@ -64,7 +64,7 @@ ok works(), 'works';
 my ($worker) = $gw->workers;
 my $before = $gw->descriptors($worker);
 
-# clients that leave before and after the answer is known
+# clients that disconnect before and after the answer is known
 
 my @gone = ask_all((@paths, @changes) x 5);
 close $_ for @gone;
@@ -74,7 +74,7 @@ sleep 0.2;
 close $_ for @gone;
 sleep 0.2;
 kill 'CONT', $gw->{redis_pid};
-ok works(), 'clients that have left';
+ok works(), 'the gateway works after clients disconnected';
 
 @gone = ask_all(@paths, @changes);
 kill 'STOP', $gw->{redis_pid};
@@ -83,7 +83,7 @@ close $_ for @gone;
 sleep TIMEOUT + 0.5;
 close $_ for @late;
 kill 'CONT', $gw->{redis_pid};
-ok works(), 'and those whose answer never came';
+ok works(), 'it works after clients whose answer never came disconnected';
 
 # clients that stay
 
@@ -102,20 +102,20 @@ for my $sock (@socks) {
 my $took = time - $start;
 note sprintf 'all answered within %.2f s', $took;
 is_deeply \%answers, { 200 => 2 * MANY / 8, 503 => 6 * MANY / 8 },
-    'status and metrics are told, lists and changes are not';
-cmp_ok $took, '<', TIMEOUT + 1, 'in time';
+    'status and metrics are answered, lists and changes are not';
+cmp_ok $took, '<', TIMEOUT + 1, 'the answers come in time';
 
-# as long as it hangs
+# while Redis hangs
 
 $start = time;
 is status_of($gw)->{state}, 'redis_down', 'status';
-cmp_ok time - $start, '<', TIMEOUT + 1, 'in time';
+cmp_ok time - $start, '<', TIMEOUT + 1, 'the answers come in time';
 kill 'CONT', $gw->{redis_pid};
-ok works(), 'it works again';
+ok works(), 'the gateway works again';
 is scalar(grep { $_ == $worker } $gw->workers), 1, 'the worker is the same';
 close $_ for @socks;
 ok wait_until(3, sub { $gw->descriptors($worker) <= $before + 2 }),
-    'no descriptor is left';
+    'no descriptor leaks';
 
 # a body that comes late, and one that never does
 
@@ -133,7 +133,7 @@ for my $body ("x" x 100_000, '') {
     close $sock;
 }
 
-# the worker leaves while requests wait, in order and in a hurry
+# the worker exits while requests wait, on SIGQUIT and SIGTERM
 
 kill 'STOP', $gw->{redis_pid};
 @socks = ask_all(@paths, @changes);
@@ -141,11 +141,11 @@ sleep 0.2;
 kill 'HUP', $gw->{nginx_pid};
 my @texts = map { do { local $/; <$_> } // '' } @socks;
 is scalar(grep { m{\AHTTP/1.1 (?:200|503) } } @texts), 8,
-    'a reload: they are answered';
+    'reload: the waiting requests are answered';
 kill 'CONT', $gw->{redis_pid};
 ok wait_until(10, sub { !grep { $_ == $worker } $gw->all_workers }),
-    'and the old worker leaves';
-ok works(), 'the new one works';
+    'reload: the old worker exits';
+ok works(), 'reload: the new worker works';
 
 kill 'STOP', $gw->{redis_pid};
 @socks = ask_all(@paths, @changes);
@@ -153,7 +153,7 @@ sleep 0.2;
 is $gw->stop_nginx('TERM', 10), 0, 'nginx is stopped in a hurry';
 kill 'CONT', $gw->{redis_pid};
 $gw->start_nginx;
-ok works(), 'and started again';
+ok works(), 'nginx is started again';
 
 $gw->finish;
 done_testing;

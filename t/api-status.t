@@ -2,9 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# What status, metrics and history tell is what happened, whichever worker is
-# asked, also after a reload and the death of a worker; and they tell it while
-# Redis is away.
+# status, metrics and history show what happened, in every worker, also after a
+# reload, after the death of a worker, and while Redis is down.
 
 use strict;
 use warnings;
@@ -43,7 +42,8 @@ sub raw {
 }
 
 
-# nothing happened yet; whoever looks for what is due holds slots for a moment
+# nothing happened yet; a worker that polls for due events uses the concurrency
+# for a moment
 
 my $answer;
 wait_until(5, sub {
@@ -62,7 +62,7 @@ ok scalar(grep { $_ == $answer->{json}{pid} } $gw->workers), 'status: pid';
 my $s = $answer->{json}{queues}[0];
 my ($since, $address) = delete @{ $s->{redis} }{qw(seconds address)};
 cmp_ok $since, '<', 30, 'Redis has been up for a while';
-is $address, "unix:$gw->{socket}", 'its address';
+is $address, "unix:$gw->{socket}", 'status has the address of Redis';
 
 my @zeros = qw(accepted coalesced duplicate spooled ignored malformed forbidden
                refused unavailable received delivered retried dead lost replayed
@@ -83,7 +83,7 @@ is_deeply $s, {
 # each result of a request
 
 is $gw->post(id => 1)->{result}, 'accepted', 'accepted';
-ok $gw->drained(5), 'and delivered';
+ok $gw->drained(5), 'the accepted events are delivered';
 is $gw->post(id => 1)->{result}, 'duplicate', 'duplicate';
 is $gw->post(id => 1, event => 'FOO')->{result}, 'ignored', 'ignored';
 is raw(body => 'a[=1'), 400, 'malformed';
@@ -95,7 +95,7 @@ is raw(body => 'a=' . 'x' x 2_000_000), 413, 'too large';
 is raw(), 200, 'a GET is no event';
 
 is counters(), 'accepted 1 delivered 1 duplicate 1 forbidden 1 ignored 1 '
-             . 'malformed 1 received 8 refused 3', 'all are counted';
+             . 'malformed 1 received 8 refused 3', 'all results are counted';
 
 $s = status_of($gw);
 my $last = $s->{last};
@@ -103,10 +103,10 @@ cmp_ok abs(delete($last->{time}) - time), '<', 10, 'last: time';
 cmp_ok delete($last->{seconds}), '<', 5, 'last: seconds';
 is_deeply $last, { id => ($gw->onec_received)[0]{id}, status => 200,
                    event => 'ONSALEORDERNEW', verdict => 'delivered',
-                   reason => '' }, 'last: the rest of it';
+                   reason => '' }, 'last: the other fields';
 is $s->{last_failure}, undef, 'no failure yet';
 
-# slots, lanes, retries, dead letters
+# concurrency, lanes, retries, dead letters
 
 $gw->onec_mode({ delay => 2 });
 $gw->post(id => $_) for 10, 11, 12;
@@ -114,24 +114,26 @@ $gw->post(id => 10, event => 'ONSALEORDERDELETE');
 ok wait_until(3, sub { status_of($gw)->{in_flight} == 2 }), 'two in flight';
 $s = status_of($gw);
 is join(' ', @$s{qw(state waiting due followers slots_used)}), 'busy 2 1 1 2',
-    'one waits for a slot, one for its lane';
+    'one event waits for the concurrency, one for its lane';
 ok wait_until(3, sub { status_of($gw)->{oldest_seconds} > 0.3 }),
-    'and how long it has waited';
+    'status has the age of the oldest event';
 ok $gw->drained(15), 'they are delivered';
 
 $gw->onec_mode({ mode => '500', match => '"id":"20"' },
                { mode => '422', match => '"id":"21"',
                  body => qq(no "x"\\ \x01 <script>alert(1)</script>) });
 my $retried = $gw->post(id => 20)->{id};
-ok wait_until(5, sub { counters() =~ / retried 1/ }), 'one failed';
+ok wait_until(5, sub { counters() =~ / retried 1/ }), 'one event failed';
 my $dead = $gw->post(id => 21)->{id};
-ok wait_until(5, sub { counters() =~ /dead 1.* retried 1/ }), 'one died';
+ok wait_until(5, sub { counters() =~ /dead 1.* retried 1/ }),
+    'one event became a dead letter';
 $s = status_of($gw);
-is join(' ', @$s{qw(waiting due dead)}), '1 0 1', 'one waits, none is due';
+is join(' ', @$s{qw(waiting due dead)}), '1 0 1',
+    'one event waits, none is due';
 my ($failure) = grep { $_->{id} eq $dead } @$s{qw(last last_failure)};
-is $failure->{verdict}, 'dead', 'its verdict';
+is $failure->{verdict}, 'dead', 'the failure has its verdict';
 like $failure->{reason}, qr/^1C refused the event, status 422: no "x"/,
-    'its reason, whatever stands in it';
+    'the failure has its reason';
 
 # the same in the format of Prometheus, from any worker
 
@@ -157,9 +159,9 @@ is metric($_->[0]), $_->[1], $_->[0]
         ['delivery_seconds_count', 7], ['event_seconds_count', 5];
 is metric('delivery_seconds_bucket', le => '+Inf'), 7, 'the last bucket';
 cmp_ok metric('delivery_seconds_bucket', le => '1'), '<=', 4,
-    'deliveries of two seconds are not below one';
-cmp_ok metric('delivery_seconds_sum'), '>', 5.9, 'their sum';
-cmp_ok metric('event_seconds_sum'), '>', 8, 'events waited for them';
+    'deliveries of two seconds are not in the bucket of one';
+cmp_ok metric('delivery_seconds_sum'), '>', 5.9, 'the sum of delivery times';
+cmp_ok metric('event_seconds_sum'), '>', 8, 'the sum of event times';
 cmp_ok metric('delivery_seconds_bucket', le => '5'), '>=', 6, 'buckets grow';
 
 my %pids;
@@ -169,7 +171,7 @@ ok wait_until(10, sub {
         = $status->{queues}[0]{counters}{received};
     return keys %pids == 2;
 }), 'both workers answer' or diag explain \%pids;
-is_deeply [values %pids], [14, 14], 'and say the same';
+is_deeply [values %pids], [14, 14], 'all workers report the same';
 
 # history: full minutes only
 
@@ -184,31 +186,31 @@ is $q->{accepted}[0], undef, 'history: nothing where nginx did not run';
 is_deeply [keys %{ api($gw, 'history?queue=orders')->{json}{queues} }],
     ['orders'], 'history of one queue';
 
-# what is counted outlives workers
+# counters survive workers
 
 ok $gw->reload, 'reload';
 my $before = counters();
-like $before, qr/^accepted 7 dead 1 delivered 5 /, 'nothing is lost by it';
+like $before, qr/^accepted 7 dead 1 delivered 5 /, 'the counters are unchanged';
 $gw->kill_worker;
 ok wait_until(10, sub { $gw->workers == 2 }), 'a worker died';
-is counters(), $before, 'nothing is lost by it';
+is counters(), $before, 'the counters are unchanged';
 
-# Redis away
+# Redis is down
 
 $gw->stop_redis('KILL');
 ok wait_until(5, sub { (status_of($gw)->{state} // '') eq 'redis_down' }),
     'Redis is away';
 $answer = api($gw, 'status');
-is $answer->{status}, 200, 'status is told all the same';
+is $answer->{status}, 200, 'status is answered without Redis';
 $s = $answer->{json}{queues}[0];
-is $s->{redis}{state}, 'down', 'it says so';
+is $s->{redis}{state}, 'down', 'status says that Redis is down';
 isnt $s->{redis}{error}, '', 'and why: ' . $s->{redis}{error};
-cmp_ok $s->{redis}{seconds}, '<', 20, 'and for how long';
+cmp_ok $s->{redis}{seconds}, '<', 20, 'status says for how long';
 is_deeply [@$s{qw(waiting due followers dead oldest_seconds)}], [(undef) x 5],
-    'what only Redis knows is null';
-is $s->{counters}{accepted}, 7, 'counters are there';
+    'values that only Redis has are null';
+is $s->{counters}{accepted}, 7, 'the counters are still there';
 is $gw->post(id => 30)->{status}, 503, 'an event is refused';
-like counters(), qr/unavailable 1/, 'and counted';
+like counters(), qr/unavailable 1/, 'the refused event is counted';
 
 $m = metrics($gw);
 is metric('redis_up'), 0, 'metrics: Redis is away';
@@ -217,7 +219,7 @@ is metric('events_total', result => 'unavailable'), 1, 'metrics: counters';
 
 $gw->start_redis;
 
-# of each worker the connection has its own time to come back
+# each worker reconnects at its own time
 
 ok wait_until(8, sub {
     my %seen;
@@ -226,11 +228,11 @@ ok wait_until(8, sub {
         $seen{ $status->{pid} } = $status->{queues}[0]{state};
     }
     return join(' ', values %seen) eq 'ok ok';
-}, 0.2), 'it is back';
-is status_of($gw)->{waiting}, 1, 'and known again';
-is status_of($gw)->{redis}{error}, '', 'without an error';
+}, 0.2), 'Redis is back in every worker';
+is status_of($gw)->{waiting}, 1, 'the number of waiting events is back';
+is status_of($gw)->{redis}{error}, '', 'status shows no error';
 is defined $gw->redis('ZSCORE', '{b1c:orders}:q', $retried), 1,
-    'the one that failed waits';
+    'the failed event waits';
 
 $gw->finish;
 done_testing;

@@ -2,8 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Events that one accept stores together know of each other: a value that
-# coalesces must not pass one that joined the same lane in that very call.
+# One call of accept.lua stores several events of one lane.  A value that
+# coalesces must not overtake another event that joined the lane in the same
+# call.
 #
 # BITRIX1C_TEST_SCRIPTS  another folder of scripts (redis/)
 
@@ -51,15 +52,15 @@ $scripts->accept(LEASE, value('stock', 1, 'stock=1'));
 
 my @together = (value('price', 1, 'price=2'), value('stock', 2, 'stock=3'));
 is_deeply $scripts->accept(LEASE, @together), [0, "c$together[1]{id}"],
-    'what may not be coalesced is stored';
+    'an event that must not be coalesced is stored';
 is waiting(1), 'head stock=1 price=2', 'the older value stays in its place';
-is waiting(2), 'stock=3', 'and the newer one in its own lane';
+is waiting(2), 'stock=3', 'the newer value is in its own lane';
 
-# the same of values that come one after the other in one lane
+# the same with values that arrive one after the other in one lane
 
 is_deeply $scripts->accept(LEASE, value('price', 1, 'price=4')),
     ["c$together[0]{id}"], 'the last of its lane takes the newer value';
-is waiting(1), 'head stock=1 price=4', 'in its place';
+is waiting(1), 'head stock=1 price=4', 'the newer value takes its place';
 
 $scripts->finish;
 done_testing;

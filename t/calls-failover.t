@@ -2,8 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# With wait=1 a kept call goes out only when a replica knows that it does: else
-# it would wait there after a failover, and an addition would be done twice.
+# With wait=1 a kept call is sent only after a replica has stored its lease.
+# Otherwise the call would still wait after a failover, and an addition would be
+# done twice.
 
 use strict;
 use warnings;
@@ -21,7 +22,7 @@ my ($old, $new) = ($gw, $gw->{replica_node});
 
 $gw->start;
 
-# what was accepted by both waits, until the replica no longer answers
+# a call that both have stored waits until the replica stops answering
 
 $gw->redis('HSET', '{b1c:portal}:h', 'hold', 1);
 my $answer = $gw->rest_call('crm.deal.add', { fields => { TITLE => 'once' } });
@@ -44,7 +45,7 @@ sub written {
 
 ok wait_until(20, sub { (asked()->{reason} // '') =~ /lacks the replicas/ }),
     'its lease reached no replica';
-is asked()->{attempts}, 0, 'which costs no attempt';
+is asked()->{attempts}, 0, 'no attempt is spent';
 is written(), 0, 'it was not sent';
 
 $old->stop_redis('KILL');
@@ -58,6 +59,6 @@ ok wait_until(30, sub { (asked()->{state} // '') eq 'done' }),
     'after the failover it is done' or diag explain asked();
 is written(), 1, 'once';
 
-is join("\n", $gw->faults_found), '', 'nothing was said that should not be';
+is join("\n", $gw->faults_found), '', 'no unexpected line is logged';
 $gw->stop_all;
 done_testing;

@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Calls whose leases are lost while their request waits behind a slow one: they
-# are somebody else's by then, and do not go with it.
+# Kept calls lose their leases while their request waits behind a slow one.
+# Another worker owns them by then, so the request leaves them out.
 
 use strict;
 use warnings;
@@ -39,7 +39,7 @@ sub written {
 }
 
 
-# another has claimed it: its epoch is a newer one, as is its lease
+# another worker has claimed it: its epoch and its lease are newer
 
 sub lose {
     my ($id) = @_;
@@ -54,8 +54,8 @@ sub lose {
 }
 
 
-# a call that holds the only slot, so that those behind it are taken together;
-# of these a batch goes first, as a request of its own, slowly
+# a call uses the whole concurrency, so that the calls behind it are claimed
+# together; of these a batch is sent first, slowly, as a request of its own
 
 sub taken_together {
     my (@titles) = @_;
@@ -85,9 +85,10 @@ my ($lost, $kept) = taken_together('lost', 'kept');
 lose($lost);
 ok wait_until(RENEWED + 3, sub { lost_lines() == 1 }),
     'the lease of one of its calls is lost';
-is $gw->becomes($kept, 'done')->{state}, 'done', 'it goes with the other';
-is written('kept'), 1, 'which is written';
-is written('lost'), 0, 'and the lost one is not';
+is $gw->becomes($kept, 'done')->{state}, 'done',
+    'the other call of the batch is done';
+is written('kept'), 1, 'the other call is written';
+is written('lost'), 0, 'the call that lost its lease is not written';
 
 my @all = taken_together('one', 'two');
 lose($_) for @all;
@@ -95,7 +96,7 @@ ok wait_until(RENEWED + 3, sub { lost_lines() == 3 }),
     'the leases of all its calls are lost';
 my $after = deal(++$entity, 'after');
 is $gw->becomes($after, 'done', 20)->{state}, 'done',
-    'those behind it are done';
+    'the calls behind it are done';
 is written($_), 0, 'it is not sent' for 'one', 'two';
 
 $gw->finish;

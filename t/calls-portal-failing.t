@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Kept calls of 1C when the portal fails: what may have been done is not done
-# again unless that does no harm, what was not done is, and whatever is about
-# the portal spends no attempt of a call.
+# The portal fails while kept calls are sent.  A call that may have been done is
+# repeated only if it is idempotent, a call that was not done is repeated, and a
+# failure of the portal itself spends no attempt of a call.
 
 use strict;
 use warnings;
@@ -27,7 +27,7 @@ my $gw = Bitrix1C::Calls->new(
             . ' bitrix1c_callback /bitrix/orders; proxy_read_timeout 1s;',
 )->start;
 
-# so that each test is judged by itself
+# so that no test affects the next one
 my $serial = 0;
 
 sub add { return $gw->keep('crm.deal.add',
@@ -38,7 +38,7 @@ sub update { return $gw->keep('crm.deal.update',
 sub written { my ($n) = @_; return scalar grep {
                   ($_->{set}{TITLE} // '') eq "n$n" } $gw->portal_writes }
 # whether it waits with this reason and no attempt was spent
-sub spared {
+sub free_retry {
     my ($id, $reason) = @_;
     my $got;
     wait_until(10, sub { ($got = $gw->asked($id))->{reason} =~ $reason });
@@ -55,19 +55,19 @@ sub logged { return scalar(() = $gw->slurp('error.log') =~ /$_[0]/g) }
 sub well {
     $gw->portal_mode();
     my $id = $gw->keep('crm.deal.get', { id => 1 });
-    is $gw->becomes($id, 'done')->{state}, 'done', 'it goes on';
+    is $gw->becomes($id, 'done')->{state}, 'done', 'the breaker closes';
     return;
 }
 
-# done, but nobody knows
+# done, but the answer is lost
 
 for my $mode (qw(commit-close truncated html commit-hang)) {
     $gw->portal_mode({ mode => $mode, times => 1 });
     my $id = add();
     my $got = $gw->becomes($id, 'dead');
     is $got->{state}, 'dead', "$mode: an addition is not repeated";
-    like $got->{reason}, qr/outcome unknown/, 'says why';
-    is written($serial), $mode eq 'html' ? 0 : 1, 'written at most once';
+    like $got->{reason}, qr/outcome unknown/, 'the reason says why';
+    is written($serial), $mode eq 'html' ? 0 : 1, 'it is written at most once';
     well();
 }
 
@@ -75,17 +75,17 @@ $gw->portal_mode({ mode => 'commit-close', times => 1 });
 my $id = update();
 my $got = $gw->becomes($id, 'done');
 is $got->{state}, 'done', 'an update is repeated';
-is written($serial), 2, 'since that does no harm';
+is written($serial), 2, 'it is written twice';
 
-# nothing of it was sent
+# nothing of the call was sent
 
 $gw->portal_mode({ mode => 'refuse' });
 $id = add();
 ok wait_until(10, sub { $gw->asked($id)->{attempts} == 1 }), 'refused';
 $gw->portal_mode({ mode => 'listen' });
 is $gw->becomes($id, 'done')->{state}, 'done',
-    'what was never sent is sent again';
-is written($serial), 1, 'and done once';
+    'a call that was never sent is repeated';
+is written($serial), 1, 'it is done once';
 
 # the same in a batch: each call by itself
 
@@ -103,22 +103,23 @@ is_deeply [map { $gw->becomes($batch[$_], $_ == 1 ? 'done' : 'dead')->{state} }
            0 .. 2], [qw(dead done dead)], 'a batch whose answer was lost';
 well();
 
-# a batch that is refused as a whole was not carried out
+# no command of a batch that is refused as a whole was done
 
 busy({ mode => 'scope', method => '^batch$', times => 1 });
 @batch = (add(), add());
 is_deeply [map { $gw->becomes($_, 'done')->{state} } @batch],
-    [qw(done done)], 'a batch that was refused goes again';
+    [qw(done done)], 'a batch that was refused is repeated';
 
-# over the limit
+# over the rate limit
 
 $gw->portal_mode({ mode => 'limit', times => 1 });
 $id = add();
-spared($id, qr/fewer requests.*QUERY_LIMIT_EXCEEDED/);
-is $gw->becomes($id, 'done')->{state}, 'done', 'over the limit, it goes again';
-is written($serial), 1, 'and is done once';
+free_retry($id, qr/fewer requests.*QUERY_LIMIT_EXCEEDED/);
+is $gw->becomes($id, 'done')->{state}, 'done',
+    'a call over the limit is repeated';
+is written($serial), 1, 'it is done once';
 
-# the time of one method
+# one method has used up its time
 
 $gw->portal_set(spend => { 'crm.deal.update' => 479.99 }, scale => 600,
                 cost => { 'crm.deal.update' => 1 });
@@ -127,9 +128,9 @@ ok wait_until(15, sub {
     grep { $gw->asked($_)->{reason} =~ /OPERATION|used up its time/ } @used;
 }), 'a method has used up its time' or diag explain [map { $gw->asked($_) }
                                                      @used];
-is $gw->becomes(add(), 'done')->{state}, 'done', 'others go on';
+is $gw->becomes(add(), 'done')->{state}, 'done', 'other methods are called';
 is_deeply [map { $gw->becomes($_, 'done', 20)->{state} } @used],
-    ['done', 'done'], 'and it does when its time has come';
+    ['done', 'done'], 'the method is called when its time has come';
 $gw->portal_set(scale => 1, cost => { 'crm.deal.update' => 0.03 });
 
 busy({ mode => 'operation', inside => 1, method => 'catalog\.product\.update',
@@ -139,21 +140,22 @@ $id = $gw->prefer('catalog.product.update', { id => 3,
 @batch = map { add() } 1 .. 2;
 is_deeply [map { $gw->becomes($_, 'done')->{state} } @batch],
     [qw(done done)], 'a method out of time does not hold up its batch';
-spared($id, qr/used up its time.*OPERATION_TIME_LIMIT/);
-is $gw->asked($id)->{state}, 'waiting', 'it waits';
+free_retry($id, qr/used up its time.*OPERATION_TIME_LIMIT/);
+is $gw->asked($id)->{state}, 'waiting', 'the call of that method waits';
 
-# blocked by hand
+# the portal is blocked by an administrator
 
 $gw->portal_mode({ mode => 'overload', times => 1 });
 $id = add();
-spared($id, qr/blocked this address.*OVERLOAD_LIMIT/);
+free_retry($id, qr/blocked this address.*OVERLOAD_LIMIT/);
 my ($before, $later) = (requests(), add());
 is $gw->asked($later)->{state}, 'waiting', 'calls wait';
 is_deeply [map { $gw->becomes($_, 'done')->{state} } $id, $later],
-    [qw(done done)], 'they are tried again later';
-cmp_ok requests() - $before, '<=', 2, 'and was left alone meanwhile';
+    [qw(done done)], 'they are done later';
+cmp_ok requests() - $before, '<=', 2,
+    'the portal gets almost no call meanwhile';
 
-# a webhook that was withdrawn
+# a webhook that was deleted
 
 $before = requests();
 $gw->portal_mode({ mode => 'credentials' });
@@ -161,41 +163,42 @@ my @kept = map { update(20) } 1 .. 3;
 push @kept, map { update() } 1 .. 20;
 ok wait_until(10, sub { logged(qr/"portal": deliveries pause .*the webhook/) }),
     'a wrong key opens the breaker';
-is status_of($gw, 'portal')->{state}, 'open', 'as the status says';
-ok wait_until(10, sub { requests() - $before >= 3 }), 'which tries again';
-cmp_ok requests() - $before, '<=', 8, 'but not much';
+is status_of($gw, 'portal')->{state}, 'open', 'the status shows it';
+ok wait_until(10, sub { requests() - $before >= 3 }),
+    'the breaker sends probes';
+cmp_ok requests() - $before, '<=', 8, 'the breaker sends few probes';
 $gw->portal_mode();
 is_deeply [map { $gw->becomes($_, 'done')->{state} } @kept],
-    [('done') x @kept], 'nothing is lost';
+    [('done') x @kept], 'no call is lost';
 is logged(qr/"portal": Bitrix is back, deliveries go on/) > 0, 1,
-    'which the log tells';
+    'the log says so';
 
-# on and on
+# refusals and failures
 
 $gw->portal_mode({ mode => 'noorder', method => 'sale\.order\.update' },
                  { mode => '500', method => 'catalog\.price\.update' });
 my $refused = $gw->prefer('sale.order.update', { id => 777, fields => {} });
 $got = $gw->becomes($refused, 'dead');
 like $got->{reason}, qr/refused the call.* order does not exist/,
-    'what Bitrix refuses is a dead letter';
-is $got->{attempts}, 1, 'after one attempt';
+    'a call that Bitrix refuses is a dead letter';
+is $got->{attempts}, 1, 'it has spent one attempt';
 $id = $gw->prefer('catalog.price.update', { id => 1, fields => {} });
 ok wait_until(10, sub { $gw->asked($id)->{attempts} >= 1 }),
-    'a portal that fails is tried again';
+    'a call is repeated after a failure of the portal';
 $gw->portal_mode();
-is $gw->becomes($id, 'done')->{state}, 'done', 'until it is done';
+is $gw->becomes($id, 'done')->{state}, 'done', 'the call is done in the end';
 
-# what stands in the counters
+# the counters
 
 my $status = status_of($gw, 'portal');
-is $status->{in_flight}, 0, 'nothing is in flight';
+is $status->{in_flight}, 0, 'no call is in flight';
 my $counted = $status->{counters};
 is $counted->{dead}, scalar @{ $gw->kept_dead }, 'dead letters are counted'
     or diag explain $status;
 ok wait_until(10, sub {
     my $told = $gw->told;
     @{ $gw->kept_dead } == grep { $_->[0]{answer}{error} } values %$told;
-}), 'and told to 1C';
+}), '1C gets the results';
 
 $gw->finish;
 done_testing;

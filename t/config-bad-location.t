@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Mistakes in the directives of a location: nginx does not start, and its message
-# names the directive, quotes the value, unless it is a secret, and says what
-# would be right.
+# Mistakes in the directives of a location.  nginx does not start, and its
+# message names the directive, quotes the value, unless it is a secret, and says
+# what is expected.
 
 use strict;
 use warnings;
@@ -67,14 +67,14 @@ bitrix1c_webhook orders others;
 invalid number of arguments in "bitrix1c_webhook" directive
 
 
-=== TEST 7: events without a mask
+=== TEST 7: events without a pattern
 --- location
 bitrix1c_events;
 --- error_log
 invalid number of arguments in "bitrix1c_events" directive
 
 
-=== TEST 8: mask with a space
+=== TEST 8: pattern with a space
 --- location
 bitrix1c_events "ON CRM";
 --- error_log
@@ -82,14 +82,14 @@ invalid mask "ON CRM" in "bitrix1c_events" directive
 ONCRMDEAL*
 
 
-=== TEST 9: mask in Cyrillic
+=== TEST 9: pattern in Cyrillic
 --- location
 bitrix1c_once ОНСАЛЕ;
 --- error_log
 invalid mask "ОНСАЛЕ" in "bitrix1c_once" directive
 
 
-=== TEST 10: empty mask
+=== TEST 10: empty pattern
 --- location
 bitrix1c_events "";
 --- error_log
@@ -238,7 +238,7 @@ bitrix1c_charset koi8-r;
 "bitrix1c_charset" directive is duplicate
 
 
-=== TEST 29: skew of words
+=== TEST 29: skew that is no time
 --- location
 bitrix1c_skew little;
 --- error_log
@@ -253,7 +253,7 @@ bitrix1c_skew 1m;
 "bitrix1c_skew" directive is duplicate
 
 
-=== TEST 31: wait of words
+=== TEST 31: wait that is no time
 --- location
 bitrix1c_wait little;
 --- error_log
@@ -428,7 +428,7 @@ whsec_Q09ORklERU5USUFM
 html/secret:2 of "bitrix1c_sign": "whsec_" and the base64
 
 
-=== TEST 52: a location that no delivery could find
+=== TEST 52: a location that deliveries cannot find
 --- config
 location = /bitrix/orders { try_files /none @hook; }
 location @hook {

@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Mistakes in bitrix1c_queue: nginx does not start, and its message names the
-# directive, quotes the value and says what would be right.
+# Mistakes in bitrix1c_queue.  nginx does not start, and its message names the
+# directive, quotes the value and says what is expected.
 
 use strict;
 use warnings;
@@ -206,7 +206,7 @@ invalid time "long" in "window" of "bitrix1c_queue"
 24h
 
 
-=== TEST 25: margin of words
+=== TEST 25: margin that is no time
 --- queue
 margin wide;
 --- error_log
@@ -349,7 +349,7 @@ invalid value "20" in "rate" of "bitrix1c_queue" "orders"
 20r/s
 
 
-=== TEST 43: rate of nothing
+=== TEST 43: rate of zero
 --- http_config
 bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; rate 0r/s; }
 --- error_log
@@ -357,7 +357,7 @@ invalid value "0r/s" in "rate"
 20r/s
 
 
-=== TEST 44: rate an hour
+=== TEST 44: rate per hour
 --- http_config
 bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; rate 20r/h; }
 --- error_log
@@ -372,7 +372,7 @@ bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; rate 2r/s; rate 3r/
 "bitrix1c_queue" has a duplicate "rate"
 
 
-=== TEST 46: breaker of no failures
+=== TEST 46: breaker with zero failures
 --- http_config
 bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; breaker failures=0; }
 --- error_log
@@ -380,7 +380,7 @@ invalid value "failures=0" in "breaker" of "bitrix1c_queue" "orders"
 pause=time
 
 
-=== TEST 47: breaker of no time
+=== TEST 47: breaker without a time
 --- http_config
 bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; breaker pause=soon; }
 --- error_log
@@ -395,7 +395,7 @@ bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; breaker off pause=1
 invalid value "off" in "breaker"
 
 
-=== TEST 49: hold of half a time
+=== TEST 49: hold with an incomplete time
 --- http_config
 bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; hold 03:00; }
 --- error_log
@@ -403,28 +403,28 @@ invalid value "03:00" in "hold" of "bitrix1c_queue" "orders"
 03:00-05:00
 
 
-=== TEST 50: hold of no such hour
+=== TEST 50: hold with an invalid hour
 --- http_config
 bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; hold 24:00-05:00; }
 --- error_log
 invalid value "24:00-05:00" in "hold"
 
 
-=== TEST 51: hold of no length
+=== TEST 51: hold of zero length
 --- http_config
 bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; hold 03:00-03:00; }
 --- error_log
 invalid value "03:00-03:00" in "hold"
 
 
-=== TEST 52: no dead letters
+=== TEST 52: dead letters: zero
 --- http_config
 bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; dead_letters 0; }
 --- error_log
 invalid value "0" in "dead_letters" of "bitrix1c_queue" "orders"
 
 
-=== TEST 53: dead letters of no age
+=== TEST 53: dead letters: invalid age
 --- http_config
 bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; dead_letters 10 age=old; }
 --- error_log
@@ -432,7 +432,7 @@ invalid value "age=old" in "dead_letters"
 age=30d
 
 
-=== TEST 54: a password in the configuration, which is not repeated
+=== TEST 54: a password in the configuration is not printed
 --- http_config
 bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET password=CONFIDENTIAL; }
 --- error_log
@@ -546,7 +546,7 @@ invalid address "127.0.0.1:0" in "redis" of "bitrix1c_queue" "orders"
 port
 
 
-=== TEST 69: more addresses than are tried
+=== TEST 69: more addresses than allowed
 --- http_config
 bitrix1c_queue orders { redis 10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4 10.0.0.5 10.0.0.6 10.0.0.7 10.0.0.8 10.0.0.9 10.0.0.10 10.0.0.11 10.0.0.12 10.0.0.13 10.0.0.14 10.0.0.15 10.0.0.16 10.0.0.17 10.0.0.18 10.0.0.19 10.0.0.20 10.0.0.21 10.0.0.22 10.0.0.23 10.0.0.24 10.0.0.25 10.0.0.26 10.0.0.27 10.0.0.28 10.0.0.29 10.0.0.30 10.0.0.31 10.0.0.32; }
 --- error_log
@@ -613,7 +613,7 @@ bitrix1c_queue orders { sentinel orders 127.0.0.1 sentinel_user=b1c; }
 "sentinel_user=b1c" without "sentinel_password_file=" in "sentinel" of "bitrix1c_queue" "orders"
 
 
-=== TEST 78: a password of Sentinel in the configuration, which is not repeated
+=== TEST 78: a password of Sentinel in the configuration is not printed
 --- http_config
 bitrix1c_queue orders { sentinel orders 127.0.0.1 sentinel_password=CONFIDENTIAL; }
 --- error_log

@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Mistakes in the directives of the other direction: nginx does not start, and
-# its message names the directive, quotes the value and says what would be right.
+# Mistakes in the directives of REST calls.  nginx does not start, and its
+# message names the directive, quotes the value and says what is expected.
 
 use strict;
 use warnings;
@@ -88,7 +88,7 @@ no host in "proxy_pass" of "bitrix1c_rest" in
 "bitrix1c_pace portal=name;" is due
 
 
-=== TEST 10: two paces of one portal
+=== TEST 10: two different paces of one portal
 --- config
 location /b/ { bitrix1c_rest orders; bitrix1c_methods *; proxy_pass http://127.0.0.1:1/; }
 location /c/ { bitrix1c_rest orders; bitrix1c_methods *; bitrix1c_pace rate=5/s; proxy_pass http://127.0.0.1:1/; }
@@ -111,14 +111,14 @@ bitrix1c_rest orders;
 "bitrix1c_rest" directive is not allowed here
 
 
-=== TEST 13: methods without a mask
+=== TEST 13: methods without a pattern
 --- config
 location /b/ { bitrix1c_methods; }
 --- error_log
 invalid number of arguments in "bitrix1c_methods" directive
 
 
-=== TEST 14: a mask with a space
+=== TEST 14: a pattern with a space
 --- config
 location /b/ { bitrix1c_methods "sale *"; }
 --- error_log
@@ -298,14 +298,14 @@ bitrix1c_echo soon;
 "bitrix1c_echo" directive invalid value
 
 
-=== TEST 37: async without a mask
+=== TEST 37: async without a pattern
 --- config
 bitrix1c_async;
 --- error_log
 invalid number of arguments in "bitrix1c_async" directive
 
 
-=== TEST 38: repeatable with a mask that is none
+=== TEST 38: repeatable with an invalid pattern
 --- config
 bitrix1c_repeatable "";
 --- error_log

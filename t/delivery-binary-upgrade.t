@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Another binary takes over under load (USR2, WINCH), and goes again when it
-# was not what the operator wanted (HUP to the old master, QUIT to the new
-# one): nothing is lost or delivered twice, and nobody complains.
+# A new nginx binary takes over under load (USR2, WINCH) and is removed again
+# (HUP to the old master, QUIT to the new one).  No event is lost or delivered
+# twice, and no error is logged.
 
 use strict;
 use warnings;
@@ -26,14 +26,14 @@ my $gw = Bitrix1C::Gateway->new(
     queue   => 'concurrency 4; retry 1s 1s;',
 );
 
-# a binary that is to start another has to know its own path
+# a binary must know its own path to start another
 
 if ($gw->{binary} !~ m{/}) {
     ($gw->{binary}) = grep { -x } map { "$_/$gw->{binary}" }
                       split(/:/, $ENV{PATH}), '/usr/sbin';
 }
 
-# nginx lets itself be upgraded only when it has left its parent
+# nginx can be upgraded only after it has detached from its parent
 
 $gw->start_redis;
 $gw->start_onec;
@@ -61,7 +61,7 @@ sub pid_of {
 
 ok wait_until(10, sub { $gw->{nginx_pid} = pid_of('nginx.pid') }),
     'nginx runs';
-# nobody else would stop it when this test is broken off
+# nobody else would stop it if this test is interrupted
 
 END {
     my $status = $?;
@@ -70,7 +70,7 @@ END {
 }
 
 my $old = $gw->{nginx_pid};
-ok wait_until(10, sub { $gw->workers == 2 }), 'with its workers';
+ok wait_until(10, sub { $gw->workers == 2 }), 'its workers run';
 
 my $load = start_load(port => $gw->{port}, path => '/bitrix/orders',
                       connections => 8, retry => 1, rate => RATE,
@@ -86,14 +86,14 @@ my $new = pid_of('nginx.pid');
 
 sleep 0.5;
 kill 'WINCH', $old;
-ok wait_until(10, sub { !$gw->all_workers }), 'the old workers leave';
+ok wait_until(10, sub { !$gw->all_workers }), 'the old workers exit';
 
 sleep 1;
 kill 'HUP', $old;
-ok wait_until(10, sub { $gw->workers == 2 }), 'and come back';
+ok wait_until(10, sub { $gw->workers == 2 }), 'the old workers run again';
 
 kill 'QUIT', $new;
-ok wait_until(10, sub { !kill 0, $new }), 'the new binary leaves';
+ok wait_until(10, sub { !kill 0, $new }), 'the new binary exits';
 
 my $result = finish_load($load);
 my $events = keys %{ $result->{ok} };
@@ -101,15 +101,16 @@ my $events = keys %{ $result->{ok} };
 is join(' ', keys %{ $result->{statuses} }), '200', 'all answered 200';
 cmp_ok $events, '>', RATE * SECONDS / 2, "$events events";
 
-ok $gw->drained(20), 'nothing is left in the queue';
-is_deeply $gw->dead_letters, [], 'no dead letter';
+ok $gw->drained(20), 'the queue is empty';
+is_deeply $gw->dead_letters, [], 'there is no dead letter';
 
 my $ids = $gw->onec_ids;
-is scalar(grep { !$ids->{$_} } values %{ $result->{ok} }), 0, 'all are at 1C';
-is $gw->onec_stats->{duplicates}, 0, 'none twice';
+is scalar(grep { !$ids->{$_} } values %{ $result->{ok} }), 0,
+    '1C has all events';
+is $gw->onec_stats->{duplicates}, 0, 'no event is delivered twice';
 
 kill 'QUIT', $old;
-ok wait_until(10, sub { !kill 0, $old }), 'the old binary leaves';
+ok wait_until(10, sub { !kill 0, $old }), 'the old binary exits';
 delete $gw->{nginx_pid};
 
 $gw->finish;

@@ -2,8 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Deliveries run through the webhook's own location, without a client: what an
-# operator may write there must neither crash them nor change their verdict.
+# Deliveries run through the webhook's own location, without a client.  No
+# directive that an operator may write there crashes them or changes their
+# outcome.
 
 use strict;
 use warnings;
@@ -37,7 +38,7 @@ my %dead_before;
 my $n = 0;
 
 
-# what counts is the verdict of each of 1C's answers under these directives
+# checks the outcome of every kind of answer under these directives
 
 sub location {
     my ($what, %opt) = @_;
@@ -127,7 +128,7 @@ location('requests and clients limited', location => 'limit_req zone=one'
     . ' burst=13; limit_req_status 429; limit_req_dry_run on; limit_conn two'
     . ' 1; allow 127.0.0.1; deny all; satisfy all;');
 
-# what is read of a file by a thread comes too late to be looked at
+# a thread reads the answer from a file too late for the module to see it
 
 location('answers that threads write and read', location => 'aio threads;'
     . " aio_write on; proxy_store $gw->{dir}/answer-\$bitrix1c_id;",
@@ -136,7 +137,7 @@ location('answers that threads write and read', location => 'aio threads;'
 location('requests and clients of an address limited', location =>
     'limit_req zone=three burst=13 nodelay; limit_conn four 1;');
 
-# deliveries and retries are not what limit_req and allow are there for
+# limit_req and allow do not apply to deliveries and retries
 
 $gw->{location} = 'limit_req zone=one burst=2 nodelay; allow 127.0.0.1;'
                   . ' deny all;';
@@ -147,22 +148,22 @@ ok $gw->reload, 'limit_req with a burst of 2';
 $gw->onec_ask('reset');
 $gw->onec_mode({ mode => '500', per => 'id', times => 1 });
 my @status = map { $gw->post(id => ++$n)->{status} } 1 .. 4;
-is "@status", '200 200 200 503', 'counts senders';
-ok $gw->drained(5), 'and lets deliveries through';
-is $gw->onec_stats->{received}, 6, 'with all their attempts';
+is "@status", '200 200 200 503', 'limit_req counts requests of senders';
+ok $gw->drained(5), 'limit_req does not count deliveries';
+is $gw->onec_stats->{received}, 6, 'limit_req does not count retries';
 
-# a body that fits while its JSON does not: a delivery would always fail
+# the body fits, its JSON does not: every delivery would fail
 
 $gw->{location} = 'client_max_body_size 1600;';
 ok $gw->reload, 'client_max_body_size';
 $gw->onec_ask('reset');
 my $fits = $gw->post(id => ++$n, fields => { A => '"' x 400 });
 my $large = $gw->post(id => ++$n, fields => { A => '"' x 1000 });
-is $fits->{status}, 200, 'JSON that fits';
+is $fits->{status}, 200, 'JSON within client_max_body_size is accepted';
 is "$large->{status} $large->{result}", '413 too_large',
-    'JSON that does not fit is refused at the door';
-ok $gw->drained(5), 'nothing is left';
-is $gw->onec_stats->{received}, 1, 'the one that fits is delivered';
+    'JSON above client_max_body_size is refused when it arrives';
+ok $gw->drained(5), 'the queue is empty';
+is $gw->onec_stats->{received}, 1, 'only the accepted event is delivered';
 
 $gw->finish;
 done_testing;

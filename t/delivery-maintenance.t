@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# An administrator locks 1C for maintenance: the queue is held, no event spends
-# an attempt however often it is refused, and it goes on when 1C is unlocked.
+# An administrator locks 1C for maintenance.  The queue pauses, refused events
+# spend no attempt, and deliveries continue when 1C is unlocked.
 #
 # BITRIX1C_TEST_WAIT   wait for the pause to end by itself, a minute (no)
 
@@ -21,7 +21,7 @@ use Bitrix1C::Gateway qw(wait_until);
 
 use constant { PAUSE => 60, SPREAD => 12, SLACK => 3 };
 
-# 1C's own answer, with BOM, is the stand-in's mode
+# the stand-in has a mode for 1C's own answer, with BOM
 my %locked = (
     'with BOM' => { mode => 'locked' },
     'plain text' => { mode => 'locked',
@@ -72,13 +72,13 @@ my $n = 0;
 
 for my $name (sort keys %locked) {
 
-    # what workers share is new with each nginx, so this one knows of no lock
+    # the shared memory is new with each nginx, so this one knows of no lock
 
     $gw->start_nginx;
     $gw->onec_ask('reset');
     my $before = logged(qr/deliveries pause/);
 
-    # the last attempt of all, or an event that has had none
+    # an event before its last attempt, or before its first
 
     my $last = $n == 0;
     $gw->onec_mode($last ? { mode => '500', times => 1 } : (), $locked{$name});
@@ -87,56 +87,59 @@ for my $name (sort keys %locked) {
     is scalar($gw->onec_received($requests, 5, 1)), $requests,
         "$name: it is refused";
     ok wait_until(3, sub { due_in($first) > PAUSE / 2 }),
-        "$name: it waits long";
+        "$name: the event waits for the pause";
 
     my $left = due_in($first);
     note sprintf '%s: %.1f s', $name, $left;
-    cmp_ok $left, '>=', PAUSE - SPREAD - SLACK, "$name: not too short";
-    cmp_ok $left, '<=', PAUSE + SPREAD, "$name: not too long";
+    cmp_ok $left, '>=', PAUSE - SPREAD - SLACK,
+        "$name: the pause is not too short";
+    cmp_ok $left, '<=', PAUSE + SPREAD, "$name: the pause is not too long";
 
     my $spent = $last ? 1 : 0;
     is attempts($first), $spent, "$name: no attempt is spent";
     my $reason = $gw->reason($first);
     utf8::decode($reason);
     like $reason, qr/closed for maintenance.*\Q$about{$name}\E/,
-        "$name: the reason, with the administrator's own words";
+        "$name: the reason has the administrator's text";
     is logged(qr/deliveries pause/) - $before, 1, "$name: one line in the log";
 
-    # the whole queue is held
+    # the whole queue pauses
 
     my @held = map { $gw->post(id => ++$n) } 1 .. 4;
     is join(' ', map { $_->{result} } @held), join(' ', ('accepted') x 4),
-        "$name: senders notice nothing";
+        "$name: new events are accepted";
     is scalar($gw->onec_received($requests + 1, 1.5)), $requests,
-        "$name: nothing goes";
+        "$name: no event is delivered";
 
     $gw->redis('ZADD', $q, 'XX', 1, $first);
     is scalar($gw->onec_received($requests + 1, 1.5)), $requests,
-        "$name: not even what is due long since";
+        "$name: an overdue event is not delivered";
 
-    ok $gw->reload, "$name: a reload";
+    ok $gw->reload, "$name: nginx is reloaded";
     is scalar($gw->onec_received($requests + 1, 0.7)), $requests,
-        "$name: does not forget it";
+        "$name: the pause survives the reload";
 
     if ($ENV{BITRIX1C_TEST_WAIT}) {
         $gw->onec_mode();
-        ok $gw->drained(PAUSE + SPREAD + 5), "$name: it goes on by itself";
+        ok $gw->drained(PAUSE + SPREAD + 5),
+            "$name: deliveries continue after the pause";
         is logged(qr/1C is back/), 1, "$name: the log says so";
         $gw->stop_nginx('QUIT');
         next;
     }
 
-    # unlocked: an nginx that is new looks at once
+    # unlocked: a new nginx tries at once
 
     $gw->onec_mode();
     $gw->stop_nginx('QUIT');
     $gw->start_nginx;
-    ok $gw->drained(5), "$name: all go when 1C is unlocked";
-    is $gw->onec_stats->{answers}{200}, 5, "$name: each once";
+    ok $gw->drained(5), "$name: all events are delivered when 1C is unlocked";
+    is $gw->onec_stats->{answers}{200}, 5,
+        "$name: each event is delivered once";
     $gw->stop_nginx('QUIT');
 }
 
-is_deeply $gw->dead_letters, [], 'no dead letter';
+is_deeply $gw->dead_letters, [], 'there is no dead letter';
 
 # a 403 without that text is no maintenance
 
@@ -145,8 +148,8 @@ $gw->onec_ask('reset');
 $gw->onec_mode({ mode => 'forbidden', times => 1 });
 my $other = $gw->post(id => ++$n)->{id};
 $gw->onec_received(1, 5, 1);
-ok $gw->drained(3), 'another 403 is tried again by the schedule';
-is scalar($gw->onec_received), 2, 'after one that failed';
+ok $gw->drained(3), 'a 403 without that text is retried by the schedule';
+is scalar($gw->onec_received), 2, 'the second attempt succeeds';
 
 $gw->finish;
 done_testing;

@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Memory, descriptors and connections do not grow with the events that went
-# through, with those that wait, with failures, nor with reloads.
+# Memory, descriptors and connections do not grow with the number of delivered
+# events, waiting events, failures or reloads.
 #
 # BITRIX1C_TEST_LEAK_EVENTS   events to deliver (40000, 100000 with sanitizers)
 
@@ -23,8 +23,8 @@ use constant { WARM => 5_000, WAITING => 5_000, RELOADS => 10 };
 
 my $next = 1;
 
-# 1C is a server of the same nginx here, which is faster than the stand-in and
-# answers as the file says that stands beside it
+# 1C is a server of the same nginx here, which is faster than the stand-in; the
+# file "closed" decides what it answers
 
 my $gw = Bitrix1C::Gateway->new(
     queue  => 'concurrency 32; retry 1h; window 1s;',
@@ -65,8 +65,8 @@ sub worker {
 }
 
 
-# an instrumented build keeps freed memory back, to find its use; it has its
-# own report of leaks instead
+# an instrumented build delays the reuse of freed memory, and reports leaks
+# itself
 
 my $sanitized = do {
     open my $maps, '<', '/proc/' . worker() . '/maps' or die;
@@ -93,9 +93,9 @@ my ($rss, $fds) = ($gw->rss($pid), $gw->descriptors($pid));
 
 post_events($events);
 ok $gw->drained(30), 'delivered';
-is worker(), $pid, 'by the same worker';
+is worker(), $pid, 'the same worker delivers them';
 flat("$events events", $rss, $gw->rss($pid), 512);
-is $gw->descriptors($pid), $fds, 'no descriptor is lost';
+is $gw->descriptors($pid), $fds, 'the worker loses no descriptor';
 
 # events that wait are in Redis, not in nginx
 
@@ -105,7 +105,7 @@ $rss = $gw->rss($pid);
 post_events(WAITING);
 ok wait_until(20, sub { !$gw->redis('ZCOUNT', '{b1c:orders}:q', '-inf',
     (time + 600) . '000') }), 'all have failed once';
-is $gw->depth, WAITING, 'and wait';
+is $gw->depth, WAITING, 'all of them wait';
 flat(WAITING . ' waiting events', $rss, $gw->rss($pid), 512);
 unlink "$gw->{dir}/closed";
 
@@ -124,13 +124,13 @@ for my $reload (1 .. RELOADS) {
 
 flat(RELOADS . ' reloads, worker', $rss, $gw->rss(worker()), 512);
 flat(RELOADS . ' reloads, master', $master_rss, $gw->rss($master), 512);
-is $gw->descriptors($master), $master_fds, 'no descriptor of the master';
+is $gw->descriptors($master), $master_fds, 'the master loses no descriptor';
 
 my $status;
 ok wait_until(5, sub {
     $status = $gw->stub_status;
     $status->{Reading} == 0 && $status->{Writing} == 1;
-}), 'one request is active, the one that asks';
+}), 'no request but the status request is active';
 
 # "Active" counts the kept connections to the sink, which is nginx itself
 cmp_ok $status->{'Active connections'} - $status->{Waiting}, '<=', 1,

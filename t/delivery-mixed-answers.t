@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# 1C answers in all its ways, all at once: what it has taken is never sent
-# again, what failed for now comes a second time, and what it will never take
-# becomes a dead letter with its reason.
+# 1C gives all kinds of answers at the same time.  An event that it took is
+# never sent again, an event that failed temporarily is sent a second time, and
+# an event that it refused becomes a dead letter with its reason.
 
 use strict;
 use warnings;
@@ -101,7 +101,7 @@ for my $id (sort keys %case) {
         "$case{$id}{name}: the sender's answer";
 }
 
-ok $gw->drained(15), 'nothing is left in the queue';
+ok $gw->drained(15), 'the queue is empty';
 
 my %got;
 
@@ -118,17 +118,18 @@ for my $id (sort keys %case) {
     is join(' ', map { $_->{headers}{'x-bitrix1c-attempt'} // '-' } @r),
         join(' ', 1 .. $case->{expect}), "$case->{name}: attempts";
     is scalar(grep { $_->{id} ne $case->{hook} } @r), 0,
-        "$case->{name}: always under the id that the sender was told";
+        "$case->{name}: every attempt has the id of the answer";
     is $dead_letter{$case->{hook}} // 0, $case->{dead} ? 1 : 0,
         "$case->{name}: " . ($case->{dead} ? 'dead' : 'not dead');
     like $gw->reason($case->{hook}), $case->{reason},
         "$case->{name}: the reason" if $case->{dead};
 }
 
-is scalar(keys %dead_letter), scalar(keys %dead), 'no other dead letters';
+is scalar(keys %dead_letter), scalar(keys %dead),
+    'there are no other dead letters';
 
 my $hooks = () = $gw->slurp('error.log') =~ /is a dead letter/g;
-is $hooks, scalar(keys %dead), 'each is told in the error log';
+is $hooks, scalar(keys %dead), 'the error log names each of them';
 
 $gw->finish;
 done_testing;

@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# 1C is down under load: senders notice nothing, and everything arrives when it
-# is up again.
+# 1C is down under load.  Senders notice nothing, and every event is delivered
+# when 1C is up again.
 #
 # BITRIX1C_TEST_OUTAGE   seconds without 1C (10)
 
@@ -20,13 +20,13 @@ use lib "$FindBin::Bin/lib";
 use Bitrix1C::Gateway ();
 use Bitrix1C::Http qw(start_load finish_load percentile);
 
-use constant { RATE => 200, SLOTS => 8 };
+use constant { RATE => 200, LIMIT => 8 };
 
 my $outage = $ENV{BITRIX1C_TEST_OUTAGE} || 10;
 
 my $gw = Bitrix1C::Gateway->new(
     workers => 2,
-    queue   => 'concurrency ' . SLOTS . '; retry ' . '2s ' x 40 . ';',
+    queue   => 'concurrency ' . LIMIT . '; retry ' . '2s ' x 40 . ';',
     onec_args => ['--keep', 100_000],
 )->start;
 
@@ -42,7 +42,7 @@ my $down = time;
 sleep $outage - 1;
 my $depth = $gw->depth;
 ok !$gw->onec_stats->{listening}, '1C refuses connections';
-is $gw->onec_stats->{received}, $before, 'nothing can be delivered';
+is $gw->onec_stats->{received}, $before, 'no event is delivered';
 cmp_ok $depth, '>', RATE * $outage / 2, "$depth events wait in Redis";
 
 my $result = finish_load($load);
@@ -58,17 +58,18 @@ note sprintf 'answers: p50 %.1f ms, p99 %.1f ms, max %.1f ms',
 
 ok $gw->drained(30), 'everything is delivered when 1C is up';
 note sprintf '%.1f s after it came back', time - $down - $outage;
-is_deeply $gw->dead_letters, [], 'no dead letter';
+is_deeply $gw->dead_letters, [], 'there is no dead letter';
 
 my $entities = $gw->onec_entities;
 
 is scalar(grep { !$entities->{$_} } keys %{ $result->{ok} }), 0,
-    'all are at 1C';
+    '1C has all events';
 
 my $stats = $gw->onec_stats;
 note "$stats->{duplicates} duplicates";
-cmp_ok $stats->{duplicates}, '<=', SLOTS, 'twice only what was in flight';
-cmp_ok $stats->{max}, '<=', SLOTS, 'the backlog does not flood 1C';
+cmp_ok $stats->{duplicates}, '<=', LIMIT,
+    'only events in flight are delivered twice';
+cmp_ok $stats->{max}, '<=', LIMIT, 'the backlog does not flood 1C';
 
 $gw->finish;
 done_testing;

@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# What 1C's answer means, what is tried again and what is not, bitrix1c_wait,
-# and the location's own proxy directives in deliveries.
+# What each answer of 1C means, which failures are retried and which are not,
+# bitrix1c_wait, and the location's own proxy directives in deliveries.
 
 use strict;
 use warnings;
@@ -66,7 +66,7 @@ sub each_mode {
 
 __DATA__
 
-=== TEST 1: taken: 200 with a BOM, chunked, unframed, without a body, 204
+=== TEST 1: success: 200 with a BOM, chunked, unframed, without a body, 204
 --- queue: retry 1h;
 --- request eval
 main::each_mode(qw(ok bom empty chunked unframed 201 202 204))
@@ -117,7 +117,7 @@ ZCARD {b1c:orders}:q = 2
 CORE::join '', map { "ONSALEORDERNEW 1 SALEORDER $_ {\"FIELDS\":{\"ID\":\"$_\"}}\n" } 1 .. 4
 
 
-=== TEST 5: tried again: all that may pass
+=== TEST 5: retried: all temporary failures
 --- queue: retry 1h;
 --- request eval
 main::each_mode(qw(401 403 404 406 408 409 425 429 500 502 503 504 301
@@ -173,7 +173,7 @@ main::event('ONSALEORDERNEW', 1, 'ts=1')
 "ONSALEORDERNEW 1 SALEORDER 1 {\"FIELDS\":{\"ID\":\"1\"}}\n" x 2
 
 
-=== TEST 9: 1C is not there, then it is
+=== TEST 9: 1C is down, then up
 --- http_config
 upstream onec {
     server 127.0.0.1:$TEST_NGINX_H2_PORT max_fails=0;
@@ -201,7 +201,7 @@ main::event('ONSALEORDERNEW', 1, 'ts=1')
 ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 
 
-=== TEST 11: wait: an error of 1C is told with 200
+=== TEST 11: wait: an error of 1C is answered with 200
 --- location: bitrix1c_wait 5s;
 --- rules: {"mode":"500","times":1}
 --- request eval
@@ -237,7 +237,7 @@ ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 
 
-=== TEST 14: wait: the client goes away meanwhile
+=== TEST 14: wait: the client disconnects meanwhile
 --- location: bitrix1c_wait 2s;
 --- rules: {"delay":0.6}
 --- timeout: 0.2
@@ -250,7 +250,7 @@ main::event('ONSALEORDERNEW', 1, 'ts=1')
 ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 
 
-=== TEST 15: wait: without a slot there is nothing to wait for
+=== TEST 15: wait: at the concurrency limit the answer does not wait
 --- location: bitrix1c_wait 3s;
 --- queue: concurrency 1;
 --- rules: {"delay":0.6,"match":"\"ID\":\"1\""}
@@ -282,7 +282,7 @@ proxy_set_header    Authorization "Basic 0J7QsdC80LXQvTrRgdC10LrRgNC10YI=";
 ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 
 
-=== TEST 17: nothing of the sender's headers travels
+=== TEST 17: no header of the sender is sent to 1C
 --- more_headers
 Content-Type: application/x-www-form-urlencoded
 User-Agent: Bitrix24 Webhook Engine
@@ -355,7 +355,7 @@ ZCARD {b1c:orders}:q = 1
 ZCARD {b1c:orders}:d = 0
 
 
-=== TEST 21: proxy_next_upstream among several publications
+=== TEST 21: proxy_next_upstream with several servers of 1C
 --- http_config
 upstream onec {
     server 127.0.0.1:1 max_fails=0;
@@ -396,7 +396,7 @@ ONSALEORDERNEW 1 SALEORDER 2 {"FIELDS":{"ID":"2"}}
 ONSALEORDERNEW 1 SALEORDER 3 {"FIELDS":{"ID":"3"}}
 
 
-=== TEST 23: a location by regex, another by prefix: each delivers by its own
+=== TEST 23: a location by regex and one by prefix deliver by themselves
 --- config
 location ~ ^/hook/(?<who>\w+)$ {
     bitrix1c_webhook  orders;
@@ -426,7 +426,7 @@ ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 ONSALEORDERNEW 1 SALEORDER 2 {"FIELDS":{"ID":"2"}}
 
 
-=== TEST 24: a named server among others, found again by the delivery
+=== TEST 24: a delivery finds the named server again
 --- http_config
 server {
     listen 127.0.0.1:$TEST_NGINX_PORT;
@@ -447,7 +447,7 @@ main::event('ONSALEORDERNEW', 1, 'ts=1')
 ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 
 
-=== TEST 25: before Redis was reached events wait for it, and all repeats
+=== TEST 25: before Redis is connected events wait, and so do repeats
 --- at_once
 --- request eval
 [main::event('ONSALEORDERNEW', 1, 'ts=1'),
@@ -462,7 +462,7 @@ ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 ONSALEORDERNEW 1 SALEORDER 2 {"FIELDS":{"ID":"2"}}
 
 
-=== TEST 26: at the debug level nothing of a token is in error.log
+=== TEST 26: error.log has no token at the debug level
 --- log_level: debug
 --- request eval
 [main::event('ONSALEORDERNEW', 1, 'ts=1'),
@@ -475,7 +475,7 @@ CONFIDENTIAL1
 ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 
 
-=== TEST 27: signed, and each attempt anew
+=== TEST 27: each attempt is signed anew
 --- user_files eval
 [['secret', "# the key of our 1C\nwhsec_" . 'YWFh' x 8 . "\n"]]
 --- location: bitrix1c_sign $TEST_NGINX_SERVER_ROOT/html/secret;
@@ -491,7 +491,7 @@ ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 "ONUSERADD 1 USER 1 {\"FIELDS\":{\"ID\":\"1\"},\"NAME\":\"\xD0\x90\"}\n" x 2
 
 
-=== TEST 28: signed by two keys while they are being changed
+=== TEST 28: signed by two keys during a key change
 --- user_files eval
 [['secret', 'whsec_' . 'YWFh' x 8 . "\n" . 'whsec_' . 'YmJi' x 8 . "\n"]]
 --- location: bitrix1c_sign $TEST_NGINX_SERVER_ROOT/html/secret;
@@ -505,7 +505,7 @@ ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 YWFh
 
 
-=== TEST 29: not signed unless told
+=== TEST 29: not signed by default
 --- request eval
 [main::event('ONUSERADD', 1, 'ts=1'),
  "GET /onec/received?wait=1&answered=1"]

@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# What 1C answers when it fails is long, nested and full of escapes: the reason
-# that is kept is one line of valid UTF-8 of at most 500 bytes, and the part of
-# it that tells an administrator something.
+# The error text of 1C is long, nested and full of escapes.  The stored reason
+# is one line of valid UTF-8 of at most 500 bytes, and it holds the part that
+# helps an administrator.
 
 use strict;
 use utf8;
@@ -29,7 +29,7 @@ my $html = '<html><head><title>1C:Enterprise 8 application error</title>'
            . "</head>\r\n<body><h1>Error</h1>";
 my $ns = 'xmlns="http://v8.1c.ru/8.1/data/core"';
 
-# [answer of 1C, what has to be in the reason, what may not be]
+# [answer of 1C, what the reason must have, what it must not have]
 my %case = (
     'JSON' => [
         '{"#exception":"{http://v8.1c.ru/8.2/virtual-resource-system}Exception"'
@@ -88,7 +88,7 @@ my $gw = Bitrix1C::Gateway->new(
 )->start;
 
 
-# the bytes that are kept with an event that 1C has refused
+# the bytes that are stored with an event that 1C has refused
 
 sub kept {
     my ($id) = @_;
@@ -104,10 +104,11 @@ sub check {
                                      Encode::FB_CROAK) };
 
     ok defined $text, "$name: valid UTF-8" or return;
-    cmp_ok length $bytes, '<=', MAX, "$name: not too long";
-    unlike $text, qr/[\x00-\x1f\x7f]/, "$name: one line";
-    like $text, qr/^1C failed, status 500/, "$name: what and how";
-    like $text, $has, "$name: the telling part";
+    cmp_ok length $bytes, '<=', MAX, "$name: the reason is at most 500 bytes";
+    unlike $text, qr/[\x00-\x1f\x7f]/, "$name: the reason is one line";
+    like $text, qr/^1C failed, status 500/,
+        "$name: the reason names the failure and the status";
+    like $text, $has, "$name: the reason has the part that helps";
     unlike $text =~ s/^1C failed, status 500//r, $lacks, "$name: no more"
         if $lacks && $has !~ /status 500/;
 
@@ -123,7 +124,7 @@ for my $name (sort keys %case) {
     check($name, kept(++$id), $has, $lacks);
 }
 
-# bytes that are no UTF-8: 1C of a windows-1251 site, or a body cut by a proxy
+# bytes that are not UTF-8: 1C of a windows-1251 site, or a truncated body
 
 my %bytes = (
     'windows-1251' => "\xce\xf8\xe8\xe1\xea\xe0",
@@ -146,14 +147,14 @@ for my $name (sort keys %bytes) {
     check($name, $kept, qr/status 500/);
 
     my ($r) = grep { $_->{json}{entity}{id} == $id } $gw->onec_received;
-    is $r->{status}, 500, "$name: it was answered";
+    is $r->{status}, 500, "$name: bitrix1c_wait shows the status";
 }
 
 $gw->redis('ZADD', '{b1c:orders}:q', 'XX', 1, $_)
     for @{ $gw->redis('ZRANGE', '{b1c:orders}:q', 0, -1) };
 $gw->onec_mode();
-ok $gw->drained(5), 'nothing is left';
-is $gw->redis('HLEN', '{b1c:orders}:h'), 0, 'the reasons neither';
+ok $gw->drained(5), 'the queue is empty';
+is $gw->redis('HLEN', '{b1c:orders}:h'), 0, 'no reason is left in Redis';
 
 $gw->finish;
 done_testing;

@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Three reloads under load: nothing is lost, nothing comes twice, the old
-# workers leave, and the third reload works like the first.
+# nginx is reloaded three times under load.  No event is lost or delivered
+# twice, and the old workers exit.
 
 use strict;
 use warnings;
@@ -17,15 +17,15 @@ use lib "$FindBin::Bin/lib";
 use Bitrix1C::Gateway qw(wait_until);
 use Bitrix1C::Http qw(start_load finish_load);
 
-use constant { RELOADS => 3, SECONDS => 6, SLOTS => 8, RATE => 300 };
+use constant { RELOADS => 3, SECONDS => 6, LIMIT => 8, RATE => 300 };
 
 my $gw = Bitrix1C::Gateway->new(
     workers => 2,
-    queue   => 'concurrency ' . SLOTS . '; retry 1s 1s;',
+    queue   => 'concurrency ' . LIMIT . '; retry 1s 1s;',
     onec_args => ['--keep', 100_000],
 )->start;
 
-# always some deliveries in flight, also across a reload
+# some deliveries are always in flight, also during a reload
 $gw->onec_mode({ delay => 0.6, every => 50 }, { delay => 0.005 });
 
 my $load = start_load(port => $gw->{port}, path => '/bitrix/orders',
@@ -35,7 +35,7 @@ my $load = start_load(port => $gw->{port}, path => '/bitrix/orders',
 for my $reload (1 .. RELOADS) {
     sleep SECONDS / (RELOADS + 1);
     my $start = time;
-    ok $gw->reload, "reload $reload: new workers come, old ones leave";
+    ok $gw->reload, "reload $reload: new workers start, old ones exit";
     note sprintf '%.2f s', time - $start;
 }
 
@@ -46,25 +46,27 @@ is join(' ', keys %{ $result->{statuses} }), '200', 'all answered 200';
 cmp_ok $events, '>', RATE * SECONDS / 2, "$events events";
 note "$result->{errors} keepalive connections were closed";
 
-ok $gw->drained(20), 'nothing is left in the queue';
-is_deeply $gw->dead_letters, [], 'no dead letter';
+ok $gw->drained(20), 'the queue is empty';
+is_deeply $gw->dead_letters, [], 'there is no dead letter';
 
 my $ids = $gw->onec_ids;
-is scalar(grep { !$ids->{$_} } values %{ $result->{ok} }), 0, 'all are at 1C';
+is scalar(grep { !$ids->{$_} } values %{ $result->{ok} }), 0,
+    '1C has all events';
 
 my $stats = $gw->onec_stats;
-is $stats->{duplicates}, 0, 'none twice';
-is $stats->{closed_by_client}, 0, 'no delivery was broken off';
-cmp_ok $stats->{max}, '<=', SLOTS,
-    'old and new workers together keep to the limit';
+is $stats->{duplicates}, 0, 'no event is delivered twice';
+is $stats->{closed_by_client}, 0, 'no delivery is aborted';
+cmp_ok $stats->{max}, '<=', LIMIT,
+    'old and new workers together stay within the limit';
 
 # a changed configuration takes effect, without a restart
 
 $gw->{location} = 'bitrix1c_events ONCRM*;';
 ok $gw->reload, 'a reload with another configuration';
-is $gw->post(id => 1)->{result}, 'ignored', 'which then is in force';
+is $gw->post(id => 1)->{result}, 'ignored',
+    'the new configuration is in effect';
 
-# the master writes of a worker's end a moment after it
+# the master logs the exit of a worker a moment after it
 
 sub old_workers_left {
     my $left = () = $gw->slurp('error.log')
@@ -73,7 +75,7 @@ sub old_workers_left {
 }
 
 wait_until(5, sub { old_workers_left() == 2 * (RELOADS + 1) });
-is old_workers_left(), 2 * (RELOADS + 1), 'all old workers left with code 0';
+is old_workers_left(), 2 * (RELOADS + 1), 'all old workers exit with code 0';
 
 $gw->finish;
 done_testing;

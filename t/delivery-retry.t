@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# What fails is tried again by the schedule, with jitter, and then becomes a
-# dead letter with its reason; Retry-After is honoured within bounds.
+# A failed event is retried by the schedule, with jitter, and then becomes a
+# dead letter with its reason.  Retry-After is obeyed within limits.
 
 use strict;
 use warnings;
@@ -15,7 +15,7 @@ use lib "$FindBin::Bin/lib";
 
 use Bitrix1C::Gateway qw(wait_until);
 
-# a busy machine makes timers late, never early
+# on a busy machine timers are late, never early
 use constant { EARLY => 0.005, LATE => 0.15, EVENTS => 20 };
 
 my $gw = Bitrix1C::Gateway->new(
@@ -30,13 +30,13 @@ my %hook = map { $gw->post(id => $_)->{id} => $_ } 1 .. EVENTS;
 
 ok wait_until(15, sub { @{ $gw->dead_letters } == EVENTS }),
     'all are dead letters in the end';
-is $gw->depth, 0, 'and not in the queue any more';
+is $gw->depth, 0, 'the dead letters are not in the queue';
 
 my %times;
 push @{ $times{$_->{id}} }, $_->{time} + $_->{seconds} for $gw->onec_received;
 
 is join(' ', map { scalar @{ $times{$_} // [] } } keys %hook),
-    join(' ', (3) x EVENTS), 'three attempts each';
+    join(' ', (3) x EVENTS), 'each event has three attempts';
 
 for my $step ([1, 0.5], [2, 1]) {
     my ($i, $base) = @$step;
@@ -48,13 +48,13 @@ for my $step ([1, 0.5], [2, 1]) {
     cmp_ok $gaps[0], '>=', $base * 0.8 - EARLY, "pause $i is not too short";
     cmp_ok $gaps[-1], '<=', $base * 1.2 + LATE, "pause $i is not too long";
 
-    # 20 pauses without jitter would be alike; with it they hardly ever are
+    # 20 pauses without jitter would be equal; with jitter they almost never are
     cmp_ok $gaps[-1] - $gaps[0], '>', $base * 0.15, "pause $i has jitter";
 }
 
 my ($id) = keys %hook;
-like $gw->reason($id), qr/500.*Конфликт блокировок/, 'the reason is kept';
-ok defined $gw->redis('HGET', '{b1c:orders}:h', $id), 'and so is the event';
+like $gw->reason($id), qr/500.*Конфликт блокировок/, 'the reason is stored';
+ok defined $gw->redis('HGET', '{b1c:orders}:h', $id), 'the event is stored';
 
 # Retry-After
 
@@ -72,11 +72,13 @@ for my $id (sort keys %asked) {
 
     my $gap = $r[1]{time} - $r[0]{time};
     note sprintf 'Retry-After: %s: %.3f s', $seconds, $gap;
-    cmp_ok $gap, '>=', $from - EARLY, "Retry-After: $seconds: not too early";
-    cmp_ok $gap, '<=', $to + LATE, "Retry-After: $seconds: not too late";
+    cmp_ok $gap, '>=', $from - EARLY,
+        "Retry-After: $seconds: the retry is not too early";
+    cmp_ok $gap, '<=', $to + LATE,
+        "Retry-After: $seconds: the retry is not too late";
 }
 
-# an event that fails does not hold up those of other entities
+# a failing event does not delay events of other entities
 
 $gw->onec_ask('reset');
 $gw->onec_mode({ mode => '500', match => '"id":"50"' });
@@ -84,10 +86,10 @@ $gw->post(id => 50);
 $gw->onec_received(1);
 $gw->post(id => 51);
 my @r = $gw->onec_received(2, 2);
-is $r[1]{json}{entity}{id}, 51, 'another entity does not wait';
+is $r[1]{json}{entity}{id}, 51, 'an event of another entity does not wait';
 
 $gw->onec_mode();
-ok $gw->drained(5), 'and the failed one is delivered when 1C recovers';
+ok $gw->drained(5), 'the failed event is delivered when 1C recovers';
 
 $gw->finish;
 done_testing;

@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# The checks that t/lib/Bitrix1C/Blocks.pm adds to every block are shown to fail
-# where they should.  Stock nginx plays the gateway, with headers set by hand.
+# The checks that t/lib/Bitrix1C/Blocks.pm adds to every block must be able to
+# fail.  Stock nginx plays the gateway here, and its headers are set by hand.
 
 use strict;
 use warnings;

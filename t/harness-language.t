@@ -2,10 +2,10 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# The language of the other t/0*.t is shown to fail where it should: each case
-# is a test file of its own, run against stock nginx by a perl of its own.
-# Holds for CPAN's Test::Nginx::Socket as well, less the cases in which the
-# stand-in is stricter.
+# The language of the data-driven tests must be able to fail: each case is a
+# test file of its own, which a perl of its own runs against stock nginx.  The
+# cases hold for CPAN's Test::Nginx::Socket as well, except those in which
+# t/compat is stricter.
 
 use strict;
 use warnings;
@@ -333,7 +333,7 @@ EOB
 done_testing();
 
 
-# responses as bytes: what must be told apart from a whole one
+# responses as bytes: incomplete ones must be recognized
 
 sub responses {
     my $parse = \&Test::Nginx::Compat::Client::parse_response;

@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# What contrib/ has for Prometheus and Grafana, tried with a real Prometheus: it
-# takes the metrics and the rules, an alert comes when an event is given up, and
-# every panel of the board shows something.
+# The files in contrib/ for Prometheus and Grafana, with a real Prometheus.  It
+# accepts the metrics and the rules, an alert fires when an event becomes a dead
+# letter, and every panel of the dashboard shows a value.
 
 use strict;
 use warnings;
@@ -40,8 +40,8 @@ sub promtool {
 }
 
 
-promtool('promtool takes the rules', "check rules $RULES");
-promtool('each alert comes when it has to',
+promtool('promtool accepts the rules', "check rules $RULES");
+promtool('each alert fires when it has to',
          "test rules $FindBin::Bin/fixtures/prometheus/rules.test.yml");
 
 my $gw = Bitrix1C::Gateway->new(
@@ -52,7 +52,7 @@ my $port = free_port();
 my $http = HTTP::Tiny->new(timeout => 10);
 
 
-# what Prometheus answers to a query, or of its own
+# what Prometheus answers to a query
 
 sub ask {
     my ($path, %args) = @_;
@@ -102,25 +102,25 @@ $gw->onec_mode({ mode => '422' });
 $gw->post(id => 2);
 ok wait_until(30, sub { series('ALERTS{alertname="Bitrix1cDeadLetters",'
                                . ' alertstate="firing"}') }, 0.2),
-    'an alert tells of the dead letter';
+    'an alert fires for the dead letter';
 is_deeply [map { $_->{metric}{alertname} } series('ALERTS')],
-    ['Bitrix1cDeadLetters'], 'nothing else is wrong';
+    ['Bitrix1cDeadLetters'], 'no other alert fires';
 
 my @sick = grep { $_->{health} ne 'ok' }
            map { @{ $_->{rules} } } @{ ask('rules')->{groups} };
 is_deeply [map { "$_->{name}: $_->{lastError}" } @sick], [],
     'all rules can be evaluated';
 
-# as Prometheus' own people would name them
+# the names follow Prometheus's conventions
 
 my $metrics = http_request(port => $gw->{port}, path => '/bitrix1c/metrics');
 open $fh, '>', "$gw->{dir}/metrics" or die "metrics: $!";
 print {$fh} $metrics->{body};
 close $fh or die "metrics: $!";
-promtool('promtool has nothing to say of the metrics',
+promtool('promtool finds no fault in the metrics',
          "check metrics < $gw->{dir}/metrics");
 
-# the board
+# the Grafana dashboard
 
 my $board = JSON::PP->new->utf8->decode(slurp("$CONTRIB/grafana.json"));
 my @panels = @{ $board->{panels} };

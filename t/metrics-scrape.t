@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# A status costs Redis one script call a queue, and the same with many events as
-# with none; metrics that are read often share what was asked within the last
-# second; nothing in them depends on what senders send.
+# A status costs Redis one script call per queue, for many events the same as
+# for none.  Frequent scrapes share an answer of the last second.  No label
+# contains what senders send.
 
 use strict;
 use warnings;
@@ -28,11 +28,11 @@ my $gw = Bitrix1C::Gateway->new(
 )->start;
 
 ok wait_until(5, sub { (status_of($gw)->{redis}{state} // '') eq 'up' }),
-    'works';
+    'the gateway works';
 
 
-# ms of a fast one, since the machine may be busy with something else meanwhile,
-# commands that Redis got by name, and how many scripts are too many
+# the time of the fastest request in ms, because the machine may be busy, the
+# commands that Redis got, and the largest allowed number of script calls
 
 sub scrape {
     my ($what) = @_;
@@ -79,20 +79,20 @@ EOT
 $gw->redis('EVAL', $fill, 4, map({ "{b1c:orders}:$_" } qw(q h f d)),
            1 + 5000 * $_) for 0 .. EVENTS / 5000 - 1;
 
-is status_of($gw)->{due}, EVENTS, 'many are due';
+is status_of($gw)->{due}, EVENTS, 'many events are due';
 
 for my $what ('status', 'metrics') {
     my ($ms, $calls, $most) = scrape($what);
     note sprintf '%s, with %d events: %.2f ms', $what, EVENTS, $ms;
-    cmp_ok $ms, '<', 3 * $empty{$what} + 5, "$what: takes no longer";
+    cmp_ok $ms, '<', 3 * $empty{$what} + 5, "$what: many events take no longer";
     cmp_ok $calls->{evalsha} // 0, '<=', $most, "$what: few calls";
 
-    # of each kind one a queue, however many events there are
+    # one command of each kind per queue, for any number of events
     my %nested = map { $_ => $calls->{$_} } grep { !/^evalsha$/ } keys %$calls;
     cmp_ok $nested{$_}, '<=', 3 * $most, "$what: $_"
         for sort keys %nested;
     is join(' ', grep { !/^(?:time|zcard|zcount|zrange|hget|hexists)$/ }
-                 sort keys %nested), '', "$what: nothing else";
+                 sort keys %nested), '', "$what: the scripts call few commands";
 }
 
 my $m = metrics($gw);
@@ -100,15 +100,15 @@ is $m->{"bitrix1c_$_->[0]\{queue=\"orders\"}"}, $_->[1], $_->[0]
     for ['waiting', 2 * EVENTS], ['due', EVENTS], ['followers', EVENTS],
         ['dead_letters', EVENTS];
 cmp_ok $m->{'bitrix1c_oldest_seconds{queue="orders"}'}, '>', 1e9,
-    'the age of the oldest';
+    'the metrics have the age of the oldest event';
 
-# series that a sender could multiply
+# series that a sender could create
 
 my $series = keys %$m;
 $gw->redis('FLUSHALL');
 
 ok wait_until(10, sub { metrics($gw)->{'bitrix1c_due{queue="orders"}'} == 0 }),
-    'metrics that are read all the time learn what has changed';
+    'metrics that are read all the time show changes';
 
 $gw->post(event => "ONX$_", id => $_, domain => "p$_.ru", member => "m$_")
     for 1 .. 10;

@@ -2,9 +2,10 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# The dashboard in a browser, with answers that are made up: every state is told
-# in words, in both languages; what customers typed stays text; it fits a phone;
-# it rests when nobody looks, and says so when nginx has gone.
+# The dashboard in a browser, with made-up answers of the API.  It shows every
+# state in words, in both languages; it shows what customers typed as text; it
+# fits a phone; it stops asking while nobody looks, and says so when nginx is
+# gone.
 #
 # BITRIX1C_TEST_PICTURE  take README's picture into this file, and no more
 
@@ -24,7 +25,7 @@ use Bitrix1C::Browser ();
 use Bitrix1C::Page ();
 use Bitrix1C::Process qw(wait_until);
 
-# between two looks of the page, s
+# between two requests of the page, s
 use constant EVERY => 3;
 
 my $TRUE = JSON::PP::true;
@@ -88,7 +89,7 @@ my $failure = { time => $now - 140, id => $letters[0]{id}, status => 422,
                 seconds => 0.051, reason => $letters[0]{reason} };
 
 
-# an outage of seven minutes in an hour of trade
+# an outage of seven minutes within an hour
 
 sub trade {
     my ($i) = @_;
@@ -116,7 +117,7 @@ $page->answer(
 if (my $file = $ENV{BITRIX1C_TEST_PICTURE}) {
     $browser->size(1080, 1040);
     $browser->open($url);
-    $browser->shows('#dead tbody', qr/ONCRMDEAL/, 'the page is there');
+    $browser->shows('#dead tbody', qr/ONCRMDEAL/, 'the page is shown');
     $browser->click('#filters summary');
     $browser->screenshot($file);
     $browser->quit;
@@ -124,35 +125,37 @@ if (my $file = $ENV{BITRIX1C_TEST_PICTURE}) {
     exit;
 }
 
-# an operator's ten seconds
+# what an operator sees first
 
 $browser->open($url);
-$browser->shows('#verdict h2', qr/^Events reach 1C$/, 'in order: it says so');
+$browser->shows('#verdict h2', qr/^Events reach 1C$/,
+                'in good order: the page says so');
 my $asked = asked();
 $browser->shows('#verdict p', qr/^2 events go .* 3 dead letters need a look/,
-                'and what is to be done');
+                'the page says what to do');
 $browser->gives('return document.title', 'Events reach 1C · Bitrix → 1C',
-                'the title, too');
+                'the title says so');
 $browser->shows('#queues', qr/orders\s+OK\s+Waiting\s+2\s.*1\ of\ 4\s.*
                               410\ ms\s.*49\s.*Dead\ letters\s+3/sx,
-                'the figures');
-$browser->shows('#last', qr/Delivered · status 200 in 34 ms/, 'last answer');
+                'the numbers are shown');
+$browser->shows('#last', qr/Delivered · status 200 in 34 ms/,
+                'the last answer is shown');
 $browser->shows('#failure', qr/Dead\ letter\ .*\ 422\ .*
                                1C\ refused\ the\ event\s+Не\ найден/sx,
-                'last failure');
+                'the last failure is shown');
 $browser->counts('#events svg path.stroke', 2, 'lines of the hour');
 $browser->counts('#events svg .failed rect', 7, 'bars of the outage');
 
 $browser->run('document.querySelector("#events .plot").focus()');
 $browser->keys("\x{e010}", "\x{e012}");
 $browser->shows('#events .tip', qr/accepted\s+\d+\s+delivered\s+\d+/,
-                'the chart is read by keys');
+                'the keyboard moves through the chart');
 $browser->gives('return /accepted: \d+, delivered: \d+/.test('
                 . 'document.querySelector("#events .unseen").textContent)', 1,
-                'and said');
+                'the value is announced to screen readers');
 $browser->click('#depth summary');
-$browser->counts('#depth tbody tr', 60, 'or is a table');
-ok wait_until(20, sub { asked() > $asked }), 'the page looks again and again';
+$browser->counts('#depth tbody tr', 60, 'the chart is available as a table');
+ok wait_until(20, sub { asked() > $asked }), 'the page asks repeatedly';
 
 # every state in words
 
@@ -220,9 +223,11 @@ for my $lang (qw(en ru)) {
     }
 }
 
-$browser->gives('return document.documentElement.lang', 'ru', 'it is Russian');
+$browser->gives('return document.documentElement.lang', 'ru',
+                'the page is in Russian');
 $browser->open($url);
-$browser->shows('#dead h3', qr/^Недоставленные$/, 'and remembers that');
+$browser->shows('#dead h3', qr/^Недоставленные$/,
+                'the page remembers the language');
 
 # several queues
 
@@ -236,13 +241,14 @@ $browser->shows('#queue h2', qr/^crm$/, 'a click shows another queue');
 
 status(queue('orders'), queue('crm', kind => 'calls'));
 $browser->shows('#last h3', qr/^Last answer of Bitrix$/,
-                'a queue of calls is about Bitrix');
+                'a queue of calls names Bitrix');
 $browser->shows('#verdict h2', qr/^Events reach 1C, and calls Bitrix$/,
-                'if all is well, of both');
+                'if all is well, the page names both');
 $browser->click('#queues li:first-child .name');
-$browser->shows('#last h3', qr/^Last answer of 1C$/, 'one of events of 1C');
+$browser->shows('#last h3', qr/^Last answer of 1C$/,
+                'a queue of events names 1C');
 $browser->click('#queues li:nth-child(2) .name');
-$browser->counts('#steer button', 1, 'and what it can be told');
+$browser->counts('#steer button', 1, 'a queue of calls can be held');
 
 # what customers typed
 
@@ -258,14 +264,14 @@ look(status => Bitrix1C::Page::status(queue('orders', dead => 1,
 $browser->shows('#dead tbody', qr/\Q$EVIL\E.*\Q$EVIL\E/s, 'tags are text');
 $browser->click('#dead tbody .link');
 $browser->shows('#letter pre', qr/<img src=x onerror=\\"window/,
-                'also in the body');
+                'tags in the body are text');
 $browser->keys("\x{e00c}");
 $browser->counts('dialog', 0, 'Esc closes it');
 is $browser->run('return [document.images.length, document.querySelectorAll('
                  . '"body script").length, typeof window.evil].join()'),
-    '0,0,undefined', 'and became nothing else';
+    '0,0,undefined', 'no tag became an element';
 
-# two clicks before the first of them is answered
+# two clicks before the first one is answered
 
 look('dead-' . 'e' x 32 => { %{ letter(8, 1, 'SECOND', 'X 1', 'x', 1, 'x') },
                              id => 'e' x 32, body => {} },
@@ -276,24 +282,24 @@ look('dead-' . 'e' x 32 => { %{ letter(8, 1, 'SECOND', 'X 1', 'x', 1, 'x') },
 $browser->shows('#dead tbody', qr/SECOND/, 'two letters');
 $browser->run('document.querySelectorAll("#dead tbody .link")'
               . '.forEach((link) => { link.click(); link.click(); })');
-$browser->shows('#letter h2', qr/^SECOND$/, 'the last one that was clicked');
+$browser->shows('#letter h2', qr/^SECOND$/, 'the last clicked letter is shown');
 $browser->click('#letter [value=replay]');
 ok wait_until(10, sub { $browser->text('#toasts') =~ /did not work/ }),
-    'there is nothing behind the page that would replay it';
+    'the page cannot replay it, because there is no API';
 sleep 0.3;
-is $browser->count('#toasts p'), 1, 'what is said is about that one alone';
+is $browser->count('#toasts p'), 1, 'the message is about that letter only';
 
-# an address that is none, an answer that cannot be shown
+# an invalid address, and an answer that cannot be shown
 
 $browser->open("$url#%");
 $browser->shows('#verdict h2', qr/^Events reach 1C$/, 'a queue is shown');
 status({ name => 'orders' });
 $asked = asked();
-ok wait_until(20, sub { asked() > $asked + 1 }), 'it looks on';
+ok wait_until(20, sub { asked() > $asked + 1 }), 'the page asks again';
 status(queue('orders'));
 $browser->complaints;
 
-# nobody looks, while other things are tried
+# the tab is hidden during the next tests
 
 $browser->run('Object.defineProperty(document, "hidden",'
               . ' { value: true, configurable: true })');
@@ -307,32 +313,34 @@ my $rested = time + EVERY + 0.5;
 $browser->colors('dark');
 $browser->size(360, 740);
 $browser->gives('return document.documentElement.scrollWidth <= 360', 1,
-                'a phone needs not be scrolled sideways');
+                'a phone does not scroll sideways');
 $browser->gives('return [...document.querySelectorAll("button, a, input,'
                 . ' summary")].filter((e) => e.checkVisibility()'
                 . ' && e.getBoundingClientRect().right > 360).length', 0,
-                'and has every button');
+                'a phone shows every button');
 $browser->gives('return getComputedStyle(document.body).backgroundColor',
-                'rgb(15, 19, 24)', 'it is dark where that is preferred');
+                'rgb(15, 19, 24)', 'the page is dark if the user prefers that');
 
 is_deeply [$browser->complaints], [],
-    'the browser has nothing to complain of';
+    'the browser reports no error';
 sleep 0.1 while time < $rested;
 
-is asked(), $asked, 'nothing was asked while the tab was hidden';
+is asked(), $asked, 'the page asks nothing while the tab is hidden';
 $browser->run('delete document.hidden');
 look();
-ok wait_until(20, sub { asked() > $asked }), 'and at once when it is not';
+ok wait_until(20, sub { asked() > $asked }),
+    'the page asks at once when the tab is shown';
 
-# nginx has gone
+# nginx is gone
 
 $page->stop;
 look();
-$browser->shows('#alarm', qr/nginx does not answer since \d/, 'it says so');
-$browser->counts('.stale #verdict', 1, 'what is shown is marked as old');
+$browser->shows('#alarm', qr/nginx does not answer since \d/,
+                'the page says that nginx does not answer');
+$browser->counts('.stale #verdict', 1, 'the data is marked as old');
 $page->start;
 look();
-$browser->counts('#alarm', 0, 'until it is back');
+$browser->counts('#alarm', 0, 'the alarm disappears when nginx is back');
 
 make_path($OUT);
 $browser->screenshot("$OUT/page-phone.png", 1);

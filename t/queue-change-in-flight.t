@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# A dropped event is never a lost change: what changes while it is being
-# delivered, or in the same second, reaches 1C again; what waits is replaced by
-# what is newer; and only what cannot be news is a duplicate.
+# A dropped event is never a lost change.  A change that occurs during the
+# delivery, or in the same second, reaches 1C again; a newer event replaces one
+# that waits; only an event that cannot carry a new change is a duplicate.
 
 use strict;
 use warnings;
@@ -57,17 +57,19 @@ my $third = $gw->post(@state, id => 1, mark('c'));
 my @r = $gw->onec_received(2, 3, 1);
 
 is $first->{result}, 'accepted', 'a change';
-is $second->{result}, 'coalesced', 'another while it is delivered';
-is $third->{result}, 'coalesced', 'and a third';
-is marks(@r), '1:a 1:c', 'the last one reaches 1C, the middle one need not';
+is $second->{result}, 'coalesced',
+    'another change while the first is delivered';
+is $third->{result}, 'coalesced', 'a third change while the first is delivered';
+is marks(@r), '1:a 1:c',
+    'the last change reaches 1C, the middle one is replaced';
 isnt $r[0]{id}, $r[1]{id}, 'a re-run has an id of its own';
-is $r[1]{id}, $third->{id}, 'the one that the sender was told';
+is $r[1]{id}, $third->{id}, 'the id is the one in the answer';
 cmp_ok $r[1]{time}, '>=', $r[0]{time} + $r[0]{seconds} - 0.001,
-    'after the first, not beside it';
-ok $gw->drained(3), 'nothing is left';
+    'the re-run begins after the first delivery';
+ok $gw->drained(3), 'the queue is empty';
 is $gw->onec_stats->{received}, 2, 'two deliveries in all';
 
-# state events while one of them waits for a slot
+# state events while one of them waits for the concurrency
 
 begin(0.5);
 $gw->post(@state, id => 2, mark('x'));
@@ -77,12 +79,13 @@ my $newer = $gw->post(@state, id => 3, mark('b'));
 @r = $gw->onec_received(2, 3, 1);
 
 is $newer->{result}, 'coalesced', 'a change while another waits';
-is $newer->{id}, $waiting->{id}, 'is merged into it';
-is marks(@r), '2:x 3:b', 'and 1C gets the newer one alone';
-ok $gw->drained(3), 'nothing is left';
+is $newer->{id}, $waiting->{id},
+    'the change is coalesced into the waiting event';
+is marks(@r), '2:x 3:b', '1C gets the newer body only';
+ok $gw->drained(3), 'the queue is empty';
 is $gw->onec_stats->{received}, 2, 'two deliveries in all';
 
-# two changes in one second, the first one already delivered
+# two changes in one second; the first is already delivered
 
 begin();
 my $ts = int time;
@@ -92,19 +95,20 @@ ok $gw->drained(3), 'the first change is done';
 $second = $gw->post(@state, id => 4, ts => $ts);
 @r = $gw->onec_received(2, 3, 1);
 
-is $second->{result}, 'accepted', 'the second change of one second';
+is $second->{result}, 'accepted', 'the second change in one second is accepted';
 is scalar(@r), 2, 'both reach 1C';
-isnt $r[0]{id}, $r[1]{id}, 'as two events';
+isnt $r[0]{id}, $r[1]{id}, 'they are two events';
 
-# an event from before the last delivery says nothing new
+# an event from before the last delivery carries no change
 
 ok $gw->drained(3), 'done';
 my $old = $gw->post(@state, id => 4, ts => $ts - 100);
-is $old->{result}, 'duplicate', 'an old event after a newer delivery';
-is $old->{id}, $r[1]{id}, 'of that delivery';
-is scalar($gw->onec_received(3, 0.5)), 2, 'and 1C does not get it';
+is $old->{result}, 'duplicate',
+    'an old event after a newer delivery is a duplicate';
+is $old->{id}, $r[1]{id}, 'it has the id of that delivery';
+is scalar($gw->onec_received(3, 0.5)), 2, '1C does not get it';
 
-# once events: waiting, in flight, done, and by another portal
+# "once" events: waiting, in flight, delivered, and of another portal
 
 begin(0.5);
 $gw->post(@once, id => 5);
@@ -113,16 +117,16 @@ $waiting = $gw->post(@once, id => 6);
 my @repeats = map { $gw->post(@once, id => $_) } 5, 6;
 is join(' ', map { $_->{result} } @repeats), 'duplicate duplicate',
     'a repeat in flight and one that waits';
-is $repeats[1]{id}, $waiting->{id}, 'under the id of the first';
+is $repeats[1]{id}, $waiting->{id}, 'the repeat has the id of the first event';
 my $other = $gw->post(@once, id => 5, member => 'f' x 32);
-is $other->{result}, 'accepted', 'the same order of another portal';
+is $other->{result}, 'accepted', 'the same order of another portal is accepted';
 $gw->onec_received(3, 5, 1);
-ok $gw->drained(3), 'nothing is left';
+ok $gw->drained(3), 'the queue is empty';
 is $gw->post(@once, id => 5, ts => 5 + int time)->{result}, 'duplicate',
     'a repeat when it is done';
 is $gw->onec_stats->{received}, 3, 'three deliveries in all';
 
-# a change that comes while a failed delivery waits for its retry
+# a change while a failed delivery waits for its retry
 
 begin();
 $gw->onec_mode({ mode => '500', times => 1 });
@@ -134,9 +138,9 @@ is $second->{result}, 'coalesced', 'a change while a retry waits';
 @r = $gw->onec_received(2, 4, 1);
 is marks(@r), '7:a 7:b', 'the retry carries it';
 isnt $r[1]{id}, $r[0]{id},
-    'under a new id, since 1C may have taken the old one';
-is $r[1]{id}, $second->{id}, 'the one that the sender was told';
-ok $gw->drained(3), 'nothing is left';
+    'it has a new id, because 1C may know the old one';
+is $r[1]{id}, $second->{id}, 'the id is the one in the answer';
+ok $gw->drained(3), 'the queue is empty';
 
 $gw->finish;
 done_testing;

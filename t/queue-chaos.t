@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Everything at once: a 1C that fails every third call at random, two nginx
-# nodes, workers killed at random.  All events of all entities are delivered,
-# in order in every lane.
+# Several faults at once: 1C fails every third call at random, two nginx nodes
+# run, workers are killed at random.  All events of all entities are delivered,
+# and every lane keeps its order.
 #
 # BITRIX1C_TEST_LANES    entities (50)
 # BITRIX1C_TEST_EVENTS   events of each (40)
@@ -26,7 +26,7 @@ my $count = $ENV{BITRIX1C_TEST_LANES} || 50;
 my $events = $ENV{BITRIX1C_TEST_EVENTS} || 40;
 my $kills = $ENV{BITRIX1C_TEST_KILLS} || 4;
 
-# long enough for some deliveries to be in flight at any moment
+# long enough that some deliveries are always in flight
 use constant DELAY => 0.015;
 
 my $seed = seed();
@@ -43,7 +43,7 @@ my @nodes = ($gw, second_node($gw, %conf));
 $gw->onec_mode({ mode => '500', random => 1 / 3, seed => $seed,
                  delay => DELAY }, { delay => DELAY });
 
-# early kills, since what was in flight waits for its lease to end
+# the kills are early, because events in flight wait until their leases end
 
 my %kill_at = map { int(rand($count * $events / 6)) => 1 } 1 .. $kills;
 my ($posts, $killed, $again) = (0, 0, 0);
@@ -53,7 +53,7 @@ for my $number (1 .. $events) {
     for my $lane (1 .. $count) {
         $killed += !!$nodes[rand @nodes]->kill_worker if $kill_at{$posts++};
 
-        # an answer that was lost with its worker: the event may be stored
+        # the answer was lost with its worker: the event may be stored
 
         for my $try (1 .. 50) {
             my $answer = $nodes[rand @nodes]->post(id => $lane,
@@ -67,9 +67,9 @@ for my $number (1 .. $events) {
 
 note sprintf '%d events in %.1f s, %d workers killed, %d posted again',
     $posts, time - $start, $killed, $again;
-is $killed, keys %kill_at, 'workers were killed';
+is $killed, keys %kill_at, 'all kills happened';
 
-ok $gw->drained(30 + $posts / 100), 'nothing is left in the queue';
+ok $gw->drained(30 + $posts / 100), 'the queue is empty';
 note sprintf 'all done after %.1f s', time - $start;
 
 my $lanes = lane_requests($gw);
@@ -83,12 +83,12 @@ note sprintf '%d requests, %d failed, %d duplicates', scalar @all, $failed,
     $gw->onec_stats->{duplicates};
 cmp_ok $failed, '>', @all / 4, '1C failed often';
 cmp_ok $gw->onec_stats->{closed_by_client}, '>', 0,
-    'workers died during their deliveries';
-is_deeply $gw->dead_letters, [], 'no dead letter';
+    'some workers died during deliveries';
+is_deeply $gw->dead_letters, [], 'there is no dead letter';
 
 my $left = $gw->redis('HLEN', '{b1c:orders}:h');
-is $left, 0, 'nothing is left in Redis but what was done';
-is $gw->redis('ZCARD', '{b1c:orders}:f'), 0, 'no follower either';
+is $left, 0, 'Redis holds only done markers';
+is $gw->redis('ZCARD', '{b1c:orders}:f'), 0, 'there is no follower';
 
 $nodes[1]->finish;
 $gw->finish;

@@ -2,9 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Dead letters are not for ever: what goes beyond their number or age is dropped
-# and told.  And they are replayed: one, some of them or all, one after the
-# other, behind what is fresh.
+# Dead letters beyond "max" or "age" are dropped, and the log says so.  They are
+# replayed: one, some of them or all, one after the other, behind new events.
 
 use strict;
 use warnings;
@@ -61,56 +60,57 @@ sub die_each {
     } @ids;
 }
 
-# number
+# the maximum
 
 $gw->onec_mode({ mode => '422', body => 'no such counterparty' });
 my @orders = die_each('ONSALEORDERNEW', 1 .. KEPT);
-is_deeply $gw->dead_letters, \@orders, 'as many as are kept';
-is dropped(), 0, 'none is dropped';
+is_deeply $gw->dead_letters, \@orders, 'as many dead letters as are kept';
+is dropped(), 0, 'no dead letter is dropped';
 
 push @orders, die_each('ONSALEORDERNEW', KEPT + 1, KEPT + 2);
-is_deeply $gw->dead_letters, [@orders[2 .. $#orders]], 'the oldest make room';
-ok wait_until(2, sub { dropped() == 2 }), 'the log tells how many';
+is_deeply $gw->dead_letters, [@orders[2 .. $#orders]],
+    'the oldest dead letters are dropped';
+ok wait_until(2, sub { dropped() == 2 }), 'the log says how many';
 my $rest = $gw->redis('HMGET', $h, map { ($_, "$_:m", "$_:r") } @orders[0, 1]);
-is scalar(grep { defined } @$rest), 0, 'and nothing is left of them';
+is scalar(grep { defined } @$rest), 0, 'Redis holds nothing of them';
 
 my $reason = $gw->reason($orders[-1]);
 is $reason, '1C refused the event, status 422: no such counterparty',
-    'each has its reason';
+    'each dead letter has its reason';
 my @meta = split / /, $gw->redis('HGET', $h, "$orders[-1]:m");
-is $meta[1], 1, 'and its attempts';
+is $meta[1], 1, 'each dead letter has its attempts';
 
-# age
+# the age
 
 $gw->redis('ZADD', $d, 'XX', 1000 * (time - 3601), $_) for @orders[2 .. 4];
 $gw->redis('ZADD', $d, 'XX', 1000 * (time - 3500), $orders[5]);
 my @deals = die_each('ONCRMDEALUPDATE', 1, 2);
 is_deeply $gw->dead_letters, [@orders[5 .. 7], @deals],
-    'what is too old is dropped';
-ok wait_until(2, sub { dropped() == 5 }), 'and told';
+    'dead letters that are too old are dropped';
+ok wait_until(2, sub { dropped() == 5 }), 'the log says so';
 
 # replay of one
 
 $gw->onec_ask('reset');
-is_deeply replay(0, $orders[6]), [1, -1], 'one is replayed';
+is_deeply replay(0, $orders[6]), [1, -1], 'one dead letter is replayed';
 my @r = $gw->onec_received(1, 4, 1);
-is $r[0]{id}, $orders[6], 'under its id';
-is $r[0]{headers}{'x-bitrix1c-attempt'}, 1, 'with all its attempts again';
-ok $gw->drained(3), 'and taken';
+is $r[0]{id}, $orders[6], 'it has its id';
+is $r[0]{headers}{'x-bitrix1c-attempt'}, 1, 'its attempts begin at 1';
+ok $gw->drained(3), '1C takes it';
 is $gw->redis('ZSCORE', $d, $orders[6]), undef, 'it is no dead letter any more';
-is $gw->reason($orders[6]), '', 'nor has it a reason';
-is_deeply replay(0, $orders[6]), [0, -1], 'a second time there is nothing';
+is $gw->reason($orders[6]), '', 'it has no reason any more';
+is_deeply replay(0, $orders[6]), [0, -1], 'a second replay finds nothing';
 
-# one that fails again is a dead letter again
+# an event that fails again is a dead letter again
 
 $gw->onec_mode({ mode => '422' });
 replay(0, $orders[7]);
 ok wait_until(4, sub { $gw->onec_stats->{answered} == 2
                        && defined $gw->redis('ZSCORE', $d, $orders[7]) }),
-    'what is refused again is a dead letter again';
+    'an event that is refused again is a dead letter again';
 $gw->onec_mode();
 
-# by mask, slowly, behind what is fresh
+# by pattern, slowly, behind new events
 
 $gw->onec_mode({ mode => '422' });
 push @deals, die_each('ONCRMDEALUPDATE', 3);
@@ -118,28 +118,28 @@ $gw->onec_mode();
 $gw->onec_ask('reset');
 my $start = time;
 is_deeply replay(PAUSE, 100, 0, 'oncrm*update'), [3, -1],
-    'those of a mask are replayed, in whatever case it is written';
+    'the dead letters that match a pattern of any case are replayed';
 my $fresh = $gw->post(id => 100)->{id};
 @r = $gw->onec_received(4, 8, 1);
 my %at = map { $_->{id} => $_->{time} } @r;
 is scalar(keys %at), 4, 'all come, and none but them' or diag explain \%at;
 is join(' ', grep { $_ ne $fresh } map { $_->{id} } @r), join(' ', @deals),
-    'in the order in which they died';
-cmp_ok $at{$fresh}, '<', $at{$deals[1]}, 'a fresh event need not wait for them';
+    'they are delivered in the order in which they died';
+cmp_ok $at{$fresh}, '<', $at{$deals[1]}, 'a new event does not wait for them';
 
 for my $i (1, 2) {
     my $late = $at{$deals[$i]} - $start;
     note sprintf 'replay %d after %.2f s', $i + 1, $late;
-    cmp_ok $late, '>=', $i * PAUSE - EARLY, 'one after the other';
+    cmp_ok $late, '>=', $i * PAUSE - EARLY, 'the pause separates them';
 
-    # an empty queue is looked into every 2 s, what it then holds is known
-    cmp_ok $late, '<=', 2 + PAUSE + LATE, 'and in time';
+    # an empty queue is polled every 2 s
+    cmp_ok $late, '<=', 2 + PAUSE + LATE, 'they are not late';
 }
 
 is_deeply [sort @{ $gw->dead_letters }], [sort @orders[5, 7]],
-    'the others stay what they are';
+    'the other dead letters remain';
 
-# all, in steps, and at the end of their lane
+# all, in steps, to the end of their lanes
 
 $gw->onec_ask('reset');
 $gw->onec_mode({ mode => '500', times => 1, match => '"id":"8"' });
@@ -147,12 +147,12 @@ my $living = $gw->post(id => 8, event => 'ONSALEORDERSAVED')->{id};
 $gw->onec_received(1, 5, 1);
 is_deeply replay(0, 1, 0, '*'), [1, 0], 'all: the first step';
 is_deeply replay(0, 1, 0, '*'), [1, 0], 'all: the second';
-is_deeply replay(0, 1, 0, '*'), [0, -1], 'all: there is no more';
+is_deeply replay(0, 1, 0, '*'), [0, -1], 'all: there are no more';
 ok $gw->drained(5), 'all: they are delivered';
 @r = grep { $_->{json}{entity}{id} eq '8' } $gw->onec_received;
 is join(' ', map { $_->{id} } @r), "$living $living $orders[7]",
-    'not before what waited in their lane';
-is_deeply $gw->dead_letters, [], 'none is left';
+    'a replayed event goes behind those of its lane';
+is_deeply $gw->dead_letters, [], 'no dead letter is left';
 
 my $left = $gw->redis('HGETALL', $h);
 is scalar(@$left), 0, 'nor anything else' or diag explain $left;

@@ -2,8 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# What is said twice reaches 1C once, and what may be news always reaches it:
-# duplicates, coalescing, re-runs, the window, own identities.
+# A repeated event reaches 1C once, and an event that may be a new change always
+# reaches it: duplicates, coalescing, re-runs, the window, bitrix1c_key and
+# bitrix1c_lane.
 
 use strict;
 use warnings;
@@ -14,7 +15,7 @@ use lib "$FindBin::Bin/lib";
 use Bitrix1C::Blocks;
 use Test::Nginx::Socket;
 
-# a second that is not over yet when the last block runs
+# a second that is not over when the last block runs
 our $second = time + 600;
 
 plan 'no_plan';
@@ -98,7 +99,7 @@ ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 [('"accepted"') x 4]
 
 
-=== TEST 6: once: by the verb, the suffix of a smart process aside
+=== TEST 6: once: by the verb, without the suffix of a smart process
 --- request eval
 [map { (main::event($_, 1, 'ts=1'), main::event($_, 1, 'ts=1')) }
      qw(ONCRMDEALADD ONCRMDEALDELETE ONSALEORDERNEW ONCRMDYNAMICITEMADD_147
@@ -109,7 +110,7 @@ ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 [('"accepted"', '"duplicate"') x 5]
 
 
-=== TEST 7: the window is over
+=== TEST 7: after the window a repeat is accepted
 --- queue: window 300ms;
 --- request eval
 [main::event('ONSALEORDERNEW', 1, 'ts=1'),
@@ -138,7 +139,7 @@ ONAPPUPDATE 1 APP null {"VERSION":"2"}
 ONAPPUPDATE 1 APP null {"VERSION":"3"}
 
 
-=== TEST 9: without an entity and without ts the time of receipt is none
+=== TEST 9: without an entity and without ts the time of receipt is not part of the identity
 --- request eval
 [main::post("event=ONAPPUPDATE\ndata[VERSION]=2"),
  main::post("event=ONAPPUPDATE\ndata[VERSION]=2")]
@@ -166,7 +167,7 @@ ONCRMLEADUPDATE 1 CRMLEAD 9 {"FIELDS":{"ID":"9"}}
 ONCRMDEALUPDATE 3 CRMDEAL 7 {"FIELDS":{"ID":"7"},"N":"3"}
 
 
-=== TEST 11: state: in flight, one re-run however often it is said
+=== TEST 11: state: in flight, one re-run for any number of repeats
 --- rules: {"delay":0.7,"times":1}
 --- request eval
 [main::event('ONCRMDEALUPDATE', 7, 'ts=1', 'data[N]=1'),
@@ -181,7 +182,7 @@ ONCRMDEALUPDATE 1 CRMDEAL 7 {"FIELDS":{"ID":"7"},"N":"1"}
 ONCRMDEALUPDATE 3 CRMDEAL 7 {"FIELDS":{"ID":"7"},"N":"3"}
 
 
-=== TEST 12: state: two changes in one second, byte for byte alike
+=== TEST 12: state: two changes in one second with equal bodies
 --- request eval
 [main::event('ONCRMDEALUPDATE', 7, "ts=$main::second"),
  "GET /onec/received?wait=1&answered=1&show=count",
@@ -195,7 +196,7 @@ ONCRMDEALUPDATE 3 CRMDEAL 7 {"FIELDS":{"ID":"7"},"N":"3"}
 "ONCRMDEALUPDATE $main::second CRMDEAL 7 {\"FIELDS\":{\"ID\":\"7\"}}\n" x 2
 
 
-=== TEST 13: state: delivered well after the change, it is old news
+=== TEST 13: state: delivered well after the change, it is a duplicate
 --- request eval
 [main::event('ONCRMDEALUPDATE', 7, 'ts=1710460800'),
  "GET /onec/received?wait=1&answered=1&show=count",
@@ -209,7 +210,7 @@ ONCRMDEALUPDATE 3 CRMDEAL 7 {"FIELDS":{"ID":"7"},"N":"3"}
 ONCRMDEALUPDATE 1710460800 CRMDEAL 7 {"FIELDS":{"ID":"7"}}
 
 
-=== TEST 14: state: without ts nothing is known to be old
+=== TEST 14: state: without ts no event is a duplicate
 --- request eval
 [main::event('ONCRMDEALUPDATE', 7),
  "GET /onec/received?wait=1&answered=1&show=count",
@@ -256,7 +257,7 @@ ONCRMDEALUPDATE 1 CRMDEAL 7 {"FIELDS":{"ID":"7"},"N":"1"}
 ONCRMDEALUPDATE 2 CRMDEAL 7 {"FIELDS":{"ID":"7"},"N":"2"}
 
 
-=== TEST 17: state: failed in flight with a re-run armed: both arrive, in order
+=== TEST 17: state: failed in flight with a re-run waiting: both arrive, in order
 --- rules: {"mode":"500","times":1,"delay":0.3}
 --- request eval
 [main::event('ONCRMDEALUPDATE', 7, 'ts=1', 'data[N]=1'),
@@ -269,7 +270,7 @@ ONCRMDEALUPDATE 2 CRMDEAL 7 {"FIELDS":{"ID":"7"},"N":"2"}
  '\A.*"N":"1".*\n.*"N":"1".*\n.*"N":"2".*\n\z']
 
 
-=== TEST 18: state: a dead letter does not swallow what comes later
+=== TEST 18: state: a dead letter does not suppress later events
 --- rules: {"mode":"400","times":1}
 --- request eval
 [main::event('ONCRMDEALUPDATE', 7, 'ts=1', 'data[N]=1'),
@@ -299,7 +300,7 @@ ZCARD {b1c:orders}:q = 0
  '"max":1\b']
 
 
-=== TEST 20: bitrix1c_once: own masks in place of the default
+=== TEST 20: bitrix1c_once: own patterns in place of the default
 --- location
 bitrix1c_once ONCRMDEAL* onsaleorders*;
 --- request eval
@@ -352,7 +353,7 @@ ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1","XML_ID":"b"}}
  '"max":1\b']
 
 
-=== TEST 24: entities run beside each other
+=== TEST 24: entities are delivered in parallel
 --- rules: {"delay":2}
 --- request eval
 [(map { main::event('ONSALEORDERNEW', $_, 'ts=1') } 1 .. 4),
@@ -363,7 +364,7 @@ ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1","XML_ID":"b"}}
 [('"accepted"') x 4, '"count":4', '"max":4\b']
 
 
-=== TEST 25: queues of one Redis do not know each other
+=== TEST 25: queues of one Redis are independent
 --- http_config
 bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; }
 bitrix1c_queue others { redis unix:$TEST_NGINX_REDIS_SOCKET; }

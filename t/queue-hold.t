@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# An operator stops deliveries, for good or for some hours of the day: events
-# are taken and kept, none goes, and a reload without "hold" lets all go.
+# "hold" stops deliveries, permanently or for some hours of the day.  Events are
+# still accepted, none is delivered, and a reload without "hold" delivers all.
 
 use strict;
 use warnings;
@@ -36,7 +36,7 @@ sub queue_with {
     return "concurrency 4; retry 1s; hold $hold;";
 }
 
-# one of the two goes over midnight at any time of the day
+# one of the two always spans midnight
 
 my @kinds = (
     on => 'on',
@@ -51,26 +51,27 @@ my ($n, $sent) = (0, 0);
 while (my ($name, $hold) = splice @kinds, 0, 2) {
     note "$name: hold $hold";
     $gw->{queue} = queue_with($hold);
-    ok $gw->reload, "$name: in force";
+    ok $gw->reload, "$name: hold is configured";
 
     my @answers = map { $gw->post(id => ++$n)->{result} } 1 .. EVENTS;
     is join(' ', @answers), join(' ', ('accepted') x EVENTS),
-        "$name: senders notice nothing";
+        "$name: new events are accepted";
     is scalar($gw->onec_received($sent + 1, QUIET)), $sent,
-        "$name: nothing goes";
-    is $gw->depth, $n - $sent, "$name: all are kept";
+        "$name: no event is delivered";
+    is $gw->depth, $n - $sent, "$name: all events are stored";
 
-    # let go in all three ways
+    # resumed in all three ways
 
     my $off = $hold eq 'on' ? 'off' : window(60, 120);
     $gw->{queue} = queue_with($off);
-    ok $gw->reload, "$name: then hold $off";
-    ok $gw->drained(4), "$name: all go";
+    ok $gw->reload, "$name: hold $off is configured";
+    ok $gw->drained(4), "$name: all events are delivered";
     $sent = $n;
-    is $gw->onec_stats->{received}, $sent, "$name: each once";
+    is $gw->onec_stats->{received}, $sent,
+        "$name: each event is delivered once";
 }
 
-# what fails and waits when it begins is held like all others
+# an event that waits for its retry is held like all others
 
 $gw->onec_mode({ mode => '500', times => 1 });
 my $id = $gw->post(id => ++$n)->{id};
@@ -78,14 +79,14 @@ $gw->onec_received($sent + 1, 3, 1);
 $gw->{queue} = queue_with('on');
 ok $gw->reload, 'hold, while a retry waits';
 is scalar($gw->onec_received($sent + 2, QUIET)), $sent + 1,
-    'the retry does not go either';
+    'the retry is not delivered either';
 
 $gw->{queue} = 'concurrency 4; retry 1s;';
 ok $gw->reload, 'without "hold"';
-ok $gw->drained(4), 'it goes';
+ok $gw->drained(4), 'the retry is delivered';
 my @r = $gw->onec_received;
-is $r[-1]{id}, $id, 'under its id';
-is $r[-1]{headers}{'x-bitrix1c-attempt'}, 2, 'as its second attempt';
+is $r[-1]{id}, $id, 'it has its id';
+is $r[-1]{headers}{'x-bitrix1c-attempt'}, 2, 'it is the second attempt';
 
 $gw->finish;
 done_testing;

@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# An event that fails holds its lane and nobody else: what follows it waits,
-# other lanes go on, and a dead letter frees it at once.
+# A failing event blocks its own lane and no other.  The events behind it wait,
+# other lanes continue, and a dead letter releases the lane at once.
 
 use strict;
 use warnings;
@@ -59,7 +59,7 @@ sub gap {
 }
 
 
-# by the entity; the type has to differ for another lane, or the number
+# lanes by entity: another type or another number is another lane
 
 $gw->onec_mode({ mode => '500', times => 2,
                  match => '"event":"ONSALEORDERNEW".*"id":"1"' });
@@ -68,7 +68,7 @@ $gw->onec_received(1, 5, 1);
 my $start = time;
 post($_) for 'saved 1', 'delete 1', 'new 2', 'saved 2';
 my ($r, $text) = requests(3);
-cmp_ok time - $start, '<', RETRY * 0.7, 'another lane goes on';
+cmp_ok time - $start, '<', RETRY * 0.7, 'another lane continues';
 ($r, $text) = requests(7);
 
 # entity 2 is done before entity 1 goes on
@@ -78,9 +78,9 @@ is $text, 'new 1 500, new 2 200, saved 2 200, new 1 500, new 1 200,'
     or diag $text;
 cmp_ok gap($r, $_), '<', SOON, "$r->[$_]{what} does not wait for a timer"
     for 5, 6;
-ok $gw->drained(2), 'nothing is left';
+ok $gw->drained(2), 'the queue is empty';
 
-# a dead letter frees its lane
+# a dead letter releases its lane
 
 $gw->onec_ask('reset');
 $gw->onec_mode({ mode => '422', delay => 0.3,
@@ -88,23 +88,23 @@ $gw->onec_mode({ mode => '422', delay => 0.3,
 post($_) for 'new 3', 'saved 3', 'delete 3';
 ($r, $text) = requests(3);
 is $text, 'new 3 422, saved 3 200, delete 3 200',
-    'a dead letter frees its lane';
-cmp_ok gap($r, 1), '<', SOON, 'at once';
-is scalar(@{ $gw->dead_letters }), 1, 'and stays one';
-ok $gw->drained(2), 'nothing is left';
+    'a dead letter releases its lane';
+cmp_ok gap($r, 1), '<', SOON, 'it releases the lane at once';
+is scalar(@{ $gw->dead_letters }), 1, 'it stays a dead letter';
+ok $gw->drained(2), 'the queue is empty';
 
-# so does one that has spent all its attempts
+# an event that has spent all its attempts releases it as well
 
 $gw->onec_ask('reset');
 $gw->onec_mode({ mode => '500', match => '"event":"ONSALEORDERNEW"' });
 post($_) for 'new 4', 'saved 4';
 ($r, $text) = requests(4);
 is $text, 'new 4 500, new 4 500, new 4 500, saved 4 200',
-    'all attempts are spent before the next one goes';
-cmp_ok gap($r, 3), '<', SOON, 'and then it goes at once';
-ok $gw->drained(2), 'nothing is left';
+    'all attempts are spent before the next event is delivered';
+cmp_ok gap($r, 3), '<', SOON, 'the next event is then delivered at once';
+ok $gw->drained(2), 'the queue is empty';
 
-# lanes of one's own: all events of a portal one after the other
+# bitrix1c_lane: all events of a portal in one lane
 
 $gw->{location} = 'bitrix1c_lane $bitrix1c_member_id;';
 ok $gw->reload, 'bitrix1c_lane $bitrix1c_member_id';
@@ -116,10 +116,10 @@ post($_) for 'new 11', 'saved 12';
 post('new 20', member => OTHER);
 ($r, $text) = requests(5);
 is $text, 'new 10 500, new 20 200, new 10 200, new 11 200, saved 12 200',
-    'the head holds all of its portal, and no other';
+    'the head blocks the events of its portal and no others';
 cmp_ok $r->[2]{time} - $r->[0]{time}, '>=', RETRY * 0.8 - EARLY,
-    'by its schedule';
-ok $gw->drained(2), 'nothing is left';
+    'the head is retried by its schedule';
+ok $gw->drained(2), 'the queue is empty';
 
 $gw->finish;
 done_testing;

@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Deliveries that are slower than their lease: it is renewed as long as they
-# run, so that each event is delivered once; also if Redis hangs when it is
-# asked to.
+# Deliveries take longer than their lease.  The worker renews the lease while
+# the delivery runs, so each event is delivered once, even if Redis hangs when
+# the lease has to be renewed.
 
 use strict;
 use warnings;
@@ -35,7 +35,7 @@ sub slow_delivery {
 }
 
 
-# looks at the lease; true when the event has gone
+# reads the lease; true when the event is delivered
 
 sub look {
     my ($slow) = @_;
@@ -48,7 +48,7 @@ sub look {
 
     my $left = $end / 1000 - time;
 
-    # what came first may have waited a moment for its lease
+    # the first event may have waited a moment for its lease
 
     $slow->{leased} ||= $left > RENEWED;
     return 0 if !$slow->{leased};
@@ -86,7 +86,8 @@ my ($quiet, $hung) = (slow_delivery(), slow_delivery());
 my $late = hang($hung, $quiet);
 
 note sprintf 'renewed %.1f s after Redis was back', $late;
-cmp_ok $late, '<', RENEWED * 0.7, 'sooner than if it had not failed';
+cmp_ok $late, '<', RENEWED * 0.7,
+    'the renewal is repeated sooner after a failure';
 
 ok wait_until(SLOW + 10, sub { look($quiet) + look($hung) == 2 }, 0.1),
     'both are delivered in the end';
@@ -98,12 +99,12 @@ for my $slow ($quiet, $hung) {
         . ' left at least', @$slow{qw(took renewed least)};
     cmp_ok $slow->{took}, '>=', SLOW, 'slowly';
     cmp_ok $slow->{renewed}, '>=', 1, 'the lease was renewed';
-    cmp_ok $slow->{least}, '>', 0, 'in time';
+    cmp_ok $slow->{least}, '>', 0, 'it is renewed before it ends';
 
     my $stats = $gw->onec_stats;
     is $stats->{received}, 1, 'delivered once';
-    is $stats->{closed_by_client}, 0, 'and not broken off';
-    is $gw->depth, 0, 'nothing is left';
+    is $stats->{closed_by_client}, 0, 'it is not aborted';
+    is $gw->depth, 0, 'the queue is empty';
 
     $gw->finish;
 }

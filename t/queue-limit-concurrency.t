@@ -2,8 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# 1C has few sessions: no more deliveries at once than "concurrency", all
-# workers together, and what waits goes the moment that one is over.
+# 1C has few sessions.  All workers together never run more deliveries than
+# "concurrency", and a waiting event is delivered as soon as another delivery
+# has ended.
 
 use strict;
 use warnings;
@@ -17,12 +18,12 @@ use lib "$FindBin::Bin/lib";
 use Bitrix1C::Gateway ();
 use Bitrix1C::Http qw(start_load finish_load percentile);
 
-use constant { SLOTS => 4, EVENTS => 120, DELAY => 0.1 };
+use constant { LIMIT => 4, EVENTS => 120, DELAY => 0.1 };
 
 my $gw = Bitrix1C::Gateway->new(
     workers => 2,
     events  => 'accept_mutex off;',
-    queue   => 'concurrency ' . SLOTS . '; retry 1s;',
+    queue   => 'concurrency ' . LIMIT . '; retry 1s;',
 )->start;
 
 $gw->onec_mode({ delay => DELAY });
@@ -42,27 +43,27 @@ my @r = $gw->onec_received(EVENTS, 30, 1);
 my $stats = $gw->onec_stats;
 
 is scalar(@r), EVENTS, 'all were delivered';
-is $stats->{max}, SLOTS, 'never more at once, and as many as are allowed';
-is $stats->{duplicates}, 0, 'none twice';
+is $stats->{max}, LIMIT, 'the concurrency is used in full and never exceeded';
+is $stats->{duplicates}, 0, 'no event is delivered twice';
 
-# delivery k begins when delivery k - SLOTS is over
+# delivery k begins when delivery k - LIMIT is over
 
 my @starts = sort { $a <=> $b } map { $_->{time} } @r;
 my @ends = sort { $a <=> $b } map { $_->{time} + $_->{seconds} } @r;
-my @late = map { $starts[$_] - $ends[$_ - SLOTS] } SLOTS .. $#starts;
+my @late = map { $starts[$_] - $ends[$_ - LIMIT] } LIMIT .. $#starts;
 
-note sprintf 'a free slot is taken after p50 %.1f ms, p90 %.1f ms, max %.1f ms',
+note sprintf 'delivered after p50 %.1f ms, p90 %.1f ms, max %.1f ms',
     map { 1000 * $_ } percentile(50, @late), percentile(90, @late), max @late;
-cmp_ok percentile(50, @late), '<', 0.02, 'a free slot is taken at once';
-cmp_ok percentile(90, @late), '<', 0.1, 'nearly always';
-cmp_ok max(@late), '<', 0.6, 'and never waits for the next look at Redis';
+cmp_ok percentile(50, @late), '<', 0.02, 'a waiting event is delivered at once';
+cmp_ok percentile(90, @late), '<', 0.1, 'nearly all of them are';
+cmp_ok max(@late), '<', 0.6, 'none waits for the next poll of Redis';
 
-my $ideal = EVENTS * DELAY / SLOTS;
+my $ideal = EVENTS * DELAY / LIMIT;
 my $spent = $ends[-1] - $starts[0];
 note sprintf 'all %d took %.2f s, %.2f s at best', EVENTS, $spent, $ideal;
-cmp_ok $spent, '<', $ideal * 1.5, 'the slots are kept busy';
+cmp_ok $spent, '<', $ideal * 1.5, 'the concurrency is used all the time';
 
-ok $gw->drained(5), 'nothing is left';
+ok $gw->drained(5), 'the queue is empty';
 
 $gw->finish;
 done_testing;

@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# 1C bears so many requests a second and no more: the rate is exact for all
-# workers together, also after one of them was killed, and time without events
-# saves nothing up.
+# 1C accepts a limited number of requests a second.  The rate is exact for all
+# workers together, also after one of them is killed, and an idle time does not
+# allow a burst.
 
 use strict;
 use warnings;
@@ -35,7 +35,7 @@ $gw->{server} = 'location = /bitrix/slow { bitrix1c_webhook slow;'
     . ' proxy_pass http://onec/CompanyName/hs/exchange/slow; }';
 $gw->start;
 
-# what nobody used is not saved up
+# unused rate is not saved
 
 sleep 1;
 
@@ -46,8 +46,8 @@ my $load = start_load(port => $gw->{port}, path => '/bitrix/orders',
                       connections => 16, next => $gw->events(1, EVENTS));
 
 is finish_load($load)->{results}{accepted}, EVENTS, 'all were accepted';
-is finish_load($slow)->{results}{accepted}, SLOW, 'by both queues';
-cmp_ok time - $start, '<', 2, 'senders do not feel the rate';
+is finish_load($slow)->{results}{accepted}, SLOW, 'both queues accept all';
+cmp_ok time - $start, '<', 2, 'the rate does not delay senders';
 
 sleep 2.5;
 ok $gw->kill_worker, 'a worker is killed';
@@ -59,7 +59,7 @@ for my $r ($gw->onec_received) {
     push @{ $r->{path} =~ /slow/ ? \@slow : \@times }, $r->{time};
 }
 
-# a tenth of a second's worth may go at once
+# a tenth of a second's rate may be used at once
 
 my @after = grep { $_ < $times[0] + 0.08 } @times;
 cmp_ok scalar(@after), '<=', BURST + 2, 'no more than a burst at first';
@@ -78,25 +78,26 @@ my ($first, $last) = @slow[0, -1];
 my $gap = ($last - $first) / $#slow;
 note sprintf '60r/m: %d in %.2f s, one in %.3f s', scalar @slow,
     $last - $first, $gap;
-# the worker that is killed may take one delivery's turn with it
+# the killed worker may have reserved one delivery
 
-cmp_ok scalar(@slow), '>=', SECONDS - 2, '60r/m: it goes on';
-cmp_ok $gap, '>=', 1 - TOLERANCE, '60r/m: not more than one a second';
+cmp_ok scalar(@slow), '>=', SECONDS - 2, '60r/m: deliveries continue';
+cmp_ok $gap, '>=', 1 - TOLERANCE, '60r/m: at most one a second';
 cmp_ok $last - $first, '<=', (@slow + 1) * (1 + TOLERANCE),
-    '60r/m: not less, but for the killed one';
+    '60r/m: no less, except at the kill';
 
 for my $i (1 .. $#slow) {
     cmp_ok $slow[$i] - $slow[$i - 1], '>', 0.8, "60r/m: pause $i";
 }
 
-cmp_ok $gw->onec_stats->{duplicates}, '<=', 1, 'none twice but by the kill';
+cmp_ok $gw->onec_stats->{duplicates}, '<=', 1,
+    'only the kill causes a duplicate';
 
-# without a rate the rest goes at once
+# without a rate the rest is delivered at once
 
 $gw->{queue} = 'concurrency 32; retry 1s;';
-ok $gw->reload, 'the rate is taken away';
+ok $gw->reload, 'the rate is removed';
 
-# the kill may have struck a delivery, whose lease has to end first
+# the kill may have aborted a delivery, whose lease has to end first
 
 my $received = 0;
 for (1 .. 60) {
@@ -105,8 +106,8 @@ for (1 .. 60) {
     sleep 0.05;
 }
 
-cmp_ok $received, '>=', EVENTS - 1, 'the rest goes at once';
-ok $gw->drained(20), 'and nothing is left';
+cmp_ok $received, '>=', EVENTS - 1, 'the rest is delivered at once';
+ok $gw->drained(20), 'the queue is empty';
 
 $gw->finish;
 done_testing;

@@ -2,15 +2,16 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# The scripts in redis/ against a model of what they promise: random steps of
-# workers that crash, are too late, lose replies and say things twice.  Every
-# reply must be the model's, and so must all keys.  Beside it a 1C that keeps a
-# register of ids proves what the model could have wrong: nothing is lost, one
-# of a lane in flight at a time, and what was dropped had been looked at.
+# The scripts in redis/ against a model of their promise.  Simulated workers take
+# random steps: they crash, come too late, lose replies and send events twice.
+# Every reply and all keys must be equal to the model's.  A simulated 1C with a
+# register of ids checks the promise itself: no event is lost, one event of a
+# lane is in flight at a time, and 1C looked at the entity after every change
+# that was dropped as a duplicate.
 #
-# The scripts run with a clock of the test's own in place of Redis TIME, so
-# that a seed repeats a run exactly, hours pass at once and the clock can be
-# set back; redis-broken-data.t runs them as they are.
+# The scripts use a clock of the test in place of Redis TIME, so that a seed
+# repeats a run exactly, hours pass at once and the clock can be set back;
+# redis-broken-data.t runs them with the clock of Redis.
 #
 # BITRIX1C_TEST_SEED     repeats a run
 # BITRIX1C_TEST_STEPS    how many steps (20000)
@@ -47,7 +48,7 @@ diag("BITRIX1C_TEST_SEED=$seed");
 my $scripts = Bitrix1C::Scripts->new(clock => 1);
 my $model = Bitrix1C::Model->new;
 
-# after whatever else took random numbers
+# after other code used random numbers
 srand $seed;
 
 my $true = 1_711_111_111_000;      # ms of a clock that is right
@@ -66,7 +67,7 @@ my ($step, $serial, $nack) = (0, 0, 0);
 $SIG{ALRM} = sub { die "a script does not come back\n" };
 
 
-# a wrong step makes all that follow wrong, so the first one ends the run
+# a wrong step makes all later ones wrong, so the first one ends the run
 
 sub fail_here {
     my ($what, @more) = @_;
@@ -85,8 +86,8 @@ sub set_clock {
 }
 
 
-# one call, sometimes with its reply lost and so made again; only accept says
-# the same both times, the others find their epoch gone or the lease renewed
+# one call, which is sometimes repeated because its reply is lost; only accept
+# replies the same both times, the others find a newer epoch or a renewed lease
 
 sub call {
     my ($name, @args) = @_;
@@ -120,8 +121,8 @@ sub model_args {
         if $name eq 'accept';
     return @args if $name ne 'replay';
 
-    my ($pause, $look, $skip, $mask) = @args;
-    my $pattern = join '.*', map { quotemeta } split /\*/, $mask, -1;
+    my ($pause, $look, $skip, $glob) = @args;
+    my $pattern = join '.*', map { quotemeta } split /\*/, $glob, -1;
     return ($pause, $look, $skip, qr/^$pattern$/);
 }
 
@@ -173,7 +174,7 @@ sub new_event {
     # bitrix1c_lane may put events of one identity in several lanes
     $lane = 'own ' . int rand 3 if $n < 8 && rand() < 0.5;
 
-    # Bitrix sends late, and then what the change was is long in the past
+    # Bitrix may send late, long after the change
     my $change = $true - (rand() < 0.2 ? int rand 20_000 : int rand 100);
     my $ts = int(($change + $portal_off[$n]) / 1000);
     my $id = md5_hex("id $seed " . $serial++);
@@ -206,7 +207,7 @@ sub step_accept {
 }
 
 
-# the connection was away for a while: the same is said again
+# the connection was lost for a while: the same event is sent again
 
 sub step_late_repeat {
     my @dead = grep { $model->{dead}{ $_->{id} } } @said;
@@ -236,7 +237,7 @@ sub accept_events {
 }
 
 
-# dropped never means lost: whatever changed, 1C has looked since
+# a dropped event is never a lost change: 1C has looked after it
 
 sub check_dropped {
     my ($event) = @_;
@@ -258,7 +259,7 @@ sub lease {
 }
 
 
-# nobody else may hold a lease in this lane that still counts
+# no other worker may have a valid lease in this lane
 
 sub take_job {
     my ($id, $epoch, $key, $lane) = @_;
@@ -271,7 +272,7 @@ sub take_job {
     push @jobs, { id => $id, epoch => $epoch, key => $key, lane => $lane,
                   start => $true, worker => int rand 4 };
 
-    # if the same was claimed anew, somebody is too late by now
+    # if the same event was claimed again, an earlier worker is too late now
     push @gone, $jobs[-1] if rand() < 0.1;
     splice @gone, 0, @gone - 20 if @gone > 20;
 
@@ -344,7 +345,7 @@ sub settle_ack {
     push @$list, @twice;
 
     look($_) for @batch;
-    my @events = map { $model->held($_) } @batch;
+    my @events = map { $model->owned($_) } @batch;
     my $reply = call('ack', @batch);
 
     for my $i (grep { $reply->[$_] } 0 .. $#batch) {
@@ -393,12 +394,12 @@ sub step_crash {
 
 sub step_replay {
     if (rand() < 0.5) {
-        my $mask = ('*', 'ON*UPDATE', 'ONCALL', 'oncall', 'ON.*')[rand 5];
+        my $glob = ('*', 'ON*UPDATE', 'ONCALL', 'oncall', 'ON.*')[rand 5];
         my ($skip, $turns) = (0, 0);
 
-        # all of them, a part at a time
+        # all of them, in parts
         while ($skip >= 0) {
-            my $reply = call('replay', 10, 4, $skip, uc $mask);
+            my $reply = call('replay', 10, 4, $skip, uc $glob);
             $skip = $reply->[1];
             fail_here('replay has no end') if $turns++ > DEAD_MAX;
         }
@@ -477,7 +478,7 @@ sub random_step {
 }
 
 
-# quiet time: the workers are gone, leases end, all is delivered
+# quiet time: the workers are gone, leases end, all events are delivered
 
 sub drain {
     (@jobs, @gone) = ();

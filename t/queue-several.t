@@ -2,8 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Several queues in one nginx, two of them in one Redis: each has its own
-# events, slots and schedule, and one without Redis does not stop the others.
+# Several queues in one nginx, two of them in one Redis.  Each has its own
+# events, limits and schedule, and a queue without Redis does not stop the
+# others.
 
 use strict;
 use warnings;
@@ -17,7 +18,7 @@ use lib "$FindBin::Bin/lib";
 use Bitrix1C::Gateway qw(wait_until TOKEN);
 use Bitrix1C::Http qw(http_request percentile);
 
-# how long the events that occupy a queue take, s
+# how long the events that fill a queue take, s
 use constant DELAY => 1;
 
 my $gw = Bitrix1C::Gateway->new(
@@ -55,15 +56,20 @@ sub depth_of {
 
 # the same order in two queues is two events
 
-is post_to(orders => id => 1), '200 accepted', 'an order in one queue';
-is post_to(crm => id => 1), '200 accepted', 'the same one in another';
-is post_to(orders => id => 1), '200 duplicate', 'a repeat in the first';
-is post_to(crm => id => 1), '200 duplicate', 'a repeat in the other';
+is post_to(orders => id => 1), '200 accepted',
+    'an order in one queue is accepted';
+is post_to(crm => id => 1), '200 accepted',
+    'the same order in another queue is accepted';
+is post_to(orders => id => 1), '200 duplicate',
+    'a repeat in the first queue is a duplicate';
+is post_to(crm => id => 1), '200 duplicate',
+    'a repeat in the other queue is a duplicate';
 my @r = $gw->onec_received(2, 5, 1);
 is join(' ', sort map { $_->{path} } @r), '/CompanyName/hs/exchange/'
-    . ' /CompanyName/hs/exchange/crm', 'each goes its own way';
+    . ' /CompanyName/hs/exchange/crm',
+    'each queue delivers by its own location';
 
-# a full queue does not hold up the other
+# a full queue does not delay the other
 
 $gw->onec_ask('reset');
 $gw->onec_mode({ delay => DELAY, match => '"id":"1\d"' });
@@ -76,12 +82,13 @@ for my $i (0 .. 2) {
     my $start = time;
     post_to(crm => id => 20 + $i);
     @r = $gw->onec_received(2 + $i, 5);
-    is $r[-1]{json}{entity}{id}, 20 + $i, 'the other queue has its own slots';
+    is $r[-1]{json}{entity}{id}, 20 + $i,
+        'the other queue has its own concurrency';
     push @late, $r[-1]{time} - $start;
 }
 
-cmp_ok percentile(50, @late), '<', 0.3, 'and does not wait';
-cmp_ok percentile(100, @late), '<', DELAY * 0.7, 'not even once';
+cmp_ok percentile(50, @late), '<', 0.3, 'the other queue does not wait';
+cmp_ok percentile(100, @late), '<', DELAY * 0.7, 'no event of it waits';
 is depth_of('orders'), 2, 'the first is busy';
 ok wait_until(5, sub { !depth_of('orders') && !depth_of('crm') }), 'all done';
 
@@ -91,19 +98,19 @@ $gw->onec_ask('reset');
 $gw->onec_mode({ mode => '500', match => '"id":"3\d"' });
 post_to(crm => id => 30);
 ok wait_until(3, sub { $gw->redis('ZCARD', '{b1c:crm}:d') == 1 }),
-    'a dead letter of its own';
-is $gw->redis('ZCARD', '{b1c:orders}:d'), 0, 'not of the other queue';
-is $gw->onec_stats->{received}, 2, 'by its own schedule';
+    'one queue has a dead letter';
+is $gw->redis('ZCARD', '{b1c:orders}:d'), 0, 'the other queue has none';
+is $gw->onec_stats->{received}, 2, 'the queue uses its own schedule';
 
-# no Redis for one of them
+# one queue has no Redis
 
 $gw->onec_ask('reset');
 is post_to(lost => id => 40), '503 unavailable', 'a queue without Redis';
-is post_to(orders => id => 40), '200 accepted', 'the others work';
-is post_to(crm => id => 40), '200 accepted', 'all of them';
-is scalar($gw->onec_received(2, 5)), 2, 'and deliver';
+is post_to(orders => id => 40), '200 accepted', 'the first other queue works';
+is post_to(crm => id => 40), '200 accepted', 'the second other queue works';
+is scalar($gw->onec_received(2, 5)), 2, 'both deliver';
 
-# names that would be one without what stands between them
+# names that would be equal without a separator
 
 $gw->{http} = join ' ', map {
     "bitrix1c_queue $_ { redis unix:$gw->{socket}; }"

@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Data that a broken write, a restored half of a backup or another version of
-# the scripts left in Redis: no script fails or runs on, and what is accepted
-# afterwards for the same entity is still delivered, in a lane that moves.
+# A broken write, half of a restored backup or another version of the scripts
+# left bad data in Redis.  No script fails or loops, and an event that is
+# accepted afterwards for the same entity is delivered, in a lane that moves.
 #
 # BITRIX1C_TEST_SCRIPTS  another folder of scripts (redis/)
 
@@ -36,7 +36,7 @@ sub event {
 }
 
 
-# who carries the event to 1C after it was accepted
+# the event that carries this one to 1C after it was accepted
 
 sub put {
     my ($event) = @_;
@@ -45,8 +45,8 @@ sub put {
 }
 
 
-# claims and acks until nothing is left; the ids in their order, or undef if
-# there is no end of it
+# claims and acknowledges until the queue is empty; the ids in their order, or
+# undef if it never is
 
 sub drain {
     my @ids;
@@ -74,8 +74,9 @@ sub drain {
 }
 
 
-# Two events wait in a lane, the harm is done, then the same two are told of
-# again: both must arrive.  Besides, what was not harmed must not be lost.
+# Two events wait in a lane, the data is damaged, then two events of the same
+# entities are accepted: both must be delivered.  Undamaged events must not be
+# lost.
 
 sub harmed {
     my ($what, $harm, $survives) = @_;
@@ -96,12 +97,12 @@ sub harmed {
         is($@, '', 'accept does not fail');
 
         my $after = eval { drain() };
-        is($@, '', 'nor does what follows');
+        is($@, '', 'the scripts after it do not fail');
         ok($after, 'the queue comes to an end again');
 
         my %came = map { $_ => 1 } @{ $before // [] }, @{ $after // [] };
         ok($came{ $ids[$_] // '' }, "new event $_ was delivered") for 0, 1;
-        ok($came{ $old[1]{id} }, 'the old one of the lane was delivered')
+        ok($came{ $old[1]{id} }, 'the old event of the lane was delivered')
             if $survives;
 
         is($scripts->cmd('ZCARD', '{m}:q'), 0, 'nothing waits');
@@ -192,7 +193,7 @@ harmed('a done marker of another version', sub {
 }, 1);
 
 
-# the dead letters are looked through, whatever they are
+# replay reads damaged dead letters
 
 subtest 'dead letters without records' => sub {
     $scripts->cmd('FLUSHALL');
@@ -205,20 +206,20 @@ subtest 'dead letters without records' => sub {
     my ($skip, $turns) = (0, 0);
     while ($skip >= 0 && $turns++ < 10) {
         ($_, $skip) = @{ $scripts->replay(10, 2, $skip, '*') };
-        is($_, 0, 'none is replayed');
+        is($_, 0, 'no dead letter is replayed');
     }
 
-    is($skip, -1, 'replay has an end');
+    is($skip, -1, 'replay ends');
     is_deeply($scripts->replay_ids(10, $id, md5_hex('unknown')), [0, -1],
-              'nor by id');
+              'none is replayed by id');
 
     my $event = event('new', lease => 1);
     put($event);
     is_deeply($scripts->dead({ %$event, epoch => 1, spent => 1,
                                reason => 'r' }, 1, 86_400_000),
-              [1, 3], 'the cap drops them');
+              [1, 3], 'the maximum drops them');
     is_deeply($scripts->state->{d}, { $event->{id} =>
-              $scripts->state->{d}{ $event->{id} } }, 'and keeps the newest');
+              $scripts->state->{d}{ $event->{id} } }, 'the newest is kept');
     alarm 0;
 };
 
@@ -230,22 +231,24 @@ subtest 'a lease that ends' => sub {
 
     my $event = event('lease', lease => 1);
     is_deeply($scripts->accept(LEASE, $event), [1], 'leased when accepted');
-    is(scalar @{ $scripts->claim(1, LEASE) }, 2, 'nobody else gets it');
+    is(scalar @{ $scripts->claim(1, LEASE) }, 2,
+        'no other worker gets the event');
     sleep 1.5 * LEASE / 1000;
 
     my ($wait, undef, @job) = @{ $scripts->claim(1, 10_000) };
     is_deeply([@job[0, 1, 2, 6]], [$event->{id}, 2, 0, 1],
-              'it is claimed again, and the lost lease counts');
+              'it is claimed again, and the lost lease is counted');
     ok($wait > 9_000 && $wait <= 10_000, "due in $wait ms");
-    is_deeply($scripts->ack({ %$event, epoch => 1 }), [0], 'too late');
+    is_deeply($scripts->ack({ %$event, epoch => 1 }), [0],
+        'a late acknowledgement is refused');
     is_deeply($scripts->ack({ %$event, epoch => 2 }), [1], 'taken');
 
     my ($at) = split / /, $scripts->cmd('GET', "{m}:k:$event->{key}");
     my ($s, $us) = @{ $scripts->cmd('TIME') };
     my $ago = $s * 1000 + $us / 1000 - $at;
-    ok($ago > 0 && $ago < 5_000, 'the start is remembered');
+    ok($ago > 0 && $ago < 5_000, 'the marker has the time of the delivery');
     ok($scripts->cmd('PTTL', "{m}:k:$event->{key}") > 86_000_000,
-       'as long as the window');
+       'the marker lives as long as the window');
 };
 
 $scripts->finish;

@@ -2,8 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Redis Cluster: the gateway goes to the node that owns the queue's slot, moves
-# with it under load without losing an event, and bears the loss of that node.
+# Redis Cluster.  The gateway uses the node that owns the queue's slot, follows
+# the slot to another node under load without losing an event, and survives the
+# loss of that node.
 
 use strict;
 use warnings;
@@ -54,7 +55,7 @@ my $slot = $nodes[0]->cmd('CLUSTER', 'KEYSLOT', '{b1c:orders}:q');
 my ($owner) = grep { $slot >= $ranges[$_][0] && $slot <= $ranges[$_][1] } 0 .. 2;
 my ($next, $last) = map { ($owner + $_) % 3 } 1, 2;
 
-# a node that does not own it is named
+# the configuration names a node that does not own the slot
 
 $gw->{store} = 'redis ' . $nodes[$next]->address;
 $nodes[$owner]->be_seen;
@@ -76,13 +77,13 @@ sub lines {
 
 
 my @first = map { $gw->post(id => ++$n)->{status} } 1 .. 20;
-is "@first", join(' ', (200) x 20), 'the very first events find the owner';
-ok $gw->drained(5), 'and are delivered';
-is lines(qr/\[error\].*redis/i), 0, 'that is no error';
+is "@first", join(' ', (200) x 20), 'the very first events reach the owner';
+ok $gw->drained(5), 'the first events are delivered';
+is lines(qr/\[error\].*redis/i), 0, 'a redirect is logged as no error';
 is lines(qr/\[notice\].*Redis Cluster has the queue at/), 2,
-    'it is told, once a worker';
+    'each worker logs the redirect once';
 
-# the slot moves, with all keys, while events come
+# the slot moves, with all keys, while events arrive
 
 sub move {
     my ($from, $to) = @_;
@@ -95,7 +96,7 @@ sub move {
                    @keys);
     }
 
-    # those who are sent on meanwhile are refused
+    # events that are redirected meanwhile are refused
     sleep 0.2;
     $_->cmd('CLUSTER', 'SETSLOT', $slot, 'NODE', $to->{id})
         for $to, $from, @nodes;
@@ -113,7 +114,7 @@ my $result = finish_load($load);
 my %statuses = %{ $result->{statuses} };
 
 is join(' ', grep { !/^(?:200|503)$/ } keys %statuses), '',
-    'answers are 200 and 503';
+    'every answer is 200 or 503';
 note join ', ', map { "$statuses{$_} of $_" } sort keys %statuses;
 cmp_ok $statuses{200}, '>', 200, 'it works before and after';
 works('the slot has moved');
@@ -122,12 +123,13 @@ ok wait_until(20, sub {
     my $ids = $gw->onec_ids;
     return !grep { !$ids->{$_} } values %{ $result->{ok} };
 }, 0.1),
-    'all that was answered 200 is at 1C';
+    '1C has every event that was answered 200';
 
-# its owner dies, and nobody takes over
+# its owner dies, and no node replaces it
 
 $nodes[$last]->stop;
-is $gw->post(id => ++$n)->{status}, 503, 'without the owner nothing is taken';
+is $gw->post(id => ++$n)->{status}, 503,
+    'without the owner no event is accepted';
 sleep 1;
 
 
@@ -143,13 +145,13 @@ my ($connects, $lines) = (accepted(), lines(qr/\[(?:error|notice)\].*redis/i));
 sleep 2;
 $connects = accepted() - $connects;
 note "$connects connections in 2 s of 2 workers";
-cmp_ok $connects, '<', 2 * 2 * 4, 'no busy loop';
+cmp_ok $connects, '<', 2 * 2 * 4, 'no worker reconnects in a busy loop';
 cmp_ok lines(qr/\[(?:error|notice)\].*redis/i) - $lines, '<=', 8,
-    'nor in the log';
+    'the log is not flooded';
 
 $nodes[$last]->start->be_seen;
 works('the owner is back');
-is_deeply $gw->dead_letters, [], 'no dead letter';
+is_deeply $gw->dead_letters, [], 'there is no dead letter';
 
 $gw->finish;
 $_->stop for @nodes;

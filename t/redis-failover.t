@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Several addresses of one Redis: the master is found wherever it is named,
-# replicas are left alone, and a failover made by hand loses no event that was
-# answered.
+# Several addresses of one Redis.  The gateway finds the master at any of them,
+# does not use replicas, and a manual failover loses no event that was answered
+# 200.
 
 use strict;
 use warnings;
@@ -55,33 +55,36 @@ sub clients {
 
 
 works('no socket, a replica, the master');
-ok wait_until(10, sub { clients($one) == 2 }), 'both workers are at the master';
-ok wait_until(10, sub { clients($two) == 0 }), 'nobody stays at the replica';
-is lines(qr/\[error\].*it is a replica/), 0, 'a replica is no error';
+ok wait_until(10, sub { clients($one) == 2 }),
+    'both workers are connected to the master';
+ok wait_until(10, sub { clients($two) == 0 }),
+    'no worker stays connected to the replica';
+is lines(qr/\[error\].*it is a replica/), 0, 'a replica is logged as no error';
 is lines(qr/\[error\].*No such file.*nobody\.sock/), 2,
-    'a dead address is, once a worker';
+    'each worker logs a dead address as an error once';
 
 # promotion while the old master hangs
 
 ok wait_until(5, sub { $two->cmd('DBSIZE') == $one->cmd('DBSIZE') }),
-    'the replica has all';
+    'the replica has all data';
 kill 'STOP', $one->{pid};
 my $answer = $gw->post(id => ++$n);
 is $answer->{status}, 503, 'a master that hangs stores nothing';
-cmp_ok $answer->{seconds}, '<', 3, 'and the sender is told in time';
+cmp_ok $answer->{seconds}, '<', 3, 'the sender is answered in time';
 
 my $start = time;
 $two->replica_of(undef);
 $two->be_seen;
 works('the replica was promoted');
 note sprintf 'after %.1f s', time - $start;
-ok wait_until(10, sub { clients($two) == 2 }), 'both workers are at the new master';
+ok wait_until(10, sub { clients($two) == 2 }),
+    'both workers are connected to the new master';
 
-# the old one is still a master, unless somebody tells it
+# the old node is still a master until it is demoted
 kill 'CONT', $one->{pid};
 ok $one->replica_of($two), 'one follows two';
 
-# demotion of a master that lives: scripts get READONLY and the connection goes
+# a running master is demoted: scripts get READONLY and the connection is closed
 
 $start = time;
 $one->replica_of(undef);
@@ -90,10 +93,10 @@ $one->be_seen;
 works('back at the first one');
 note sprintf 'after %.1f s', time - $start;
 ok wait_until(5, sub { clients($two) == 0 && clients($one) == 2 }),
-    'both have left the replica';
-cmp_ok lines(qr/READONLY/), '<=', 10, 'which needs few lines';
+    'both workers have left the replica';
+cmp_ok lines(qr/READONLY/), '<=', 10, 'the demotion causes few lines';
 
-# none is a master: no busy loop, few lines
+# no node is a master: no busy loop, few lines of the log
 
 sub accepted {
     my ($node) = @_;
@@ -108,16 +111,17 @@ my ($connects, $lines) = (accepted($one) + accepted($two), lines(qr/\[error\]/))
 sleep 2;
 $connects = accepted($one) + accepted($two) - $connects;
 note "$connects connections in 2 s of 2 workers";
-cmp_ok $connects, '>', 1, 'they go on looking';
-cmp_ok $connects, '<', 2 * 2 * 2 * 4, 'no busy loop without a master';
-cmp_ok lines(qr/\[error\]/) - $lines, '<=', 4, 'nor in the log';
-is $gw->post(id => ++$n)->{status}, 503, 'meanwhile nothing is taken';
+cmp_ok $connects, '>', 1, 'the workers still look for a master';
+cmp_ok $connects, '<', 2 * 2 * 2 * 4, 'they do not reconnect in a busy loop';
+cmp_ok lines(qr/\[error\]/) - $lines, '<=', 4, 'the log is not flooded';
+is $gw->post(id => ++$n)->{status}, 503,
+    'no event is accepted without a master';
 
 $one->replica_of(undef);
 ok $two->replica_of($one), 'a master again';
 works('a master again');
 
-is_deeply $gw->dead_letters, [], 'no dead letter';
+is_deeply $gw->dead_letters, [], 'there is no dead letter';
 
 $gw->finish;
 $_->stop for $one, $two;

@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# A gateway without work costs Redis at most one command a second, all workers
-# together, also while events wait for their time; and yet it is on time.
+# An idle gateway sends Redis at most one command a second, all workers
+# together, also while events wait for their retry, and delivers them on time.
 
 use strict;
 use warnings;
@@ -19,7 +19,7 @@ use Bitrix1C::Http qw(percentile);
 
 use constant { WORKERS => 2, SECONDS => 5 };
 
-# what scripts call is counted by Redis beside what clients send
+# Redis counts commands of scripts as well as those of clients
 my $NESTED = qr/^(?:time|z\w+|h\w+|get|set|mget|del|exists|ping|info)$/;
 
 my $gw = Bitrix1C::Gateway->new(
@@ -54,7 +54,7 @@ sub idle {
 sleep 1;
 idle('an empty queue');
 
-# one waits an hour, another three seconds: the second must not be late
+# one event waits an hour, another three seconds: the second must not be late
 
 $gw->onec_mode({ mode => '500', match => '"id":"2"', times => 2 },
                { mode => '500', match => '"id":"1"', times => 1 });
@@ -66,11 +66,11 @@ idle('an event that waits');
 
 $gw->post(id => 1);
 my @r = grep { $_->{json}{entity}{id} == 1 } $gw->onec_received(4, 5, 1);
-is scalar(@r), 2, 'the other one came again';
+is scalar(@r), 2, 'the other event is delivered again';
 my $pause = $r[1]{time} - $r[0]{time};
 note sprintf 'after %.3f s', $pause;
-cmp_ok $pause, '<', 3.6 + 0.15, 'on time';
-is $gw->depth, 1, 'the first still waits';
+cmp_ok $pause, '<', 3.6 + 0.15, 'it is delivered on time';
+is $gw->depth, 1, 'the first event still waits';
 
 # work after idleness starts at once
 
@@ -87,8 +87,8 @@ for my $id (3 .. 7) {
     sleep 0.3;
 }
 
-cmp_ok percentile(50, @late), '<', 0.1, 'a new event goes at once';
-cmp_ok percentile(100, @late), '<', 0.6, 'none waits for a look at Redis';
+cmp_ok percentile(50, @late), '<', 0.1, 'a new event is delivered at once';
+cmp_ok percentile(100, @late), '<', 0.6, 'no event waits for a poll of Redis';
 
 $gw->finish;
 done_testing;

@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Redis crashes under load and comes back without its scripts: nothing that was
-# answered 200 is lost, and nothing else is answered than 200 or 503.
+# Redis crashes under load and restarts without its scripts.  No event that was
+# answered 200 is lost, and every other answer is a 503.
 
 use strict;
 use warnings;
@@ -17,13 +17,13 @@ use lib "$FindBin::Bin/lib";
 use Bitrix1C::Gateway qw(wait_until);
 use Bitrix1C::Http qw(start_load finish_load percentile);
 
-use constant { SLOTS => 8, RATE => 300, DOWN => 2.5, LEASE => 15 };
+use constant { LIMIT => 8, RATE => 300, DOWN => 2.5, LEASE => 15 };
 
 my $gw = Bitrix1C::Gateway->new(
     workers => 2,
     redis   => 'timeout=1s',
     redis_args => ['--appendfsync', 'always'],
-    queue   => 'concurrency ' . SLOTS . '; retry 1s 1s 1s;',
+    queue   => 'concurrency ' . LIMIT . '; retry 1s 1s 1s;',
     onec_args => ['--keep', 100_000],
 )->start;
 
@@ -41,7 +41,7 @@ sub load {
 }
 
 
-# the scripts alone are gone
+# only the scripts are lost
 
 my $load = load(2, 1);
 
@@ -55,7 +55,7 @@ is_deeply $result->{statuses}, { 200 => $result->{sent} },
     "SCRIPT FLUSH under load: all $result->{sent} accepted";
 ok $gw->drained(5), 'all delivered at the first attempt';
 is_deeply $gw->onec_stats->{answers}, { 200 => $result->{sent} + 1 },
-    'and nothing failed on the way';
+    'no event failed';
 
 # Redis itself
 
@@ -68,30 +68,33 @@ my $back = time;
 my $second = finish_load($load);
 
 my %statuses = %{ $second->{statuses} };
-is join(' ', sort keys %statuses), '200 503', 'answers are 200 and 503';
+is join(' ', sort keys %statuses), '200 503', 'every answer is 200 or 503';
 is $second->{results}{unavailable} // 0, $statuses{503},
     'each 503 says unavailable';
 note sprintf '%d events answered 200, %d 503; slowest answer %.2f s',
     @statuses{200, 503}, percentile(100, @{ $second->{times} });
-cmp_ok percentile(100, @{ $second->{times} }), '<', 1.7, 'all answers in time';
-cmp_ok $statuses{200}, '>', RATE * 3, 'it works before and after';
+cmp_ok percentile(100, @{ $second->{times} }), '<', 1.7,
+    'all answers are in time';
+cmp_ok $statuses{200}, '>', RATE * 3,
+    'events are accepted before and after the crash';
 
-# what could not be acknowledged comes again when its lease has ended
-ok $gw->drained(LEASE + 10), 'nothing is left in the queue';
-is_deeply $gw->dead_letters, [], 'no dead letter';
+# events that could not be acknowledged are delivered again when their leases
+# end
+ok $gw->drained(LEASE + 10), 'the queue is empty';
+is_deeply $gw->dead_letters, [], 'there is no dead letter';
 
 my $ids = $gw->onec_ids;
 is scalar(grep { !$ids->{$_} } values %{ $result->{ok} },
                                values %{ $second->{ok} }), 0,
-    'all that was answered 200 is at 1C';
+    '1C has every event that was answered 200';
 
 my $stats = $gw->onec_stats;
 note "$stats->{duplicates} duplicates";
-cmp_ok $stats->{duplicates}, '<=', 2 * SLOTS,
-    'twice only what was in flight when Redis crashed';
+cmp_ok $stats->{duplicates}, '<=', 2 * LIMIT,
+    'only events in flight at the crash are delivered twice';
 
 my @after = map { $gw->descriptors($_) } $gw->workers;
-my $idle = SLOTS;
+my $idle = LIMIT;
 cmp_ok $after[$_], '<=', $before[$_] + $idle, "worker $_: descriptors"
     for 0 .. 1;
 

@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Redis is full: new events are refused, and those that it holds are delivered
-# all the same, or its memory would never come free again.
+# Redis is full.  New events are refused, and stored events are still delivered,
+# which frees memory.
 
 use strict;
 use warnings;
@@ -36,18 +36,18 @@ my $answer = $gw->post(id => EVENTS + 1);
 is "$answer->{status} $answer->{result}", '503 unavailable',
     'a new event is refused';
 
-# the first try fails, so that an event goes back and comes again too
+# the first attempt fails, so that an event is retried as well
 
 $gw->onec_mode({ mode => '500', times => 3 });
 $gw->{queue} = 'concurrency 4; retry 1s 1s;';
-ok $gw->reload, 'deliveries go on';
-ok $gw->drained(20), 'and nothing is left';
-is scalar($gw->onec_received), EVENTS + 3, 'each was delivered, at once';
+ok $gw->reload, 'deliveries begin';
+ok $gw->drained(20), 'the queue is empty';
+is scalar($gw->onec_received), EVENTS + 3, 'each event is delivered';
 
 $gw->redis('CONFIG', 'SET', 'maxmemory', 0);
 ok wait_until(10, sub { $gw->post(id => EVENTS + 2)->{status} == 200 }),
-    'with room again events are taken';
-ok $gw->drained(10), 'and delivered';
+    'events are accepted again when memory is free';
+ok $gw->drained(10), 'they are delivered';
 
 $gw->finish;
 done_testing;

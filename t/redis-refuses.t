@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Redis is there but does not take the event: wrong password, wrong rights of
-# the socket, out of memory, a replica.  Never a 200, and the error log says
-# why, without the password.
+# Redis runs but does not store the event: wrong password, wrong permissions of
+# the socket, out of memory, a replica.  The answer is never a 200, and the
+# error log names the reason, without the password.
 
 use strict;
 use warnings;
@@ -109,7 +109,7 @@ my $log = $gw->slurp('error.log') . $gw->slurp('nginx.out');
 unlike $log, qr/\w+-password-of-the-test/, 'no password in the log';
 
 my %known = map { $_->{json}{entity}{id} => 1 } $gw->onec_received;
-ok !$known{1}, 'what was refused was not delivered';
+ok !$known{1}, 'the refused event is not delivered';
 
 $gw->finish;
 done_testing;

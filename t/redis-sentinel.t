@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Sentinel: the gateway asks for the master, follows a failover, and tells what
-# is wrong with a Sentinel that does not help.
+# Redis Sentinel.  The gateway asks it for the master, follows a failover, and
+# logs what is wrong with a Sentinel that does not help.
 
 use strict;
 use warnings;
@@ -77,16 +77,18 @@ sub told {
 works('the master is known from Sentinels');
 told('a dead Sentinel', qr/Sentinel is not available: Connection refused/);
 
-# without WAIT an event may be lost with its master, so that dies between two
+# without WAIT an event may be lost with its master, so the master dies between
+# two events
 
 my $load = start_load(port => $gw->{port}, path => '/bitrix/orders',
                       connections => 4, rate => 100, seconds => 1,
                       next => $gw->events(10_000));
 my $result = finish_load($load);
-is_deeply $result->{statuses}, { 200 => $result->{sent} }, 'it takes events';
-ok $gw->drained(10), 'and delivers them';
+is_deeply $result->{statuses}, { 200 => $result->{sent} },
+    'the gateway accepts events';
+ok $gw->drained(10), 'the gateway delivers them';
 ok wait_until(5, sub { $two->cmd('DBSIZE') == $one->cmd('DBSIZE') }),
-    'the replica has all';
+    'the replica has all data';
 
 my $start = time;
 $one->stop;
@@ -98,36 +100,39 @@ my $log = $gw->slurp('error.log');
 my $lines = () = $log =~ /\[error\].*(?:Redis|Sentinel) is/g;
 cmp_ok $lines, '<=', 2 * 8, "an outage is a few lines ($lines)";
 like $log, qr/Sentinel\ is\ not\ available:\ AUTH\ refused:\ WRONGPASS
-    \ \(check\ "sentinel_user"/x, 'a Sentinel without this user is told of';
+    \ \(check\ "sentinel_user"/x,
+    'the log names a Sentinel that does not know the user';
 like $log, qr/Redis is back, redis: "\Q@{[ $two->address ]}\E"/,
-    'and says where it has found a master';
+    'the log says which master is used';
 
-# the old one comes back, thinks that it is a master, and nobody goes there
+# the old node restarts as a master, and no worker connects to it
 
 $one->start;
 works('with the old master back');
 is scalar(grep { /user=b1c/ } split /\n/, $one->cmd('CLIENT', 'LIST')), 0,
-    'nobody is at the old one';
+    'no worker is connected to the old master';
 
 # a name that no Sentinel knows
 
 my $good = $gw->{store};
 $gw->{store} =~ s/sentinel orders/sentinel others/;
 ok $gw->reload, 'another name';
-is $gw->post(id => ++$n)->{status}, 503, 'nothing is taken';
+is $gw->post(id => ++$n)->{status}, 503, 'no event is accepted';
 told('an unknown name', qr/Sentinel\ is\ not\ available:\ it\ knows\ no\ master
      \ "others"\ \(check\ the\ name\ in\ "sentinel"\)/x);
 
-# a Redis in place of a Sentinel, and the other way round
+# a Redis in place of a Sentinel, and a Sentinel in place of a Redis
 
 $gw->{store} = 'sentinel orders ' . $two->address;
 ok $gw->reload, 'a Redis in place of a Sentinel';
-is $gw->post(id => ++$n)->{status}, 503, 'nothing is taken from it';
+is $gw->post(id => ++$n)->{status}, 503,
+    'no event is accepted with a Redis in place of a Sentinel';
 told('a Redis', qr/SENTINEL refused: ERR unknown command.*it is no Sentinel/);
 
 @$gw{qw(store login)} = ('redis ' . $watchers[2]->address, '');
 ok $gw->reload, 'a Sentinel in place of a Redis';
-is $gw->post(id => ++$n)->{status}, 503, 'nor from that';
+is $gw->post(id => ++$n)->{status}, 503,
+    'no event is accepted with a Sentinel in place of a Redis';
 told('a Sentinel', qr/Redis has redis_mode "sentinel": it is a Sentinel/);
 unlike $gw->slurp('error.log'), qr/\Q$secret\E/, 'no password in the log';
 delete $gw->{login};
@@ -136,7 +141,7 @@ $gw->{store} = $good;
 ok $gw->reload, 'all is right again';
 works('all is right again');
 
-is_deeply $gw->dead_letters, [], 'no dead letter';
+is_deeply $gw->dead_letters, [], 'there is no dead letter';
 
 $gw->finish;
 $_->stop for $one, $two, @watchers;

@@ -2,9 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Settings of Redis with which events are not safe are told once, by the name
-# that is to be changed; and the rights in redis/users.acl are those that the
-# gateway uses, neither more nor less.
+# Unsafe settings of Redis are logged once, by the name of the setting.  The
+# permissions in redis/users.acl are exactly those that the gateway uses.
 
 use strict;
 use warnings;
@@ -33,15 +32,15 @@ sub lines {
 }
 
 
-# the configuration of redis/ is one that nothing is to be said of
+# the configuration in redis/ causes no warning
 
 my $warn = qr/\[warn\].*Redis/;
 
-is $gw->post(id => ++$n)->{status}, 200, 'it works';
+is $gw->post(id => ++$n)->{status}, 200, 'the gateway works';
 sleep 0.3;
 is lines($warn), 0, 'redis.conf and users.acl are as they should be';
 
-# rights: every command in use is allowed, and no other
+# permissions: exactly the commands in use are allowed
 
 my ($allowed) = $gw->slurp('users.acl') =~ /^user b1c (.*)$/m;
 my %allowed = map { $_ => 1 } $allowed =~ / \+(\S+)/g;
@@ -55,9 +54,9 @@ for my $file (glob "$FindBin::Bin/../redis/*.lua") {
 }
 
 is join(' ', sort grep { !$allowed{$_} } keys %used), '',
-    'users.acl allows all that is used';
+    'users.acl allows every command that is used';
 is join(' ', sort grep { !$used{$_} } keys %allowed), '',
-    'and nothing that is not';
+    'users.acl allows no other command';
 
 my $b1c = Bitrix1C::Redis->new(socket => $gw->{socket},
                                auth => ['b1c', Bitrix1C::Gateway::PASSWORD]);
@@ -71,7 +70,7 @@ for my $command ('FLUSHALL', 'FLUSHDB', 'KEYS *', 'CONFIG SET maxmemory 1',
         && $@ =~ /NOPERM/, "b1c may not $command" or diag $@;
 }
 
-# what is wrong is told, once, and by its name
+# an unsafe setting is logged once, by its name
 
 my @wrong = (
     [appendonly => 'no',
@@ -86,7 +85,7 @@ $gw->redis('CONFIG', 'SET', @$_[0, 1]) for @wrong;
 $gw->redis('CLIENT', 'KILL', 'USER', 'b1c');
 
 for my $wrong (@wrong) {
-    ok wait_until(10, sub { lines($wrong->[2]) == 1 }), "$wrong->[0] is told";
+    ok wait_until(10, sub { lines($wrong->[2]) == 1 }), "$wrong->[0] is logged";
 }
 
 for (1 .. 3) {
@@ -95,10 +94,10 @@ for (1 .. 3) {
 }
 
 ok wait_until(10, sub { $gw->post(id => ++$n)->{status} == 200 }),
-    'it works all the same';
-is lines($warn), scalar @wrong, 'nothing is told twice';
+    'the gateway works with unsafe settings';
+is lines($warn), scalar @wrong, 'each setting is logged once';
 
-# what was mended and breaks again is told again
+# a setting that is unsafe again is logged again
 
 my %right = (appendonly => 'yes', 'maxmemory-policy' => 'noeviction',
              appendfsync => 'everysec');
@@ -112,24 +111,25 @@ ok wait_until(10, sub {
 sleep 0.5;
 $gw->redis('CONFIG', 'SET', 'appendfsync', 'no');
 $gw->redis('CLIENT', 'KILL', 'USER', 'b1c');
-ok wait_until(10, sub { lines($wrong[2][2]) == 2 }), 'and broken again';
+ok wait_until(10, sub { lines($wrong[2][2]) == 2 }),
+    'a setting that breaks again is logged again';
 $gw->redis('CONFIG', 'SET', 'appendfsync', 'everysec');
 
-# a user who may not ask
+# a user without the right to read settings
 
 $gw->redis('ACL', 'SETUSER', 'b1c', '-config|get');
 $gw->redis('CLIENT', 'KILL', 'USER', 'b1c');
 ok wait_until(10, sub {
     lines(qr/CONFIG GET was refused, allow "\+config\|get"/) == 1;
-}), 'CONFIG is denied: that is told';
+}), 'the log says that CONFIG is denied';
 
 $gw->redis('ACL', 'SETUSER', 'b1c', '-info', '-ping');
 $gw->redis('CLIENT', 'KILL', 'USER', 'b1c');
 ok wait_until(10, sub {
     lines(qr/INFO was refused, allow "\+info"/) == 1;
-}), 'INFO is denied: that is told';
+}), 'the log says that INFO is denied';
 ok wait_until(10, sub { $gw->post(id => ++$n)->{status} == 200 }),
-    'and it works all the same';
+    'the gateway works without these rights';
 $gw->redis('ACL', 'SETUSER', 'b1c', '+info', '+ping', '+config|get');
 
 # a replica, and persistence that has failed
@@ -138,7 +138,7 @@ $gw->redis('REPLICAOF', '127.0.0.1', 1);
 $gw->redis('CLIENT', 'KILL', 'USER', 'b1c');
 ok wait_until(10, sub {
     lines(qr/role "slave": it is a replica and takes no events/) == 1;
-}), 'a replica is told of';
+}), 'a replica is logged';
 $gw->redis('REPLICAOF', 'NO', 'ONE');
 
 $gw->redis('CONFIG', 'SET', 'appendonly', 'no');
@@ -150,10 +150,10 @@ ok wait_until(10, sub {
 $gw->redis('CLIENT', 'KILL', 'USER', 'b1c');
 ok wait_until(10, sub {
     lines(qr/rdb_last_bgsave_status "err": it could not save its snapshot/) == 1;
-}), 'which is told';
+}), 'the failed snapshot is logged';
 
 ok wait_until(10, sub { $gw->post(id => ++$n)->{status} == 200 }),
-    'it works in the end';
+    'the gateway works in the end';
 
 $gw->finish;
 done_testing;

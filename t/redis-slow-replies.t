@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Replies of Redis that take their time, because the events in them are large
-# and the line is slow; with more events than were asked for; that never come.
+# Redis replies slowly, because the events are large and the line is slow; with
+# more events than were requested; or not at all.
 
 use strict;
 use warnings;
@@ -23,7 +23,7 @@ use Bitrix1C::Gateway qw(wait_until);
 use constant { SIZE => 600_000, LINE => 300_000 };
 
 
-# a line to Redis on which what Redis says takes LINE bytes a second
+# a line to Redis that carries LINE bytes of replies a second
 
 sub slow_line {
     my ($path, $redis) = @_;
@@ -93,15 +93,16 @@ $gw->start_nginx;
 is $gw->post(id => $_, fields => { A => 'x' x SIZE })->{result}, 'accepted',
     'a large event is taken' for 1 .. 2;
 
-# two of them take four times as long as a command may
+# two of them take four times the timeout of a command
 
 $gw->{queue} = 'concurrency 4; retry 1s;';
 ok $gw->reload, 'deliveries begin';
-ok $gw->drained(12), 'a reply that goes on coming is waited for';
-unlike $gw->slurp('error.log'), qr/Redis is lost/, 'and the connection stays';
+ok $gw->drained(12), 'the gateway waits for a slow reply';
+unlike $gw->slurp('error.log'), qr/Redis is lost/, 'the connection stays open';
 
 my $ids = $gw->onec_ids;
-is join(' ', map { $_->{requests} } values %$ids), '1 1', 'each came once';
+is join(' ', map { $_->{requests} } values %$ids), '1 1',
+    'each event is delivered once';
 
 
 # 200 events in reply to a claim of 4 at most
@@ -115,16 +116,16 @@ my $fake = Bitrix1C::FakeRedis->new($gw->{dir},
     { many => { replies => { EVALSHA => $reply } } });
 
 $gw->{store} = 'redis ' . $fake->address('many');
-ok $gw->reload, 'a Redis that says too much';
+ok $gw->reload, 'a Redis that returns too many events';
 ok wait_until(10, sub { $gw->slurp('error.log') =~ /is a dead letter/ }),
-    'its events are looked at';
+    'its events are processed';
 
 $gw->{store} = undef;
-ok $gw->reload, 'back to the real one';
-is $gw->post(id => 3)->{result}, 'accepted', 'which is worked with';
+ok $gw->reload, 'back to the real Redis';
+is $gw->post(id => 3)->{result}, 'accepted', 'the real Redis is used';
 
-# a Redis that hangs takes the verdict, and does not come to answer it: said
-# again, it is no news, and no lease has ended
+# Redis stores the result and hangs before it replies: the repeated command
+# changes nothing, and no lease is lost
 
 $gw->onec_ask('reset');
 $gw->onec_mode({ delay => 0.7 });
@@ -135,11 +136,11 @@ ok wait_until(10, sub { $gw->slurp('error.log') =~ /no reply in time/ }),
     'Redis hangs when the delivery ends';
 my $ready = ready($gw);
 kill 'CONT', $gw->{redis_pid};
-ok $gw->drained(10), 'and has heard of it nonetheless';
+ok $gw->drained(10), 'Redis has stored the result';
 ok wait_until(10, sub { ready($gw) > $ready }), 'the gateway is back';
 sleep 0.5;
 unlike $gw->slurp('error.log'), qr/the lease of event \w+ had ended/,
-    'nobody is told of a lease that ended';
+    'no lost lease is logged';
 
 $fake->stop;
 kill 'KILL', $line;

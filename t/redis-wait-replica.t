@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# wait=1: an event is answered when a replica has it, and not when none has;
-# a lost replica does not slow down what does not need it.
+# With wait=1 an event is answered 200 when a replica has stored it, and 503 if
+# none has.  A lost replica does not delay queues that do not wait for it.
 
 use strict;
 use warnings;
@@ -45,7 +45,7 @@ sub lines {
 my $short = qr/\[error\].*Redis has 0 of the 1 replicas that "wait" asks for/;
 my $again = qr/\[notice\].*Redis has the replicas that "wait" asks for again/;
 
-# scripts vanish meanwhile: they are sent twice, and each time with a WAIT
+# the scripts are removed meanwhile: they are sent again, each time with a WAIT
 
 my $load = start_load(port => $gw->{port}, path => '/bitrix/orders',
                       connections => 8, rate => 300, seconds => 1.5,
@@ -57,49 +57,51 @@ for (1 .. 5) {
 
 my $result = finish_load($load);
 is_deeply $result->{statuses}, { 200 => $result->{sent} },
-    'events are taken, whatever becomes of the scripts';
-cmp_ok $gw->commandstats->{wait} // 0, '>', 0, 'WAIT was asked for';
+    'events are accepted although the scripts are removed';
+cmp_ok $gw->commandstats->{wait} // 0, '>', 0, 'WAIT is sent';
 is lines($short), 0, 'no replica was missed';
 ok $gw->drained(10), 'all are delivered';
-is_deeply $gw->onec_stats->{answers}, { 200 => $result->{sent} }, 'once each';
+is_deeply $gw->onec_stats->{answers}, { 200 => $result->{sent} },
+    'each event is delivered once';
 
 # a replica that has stopped
 
 kill 'STOP', $two->{pid};
 my $answer = $gw->post(id => ++$n);
 is "$answer->{status} $answer->{result}", '503 unavailable',
-    'an event that no replica has';
-cmp_ok $answer->{seconds}, '>', 1.6, 'the replica is given time';
-cmp_ok $answer->{seconds}, '<', 5.6, 'less than the timeout';
-is lines($short), 1, 'the error log tells of it';
+    'an event that no replica has is refused';
+cmp_ok $answer->{seconds}, '>', 1.6, 'the gateway waits for the replica';
+cmp_ok $answer->{seconds}, '<', 5.6, 'it waits less than the timeout';
+is lines($short), 1, 'the error log says so';
 like $gw->slurp('error.log'),
-    qr/refused "accept": NOREPLICAS 0 of 1 replicas have it/, 'and why';
+    qr/refused "accept": NOREPLICAS 0 of 1 replicas have it/,
+    'the error log says why';
 
 my $start = time;
 is $gw->post(id => ++$n)->{status}, 503, 'one more' for 1 .. 4;
 my $each = (time - $start) / 4;
 note sprintf '%.0f ms each', 1000 * $each;
-cmp_ok $each, '<', 1, 'the loss is known and not waited for each time';
-is lines($short), 1, 'nor told each time';
+cmp_ok $each, '<', 1, 'later events do not wait for the lost replica';
+is lines($short), 1, 'the loss is logged once';
 
-# Redis has them all the same, and delivers what it has once a lease has ended;
-# nothing was promised
+# Redis has stored the events, and they are delivered when their leases end,
+# although their senders got 503
 
 kill 'CONT', $two->{pid};
 ok wait_until(10, sub { $gw->post(id => ++$n)->{status} == 200 }),
     'the replica is back';
-is lines($again), 1, 'the error log tells of it';
-is lines($short), 1, 'once each';
+is lines($again), 1, 'the error log says so';
+is lines($short), 1, 'each event is delivered once';
 
 my $back = $n;
 is $gw->post(id => ++$n)->{status}, 200, 'and more' for 1 .. 5;
 ok wait_until(5, sub {
     my %got = map { ($_->{json}{entity}{id} // 0) => 1 } $gw->onec_received;
     return !grep { !$got{$_} } $back .. $n;
-}), 'they are delivered';
+}), 'the stored events are delivered';
 
-# an accept that is repeated on another connection, since nobody knows whether it
-# was carried out: that the event is there already says nothing of the replica
+# an accept is repeated on another connection, because its result is unknown: an
+# event that is already stored does not prove that a replica has it
 
 sub accept_alone {
     my $redis = Bitrix1C::Redis->new(socket => $one->{socket});
@@ -117,9 +119,9 @@ sub accept_alone {
 
 kill 'STOP', $two->{pid};
 is accept_alone(), 0, 'no replica has the event';
-is accept_alone(), 0, 'nor has it when the event is accepted once more';
+is accept_alone(), 0, 'a repeated accept does not report a replica either';
 kill 'CONT', $two->{pid};
-ok wait_until(10, sub { accept_alone() == 1 }), 'now it has';
+ok wait_until(10, sub { accept_alone() == 1 }), 'the replica has the event now';
 $one->cmd('DEL', map { "{b1c:alone}:$_" } qw(q h f));
 
 # the connection breaks between a script and its WAIT
@@ -135,18 +137,18 @@ for (1 .. 6) {
 }
 $result = finish_load($load);
 is join(' ', sort keys %{ $result->{statuses} }), '503',
-    'connections that break: nothing is taken without a replica';
+    'connections break: no event is accepted without a replica';
 kill 'CONT', $two->{pid};
 ok wait_until(10, sub { $gw->post(id => ++$n)->{status} == 200 }),
-    'and all is well again';
+    'events are accepted again';
 
-# rights
+# permissions
 
 $one->cmd('ACL', 'SETUSER', 'b1c', '-wait');
 $answer = $gw->post(id => ++$n);
-is $answer->{status}, 503, 'a user without the right to WAIT';
+is $answer->{status}, 503, 'an event is refused if the user must not use WAIT';
 like $gw->slurp('error.log'), qr/refused "accept": NOPERM.*'?wait/i,
-    'which the error log tells';
+    'the error log says so';
 
 $gw->finish;
 $_->stop for $one, $two;

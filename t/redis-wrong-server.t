@@ -2,9 +2,10 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# What listens there is no Redis, or one that talks nonsense, alone or as a
-# Sentinel or a node of a Cluster: a line in the error log with advice, no
-# crash, no busy loop, nothing taken; and other queues do not notice.
+# The server at the address is not Redis, or sends garbage, as a Redis, a
+# Sentinel or a node of a Cluster.  The error log has a line with advice, no
+# worker crashes or loops, no event is accepted, and other queues are not
+# affected.
 
 use strict;
 use warnings;
@@ -39,7 +40,7 @@ my $sentinel = qr/\[error\].*Sentinel is not available: /;
 my $strange = qr/Protocol error/;
 my $is_it = qr/\(is it Redis that listens there/;
 
-# name => what it does, what the error log says of it
+# name => what it does, what the error log says
 
 my %fakes = (
     closes  => [{ close => 1 }, qr/$no.*$is_it/],
@@ -106,7 +107,7 @@ my $gw = Bitrix1C::Gateway->new(redis => 'timeout=1s',
                                 events => 'accept_mutex off;');
 my $dir = $gw->{dir};
 
-# whom two of the Sentinels name
+# the master that two of the Sentinels name
 
 my $other = Bitrix1C::FakeRedis->new($dir, {
     replica => says(ROLE => '*2', '$5', 'slave', '*0'),
@@ -126,7 +127,7 @@ my $fake = Bitrix1C::FakeRedis->new($dir, {
     map { $_ => $fakes{$_}[0] } keys %fakes
 });
 
-# real ones, with a port for TLS alone, and with few databases
+# real servers: one with a TLS port only, one with few databases
 
 system "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=redis"
        . " -keyout $dir/redis.key -out $dir/redis.pem 2> /dev/null";
@@ -160,7 +161,8 @@ $gw->{server} = join "\n", map {
 } @names;
 
 $gw->start;
-ok wait_until(5, sub { $gw->post(id => 1)->{status} == 200 }), 'it works';
+ok wait_until(5, sub { $gw->post(id => 1)->{status} == 200 }),
+    'the gateway works';
 
 my %refused;
 
@@ -176,7 +178,7 @@ for my $name (@names) {
 
 for my $pid (keys %refused) {
     waitpid $pid, 0;
-    is $?, 0, "$refused{$pid}: nothing is taken";
+    is $?, 0, "$refused{$pid}: no event is accepted";
 }
 
 sleep 1;
@@ -198,17 +200,18 @@ for my $name (@names) {
     my @errors = grep { /\[error\]/ && !/refused "/ } @lines;
 
     like join("\n", @lines), $told{$name}, "$name: the error log says why";
-    cmp_ok scalar @errors, '<=', 3, "$name: and that is all"
+    cmp_ok scalar @errors, '<=', 3, "$name: the log is not flooded"
         or diag join "\n", splice @errors, 0, 5;
 
     next if !$fakes{$name};
     my $count = $fake->count($name) - $before{$name};
-    cmp_ok $count / $seconds, '<=', 3, "$name: no busy loop";
+    cmp_ok $count / $seconds, '<=', 3,
+        "$name: the worker does not reconnect in a busy loop";
 }
 
-is join(' ', $gw->workers), $worker, 'the worker lives';
-is $gw->post(id => 2)->{status}, 200, 'and other queues work';
-ok $gw->drained(5), 'and deliver';
+is join(' ', $gw->workers), $worker, 'the worker is still running';
+is $gw->post(id => 2)->{status}, 200, 'other queues accept events';
+ok $gw->drained(5), 'other queues deliver events';
 
 $gw->finish;
 $_->stop for $fake, $other, $tls;

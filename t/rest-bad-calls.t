@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Bad calls and bad portals: a clear answer in the form of Bitrix' own errors,
-# nothing that was not allowed reaches the portal, and the key of its webhook
-# stands in no answer and in no log.
+# Bad calls and bad portals.  The answer is a clear error in Bitrix's own form,
+# no call that is not allowed reaches the portal, and the key of the webhook is
+# in no answer and no log.
 
 use strict;
 use warnings;
@@ -30,7 +30,7 @@ my $gw = Bitrix1C::Caller->new(
                . 'bitrix1c_pace burst=1000;',
 )->start;
 
-# another key than the portal's: a caller's address is the caller's own
+# a key that is not the portal's, in the address that a caller uses
 my $key = 'abcdef0123456789';
 my $hits = 0;
 
@@ -41,7 +41,7 @@ sub refused {
 
     is "$answer->{status} $answer->{code}", "$status $code", $name;
     ok length $answer->{json}{error_description}, "$name: says why";
-    unlike $answer->{body}, qr/$key/, "$name: quotes no key";
+    unlike $answer->{body}, qr/$key/, "$name: the answer has no key";
     like $answer->{headers}{'content-type'}, qr{^application/json\b},
         "$name: JSON";
 
@@ -141,10 +141,12 @@ refused('a forbidden command behind the body', 403,
         'BITRIX1C_METHOD_FORBIDDEN', 'batch?cmd[a]=crm.deal.list',
         { cmd => { b => 'sale.order.list' } });
 
-is_deeply [$gw->portal_received], [], 'nothing of it has reached the portal';
+is_deeply [$gw->portal_received], [], 'none of these calls reached the portal';
 
-is $gw->rest_call('batch', { cmd => \%fifty })->{status}, 200, '50 commands';
-is $gw->rest_call('SALE.Order.get?id=3')->{status}, 200, 'another case';
+is $gw->rest_call('batch', { cmd => \%fifty })->{status}, 200,
+    '50 commands are accepted';
+is $gw->rest_call('SALE.Order.get?id=3')->{status}, 200,
+    'a method in another case is accepted';
 
 # portals
 
@@ -158,7 +160,7 @@ sub portal {
     ok length $answer->{json}{error_description}, "$mode: says what it is";
     is join(', ', grep { /x7k2|\/auth\// } %{ $answer->{headers} }), '',
         "$mode: no address in a header";
-    unlike $answer->{body}, qr/x7k2mq/, "$mode: nor in the body";
+    unlike $answer->{body}, qr/x7k2mq/, "$mode: no address in the body";
 
     return $answer;
 }
@@ -172,11 +174,11 @@ portal('close', 502, 'BITRIX1C_NO_ANSWER');
 portal('reset', 502, 'BITRIX1C_NO_ANSWER');
 portal('commit-close', 502, 'BITRIX1C_NO_ANSWER');
 like portal('hang', 504, 'BITRIX1C_TIMEOUT')->{json}{error_description},
-    qr/not known/, 'whether it was done is not known';
+    qr/not known/, 'the answer says that the outcome is unknown';
 portal('internal', 500, 'INTERNAL_SERVER_ERROR');
 portal('credentials', 401, 'INVALID_CREDENTIALS');
 like portal('echo', 200, 'ERROR_UNEXPECTED_ANSWER')->{body},
-    qr{/rest/1/\*{16}/sale\.order\.get}, 'an address in an error is masked';
+    qr{/rest/1/\*{16}/sale\.order\.get}, 'an address in an error is redacted';
 
 $gw->stop_portal;
 portal_gone();
@@ -190,7 +192,7 @@ sub portal_gone {
 }
 
 
-# the key in a list, wherever nginx happens to cut it
+# the key in a list, wherever nginx splits the answer
 
 my $secret = Bitrix1C::Portal::KEY;
 my $url = "https://myshop.ru/rest/1/$secret/download/";
@@ -199,9 +201,10 @@ is $gw->portal_call('sale.order.update', { id => 9,
     fields => { comments => $url x 100 } })->{status}, 200, 'a comment';
 my $answer = $gw->rest_call('sale.order.get', { id => 9 });
 my $found = () = $answer->{body} =~ m{/1\\?/\w{0,7}\*{9,16}\\?/download}g;
-is $found, 100, 'is masked, but for the seven bytes that were sent before';
+is $found, 100,
+    'the key is redacted, except seven bytes that were already sent';
 
-# no way around
+# other addresses do not bypass the check
 
 for my $path ('/bitrix/mirrored') {
     $gw->portal_ask('reset', '');
@@ -212,8 +215,9 @@ for my $path ('/bitrix/mirrored') {
 my $log = $gw->slurp('error.log');
 unlike $log, qr/$key|$secret/, 'no key in the error log';
 like $log, qr{upstream: "http://[\d.:]+/rest/1/\*{16}/sale\.order\.get"},
-    'where nginx prints the address of the upstream';
-like $log, qr{request: "POST /bitrix/1/\*{16}/}, 'nor where it was called';
+    'the key is redacted where nginx prints the upstream';
+like $log, qr{request: "POST /bitrix/1/\*{16}/},
+    'the key is redacted where nginx prints the request';
 
 $gw->finish;
 done_testing;

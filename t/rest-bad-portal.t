@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Portals that answer what no portal should: nothing of this machine is served
-# in their place, no key is kept of what they say, and no write is sent twice,
-# whatever method of HTTP it comes by.
+# Portals that send invalid answers.  The gateway serves no content of its own
+# host instead, stores no key that an answer contains, and sends no write twice,
+# by any HTTP method.
 
 use strict;
 use warnings;
@@ -74,7 +74,7 @@ my $raw = Bitrix1C::RawPortal->new($gw->{dir},
     map { $_ => [] } qw(sale.order.add sale.order.update sale.order.get batch),
 );
 
-# which not every nginx has
+# not every nginx has gunzip
 
 my $gunzip = nginx_has('http_gunzip') ? 'gunzip on;' : '';
 
@@ -108,16 +108,16 @@ sub whole {
 }
 
 
-# answers that lead elsewhere, or are none
+# answers that redirect, and answers that are not HTTP
 
 for my $name (qw(sale.away sale.named)) {
     my $answer = whole($name);
 
     like $answer, qr/"result":1/, "$name: the portal's own answer";
-    unlike $answer, qr/private/, "$name: and nothing of this server";
+    unlike $answer, qr/private/, "$name: no content of this server";
 }
 
-# an nginx of before 1.29 takes a 103 for the answer, a later one waits for more
+# nginx before 1.29 takes a 103 for the answer, a later nginx skips it
 
 like whole('sale.hint'),
     nginx_since('1.29.0') ? qr/\AHTTP\S+ 200 .*\n\{"result":1\}/s
@@ -127,7 +127,7 @@ like whole('sale.old'), qr/\AHTTP\S+ 502 .*"BITRIX1C_NO_ANSWER"/s,
     'bytes that are not HTTP';
 
 like whole('sale.silent'), qr/\AHTTP\S+ 502 .*"BITRIX1C_NO_ANSWER"/s,
-    'an error without a word';
+    'an error without a body';
 like whole('sale.zip'), qr/\ncontent-encoding: gzip\r\n.*\n\x1f\x8b.{3}\z/is,
     'gunzip does not swallow what the portal compressed unasked';
 like whole('sale.dated', 'If-None-Match: "x"'),
@@ -144,7 +144,8 @@ unlike $answer, qr/$key/, 'no header has the key';
 
 $answer = whole('sale.cors');
 like $answer, qr/\nx-other: 1\r/i, 'headers are passed on';
-unlike $answer, qr/access-control/i, 'but those that let any page read';
+unlike $answer, qr/access-control/i,
+    'headers that let any page read the answer are removed';
 
 for my $case ([200], [200, 'Sec-Fetch-Site: none'],
               [200, "Origin: http://a\r\nSec-Fetch-Site: same-origin"],
@@ -162,7 +163,7 @@ for my $case ([200], [200, 'Sec-Fetch-Site: none'],
 is_deeply [$gw->rest_call('sale.a', {}, headers => { Origin => 'http://b' })
            ->{code}], ['BITRIX1C_CROSS_SITE'], 'a page of another site: POST';
 
-# a write whose answer is lost is made once, though there are three servers
+# a write whose answer is lost is sent once, although there are three servers
 
 for my $name (qw(sale.order.add sale.order.update batch)) {
     my $cmd = $name eq 'batch' ? '?cmd[a]=sale.order.add' : '?id=1';
@@ -176,40 +177,41 @@ for my $name (qw(sale.order.add sale.order.update batch)) {
 }
 
 whole('sale.order.get?id=1');
-is counted('GET sale.order.get'), 3, 'a read may be tried elsewhere';
+is counted('GET sale.order.get'), 3, 'a read may be repeated at another server';
 
 # the bucket is full from here on
 
 $answer = whole('sale.limit');
 is_deeply [$answer =~ /^retry-after: (\d+)/gim], [1], 'one Retry-After';
 
-# calls that are kept
+# kept calls
 
 my $url = $gw->becomes($gw->prefer('sale.url', { id => 1 }), 'done');
 is $url->{answer}{result}{url}, 'https://x/rest/1/' . '*' x 16 . '/f',
-    'a kept answer is masked';
+    'the key in a stored answer is redacted';
 
 my $refused = $gw->becomes($gw->prefer('sale.refuse', { id => 2 }), 'dead');
 like $refused->{reason}, qr{not at https://x/rest/1/\*{16}/sale},
-    'so is the reason';
+    'the key in a reason is redacted';
 like $refused->{answer}{error_description}, qr{/rest/1/\*{16}/sale},
-    'and the error';
+    'the key in an error is redacted';
 
 is_deeply [map { $_->{state} } map { $gw->becomes($_, 'done') }
            map { $gw->prefer($_, { id => 3 }) } 'sale.away'], ['done'],
     'a kept call does not follow X-Accel-Redirect';
 
 my $control = $gw->becomes($gw->prefer('sale.control', { id => 4 }), 'done');
-is $control->{answer}{result}{a}, 'xy', 'what 1C cannot read is left out';
+is $control->{answer}{result}{a}, 'xy',
+    'characters that 1C cannot read are removed';
 
 my $broken = $gw->becomes($gw->prefer('sale.broken', { id => 5 }), 'done');
 is_deeply $broken->{answer}, { status => 200, result => undef,
                                broken => JSON::PP::true() },
-    'a result that is no JSON is not handed on';
+    'a result that is not JSON is not passed on';
 
 $gw->onec_received(5, 10);
 unlike $gw->onec_ask('received?show=bodies'), qr/$key/,
-    '1C is not told the key';
+    'the key is not sent to 1C';
 
 # what 1C sends
 
@@ -231,15 +233,16 @@ for my $case (['one piece', "$bom\{\"a\":1}"], ['a piece of its own', $bom,
     }
 
     like do { local $/ = undef; scalar <$sock> }, qr/\AHTTP\S+ 200 /,
-        "a BOM in $name: is taken";
+        "a BOM in $name: the call succeeds";
     is scalar(() = $raw->bodies =~ /^\{"a":1}$/mg), $n + 1,
-        "a BOM in $name: is left out";
+        "a BOM in $name: the portal does not get the BOM";
 }
 
 my $deep = $gw->rest_call('sale.a', undef, method => 'POST',
                           body => '{"a":' . '[' x 70 . ']' x 70 . '}');
 is "$deep->{status} $deep->{json}{error_description}",
-    '400 the body: too deep, at byte 69', 'too deep, and no directive is named';
+    '400 the body: too deep, at byte 69',
+    'a body that is too deep is refused, without naming a directive';
 
 # preferences and keys
 
@@ -262,7 +265,7 @@ for my $case (['none', ''], ['256 bytes', 'x' x 256],
 
 my $post = $gw->rest_call('bitrix1c/calls/' . '0' x 32, {});
 is "$post->{status} $post->{headers}{allow}", '405 GET',
-    'what has become of a call is asked for with GET';
+    'the result of a call is requested with GET only';
 
 delete $gw->{bitrix};
 $raw->stop;

@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Callers that hang up at any point of their calls, reloads while calls wait,
-# workers that are killed: nothing is left behind and everybody else is served.
+# Callers disconnect at any point of their calls, nginx is reloaded while calls
+# wait, workers are killed.  No resource leaks, and other callers are served.
 
 use strict;
 use warnings;
@@ -23,7 +23,7 @@ my $gw = Bitrix1C::Caller->new(
 )->start;
 
 
-# sends a call and gives the connection back
+# sends a call and returns the connection
 
 sub begin {
     my ($what) = @_;
@@ -42,10 +42,11 @@ sub answer { my ($sock) = @_; local $/ = undef; return scalar <$sock> }
 
 $gw->portal_mode({ mode => 'slow', delay => 2 });
 my $sock = begin('sale.order.get?id=1');
-ok wait_until(5, sub { scalar $gw->portal_received }), 'the portal is asked';
+ok wait_until(5, sub { scalar $gw->portal_received }),
+    'the portal gets the call';
 close $sock;
 ok wait_until(5, sub { $gw->slurp('access.log') =~ /" 499 /g }),
-    'a caller that hangs up before the answer';
+    'a caller disconnects before the answer';
 
 $gw->portal_mode({ mode => 'big', size => 900_000 });
 for (1 .. 3) {
@@ -57,36 +58,38 @@ for (1 .. 3) {
 $gw->portal_mode({ mode => 'limit' });
 $sock = begin('sale.order.get?id=3');
 my $n = $gw->portal_received;
-ok wait_until(5, sub { $gw->portal_received > $n }), 'a call over the limit';
+ok wait_until(5, sub { $gw->portal_received > $n }),
+    'a call over the limit is repeated';
 close $sock;
 ok wait_until(5, sub {
     (() = $gw->slurp('access.log') =~ /id=3 HTTP\S+ 499 /g) == 1;
-}), 'its caller hangs up before the next try';
+}), 'its caller disconnects before the next try';
 $n = $gw->portal_received;
 sleep 2;
-is scalar($gw->portal_received), $n, 'which is not made';
+is scalar($gw->portal_received), $n, 'the next try is not made';
 $gw->portal_mode();
 
-# a reload while calls wait for their turn
+# a reload while calls wait
 
 my @waiting = map { begin("sale.order.get?id=$_") } 1 .. 10;
 sleep 0.2;
 my ($old) = $gw->workers;
 $gw->reload;
 is scalar(grep { answer($_) =~ /^HTTP\S+ 200 .*"result"/s } @waiting), 10,
-    'calls that wait are made by the old worker';
+    'the old worker makes the calls that wait';
 ok wait_until(10, sub { !grep { $_ == $old } $gw->all_workers }),
-    'which leaves then';
-is $gw->rest_call('sale.order.get?id=3')->{status}, 200, 'the new one serves';
+    'the old worker exits then';
+is $gw->rest_call('sale.order.get?id=3')->{status}, 200,
+    'the new worker serves calls';
 
-# a worker is killed with calls that wait
+# a worker is killed while calls wait
 
 @waiting = map { begin("sale.order.get?id=$_") } 1 .. 10;
 sleep 0.2;
 $gw->kill_worker;
 close $_ for @waiting;
 ok wait_until(10, sub { $gw->rest_call('sale.order.get?id=3')->{status}
-                        == 200 }), 'others are served';
+                        == 200 }), 'other callers are served';
 
 is_deeply [grep { /$_/ } ($gw->slurp('error.log') =~ /(\S+ leak|open socket)/g)],
     [], 'no connection is left open';

@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# The pace of a portal: all workers and all nodes together keep to its bucket,
-# who has to wait waits, who would wait too long is told when to come back, and
-# without Redis each nginx keeps the pace alone.
+# The rate of a portal.  All workers and all nodes together stay within its
+# bucket, calls that have to wait are delayed, a call that would wait too long
+# is told when to retry, and without Redis each nginx limits the rate alone.
 
 use strict;
 use warnings;
@@ -54,19 +54,22 @@ sub calls {
 
 
 ok wait_until(5, sub { $gw->rest_call('sale.order.get?id=1')->{status} == 200
-                       && defined bucket() }), 'works, and Redis knows it';
+                       && defined bucket() }),
+                       'calls work, and Redis has the bucket';
 sleep 0.3;
 
-# more than the bucket holds, and what leaks out meanwhile
+# more calls than the bucket holds and leaks meanwhile
 
 my $n = BURST + 12;
 my ($seconds, @answers) = calls($n);
-is scalar(grep { $_->{status} == 200 } @answers), $n, 'all are answered';
+is scalar(grep { $_->{status} == 200 } @answers), $n,
+    'all calls are answered 200';
 note sprintf '%d calls in %.2f s', $n, $seconds;
-cmp_ok $seconds, '>=', ($n - BURST) / RATE - 0.6, 'those over it wait';
+cmp_ok $seconds, '>=', ($n - BURST) / RATE - 0.6, 'calls above the bucket wait';
 
-# two nodes that begin in one moment do not know of each other's calls yet that
-# went without asking, a quarter of the bucket at most; they are made again
+# two nodes that start at the same moment do not know each other's first calls,
+# which are sent without asking Redis, a quarter of the bucket at most; refused
+# ones are repeated
 
 sub refused {
     my $errors = $gw->portal_stats->{errors} // {};
@@ -76,23 +79,24 @@ sub refused {
 }
 
 my $refused = refused();
-cmp_ok $refused, '<=', BURST / 4, 'the portal had next to nothing to refuse';
+cmp_ok $refused, '<=', BURST / 4, 'the portal refuses almost nothing';
 
-# more than would come in time
+# more calls than max_wait allows
 
 ($seconds, @answers) = calls(60);
 my @ok = grep { $_->{status} == 200 } @answers;
 my @late = grep { $_->{status} == 503 } @answers;
-is @ok + @late, 60, 'the others are told';
-cmp_ok scalar(@late), '>', 10, 'those whose turn is too far off';
+is @ok + @late, 60, 'all calls are answered';
+cmp_ok scalar(@late), '>', 10, 'calls that would wait too long are refused';
 is scalar(grep { $_->{code} ne 'QUERY_LIMIT_EXCEEDED' } @late), 0,
-    'as Bitrix would';
+    'they get the error of Bitrix';
 is scalar(grep { ($_->{headers}{'retry-after'} // 0) !~ /^[1-9]\d?$/ } @late),
-    0, 'and when to come back';
-is scalar(grep { $_->{seconds} > 3.5 } @late), 0, 'at once';
-is refused(), $refused, 'nothing was refused here';
+    0, 'they get Retry-After';
+is scalar(grep { $_->{seconds} > 3.5 } @late), 0, 'they are refused at once';
+is refused(), $refused, 'the portal refused none of them';
 
-# who hangs up while it waits leaves its turn to those behind it
+# a caller that disconnects while it waits gives its permit to the calls behind
+# it
 
 calls(BURST);
 my $before = scalar $gw->portal_received;
@@ -110,10 +114,10 @@ close $_ for @gone;
 sleep 2;
 my $hung = () = $gw->slurp('access.log') =~ /" 499 /g;
 note "$hung hung up";
-cmp_ok $hung, '>', 0, 'that a caller hangs up is noticed';
-is $gw->portal_received - $before, 15 - $hung, 'and its call is not made';
+cmp_ok $hung, '>', 0, 'disconnected callers are noticed';
+is $gw->portal_received - $before, 15 - $hung, 'their calls are not made';
 
-# the clock of Redis was an hour ahead, and is set right
+# the clock of Redis was an hour ahead and is corrected
 
 my $script = do {
     open my $fh, '<', "$FindBin::Bin/../redis/pace.lua" or die "pace.lua: $!";
@@ -140,27 +144,28 @@ for (1 .. 2) {
 
 $gw->stop_redis('KILL');
 ok wait_until(8, sub { $gw->rest_call('sale.order.get?id=1')->{status}
-                       == 200 }), 'calls go on without Redis';
+                       == 200 }), 'calls work without Redis';
 sleep 2.5;
 my $log = $gw->slurp('error.log');
 ($seconds, @answers) = (time);
 @answers = $gw->rest_calls(map { ["sale.order.get?id=$_"] } 1 .. BURST + 8);
 $seconds = time - $seconds;
-is scalar(grep { $_->{status} == 200 } @answers), BURST + 8, 'all of them';
-cmp_ok $seconds, '>=', 0.4, 'at the pace of this nginx';
+is scalar(grep { $_->{status} == 200 } @answers), BURST + 8,
+    'all of them succeed';
+cmp_ok $seconds, '>=', 0.4, 'this nginx limits the rate alone';
 is scalar(() = $gw->slurp('error.log')
           =~ /\[warn\].*Redis is away, this nginx keeps the pace alone/g), 1,
-    'which the log tells once';
+    'the log says so once';
 
 $gw->start_redis;
 ok wait_until(10, sub {
     $gw->rest_call('sale.order.get?id=1');
     $gw->slurp('error.log') =~ /\[notice\].*kept by Redis again/;
-}), 'and when Redis is back';
-ok defined bucket(), 'it knows the portal again';
+}), 'calls work when Redis is back';
+ok defined bucket(), 'Redis has the bucket again';
 
-is $two->stop_nginx('QUIT', 20), 0, 'the other node leaves';
-is join("\n", $two->complaints), '', 'without a complaint';
+is $two->stop_nginx('QUIT', 20), 0, 'the other node exits';
+is join("\n", $two->complaints), '', 'the other node logs no error';
 $two->stop_all;
 
 $gw->finish;

@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# 1C calls the portal: the three calls of README.md work as they stand there, in
-# every form that Bitrix takes, answers come back unchanged, and what is known
-# to be lost on Bitrix without a word is told.
+# 1C calls the portal.  The three calls of the documentation work, every form of
+# a call that Bitrix accepts works, answers are not changed, and a Warning names
+# a parameter that Bitrix silently ignores.
 
 use strict;
 use warnings;
@@ -36,7 +36,7 @@ sub same_as_portal {
     my $direct = $gw->portal_call($method, undef, @post);
     my $answer = $gw->rest_call($method, undef, @post);
 
-    # the time of the call differs, and is the last member
+    # the last member is the time of the call, which differs
     s/"(?:result_)?time":.*//s for $direct->{body}, $answer->{body};
 
     is $answer->{status}, $direct->{status}, "$name: status";
@@ -48,13 +48,13 @@ sub same_as_portal {
 }
 
 
-# the calls of the issue, word for word
+# the calls of the documentation, word for word
 
 my $answer = $gw->rest_call('catalog.storeproduct.update',
     { productId => 7, storeId => 1, amount => 12 });
 is $answer->{status}, 200, 'catalog.storeproduct.update';
 my ($write) = $gw->portal_writes(1);
-is_deeply $write->{set}, { amount => 12 }, 'sets the amount';
+is_deeply $write->{set}, { amount => 12 }, 'the call sets the amount';
 
 my $path = 'sale.order.list?filter[STATUS_ID]=N'
            . '&filter[>=DATE_INSERT]=2024-03-01&select[]=ID';
@@ -62,16 +62,16 @@ $answer = $gw->rest_call($path);
 is $answer->{status}, 200, 'sale.order.list';
 like $answer->{headers}{warning},
     qr/^299 bitrix1c "sale\.order\.list .*STATUS_ID of filter.*unfiltered/,
-    'warns that Bitrix does not know such names';
+    'a Warning says that Bitrix does not know such names';
 is_deeply [map { s/[?].*//r } map { $_->{rest} // () }
            ($gw->portal_received(2))[-1]], ['sale.order.list'], 'is asked';
 like +($gw->portal_received)[-1]{path}, qr/filter\[>%3DDATE_INSERT\]=/,
-    'a name that PHP would cut off arrives whole';
+    'a name that PHP would truncate arrives complete';
 
 $answer = $gw->rest_call('sale.order.update',
     { id => 3, fields => { statusId => 'F' } });
 is $answer->{json}{result}{order}{statusId}, 'F', 'sale.order.update';
-is $answer->{headers}{warning}, undef, 'nothing to warn of';
+is $answer->{headers}{warning}, undef, 'a right call has no Warning';
 
 # forms
 
@@ -89,7 +89,7 @@ print {$sock} "POST /bitrix/sale.order.get HTTP/1.1\r\nHost: a\r\n"
               . "Connection: close\r\nContent-Length: 8\r\n\r\n{\"id\":6}";
 $sock->flush;
 like do { local $/ = undef; scalar <$sock> }, qr/"id":6,/,
-    'JSON without a type, as 1C sends it if it is not told to';
+    'JSON without a type, as 1C sends it by default';
 
 $sock = Bitrix1C::Http::connect_to($gw->{port});
 print {$sock} "POST /bitrix/sale.order.get HTTP/1.1\r\nHost: a\r\n"
@@ -99,7 +99,7 @@ print {$sock} "POST /bitrix/sale.order.get HTTP/1.1\r\nHost: a\r\n"
 $sock->flush;
 like do { local $/ = undef; scalar <$sock> }, qr/"id":7,/, 'a chunked body';
 
-# answers as they are
+# answers are not changed
 
 same_as_portal('a list', 'sale.order.list', { filter => { '<id' => 30 } });
 same_as_portal('an error with a number beyond 32 bits', 'sale.order.get',
@@ -128,7 +128,7 @@ like do { local $/ = undef; scalar <$sock> },
 
 $gw->portal_mode({ mode => 'truncated', times => 1 });
 is $gw->rest_call('sale.order.get', { id => 3 })->{error}, 'closed',
-    'what is cut off does not look whole';
+    'a truncated answer is not completed';
 
 $gw->portal_mode({ mode => 'empty', times => 1 });
 $answer = $gw->rest_call('sale.order.get', { id => 3 });
@@ -157,7 +157,7 @@ SKIP: {
     like $out, qr/"id":13,/, 'HTTP/2';
 }
 
-# a method that many call though Bitrix never had it
+# a method that many integrators call and Bitrix does not have
 
 $gw->portal_set(without => ['catalog.storeproduct.update']);
 $answer = $gw->rest_call('catalog.storeproduct.update', { id => 1 });
@@ -169,9 +169,9 @@ $gw->rest_call('catalog.storeproduct.update', { id => 1 });
 $gw->rest_call($path);
 my $log = $gw->slurp('error.log');
 is scalar(() = $log =~ /\[warn\].*only shows what is in store/g), 1,
-    'the log says it once';
+    'the log has the first warning once';
 is scalar(() = $log =~ /\[warn\].*STATUS_ID of filter/g), 1,
-    'and so with names in capitals';
+    'the log has the warning about names in capitals once';
 
 like $gw->slurp('rest.log'), qr/^POST catalog\.storeproduct\.update 404 404$/m,
     'a log without addresses';

@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Events that wait while the configuration changes under them, or that were
-# taken by one of several servers which look alike, go to the location that
-# took them or nowhere: another one's 200 would be a lost event.
+# The configuration changes while events wait, or one of several similar servers
+# accepted them.  An event is delivered by the location that accepted it, or not
+# at all: a 200 of another location would lose the event.
 
 use strict;
 use warnings;
@@ -28,7 +28,7 @@ $gw->{second} = free_port();
 my $token = Bitrix1C::Gateway::TOKEN;
 
 
-# a server with its own port, but no name of its own
+# a server with its own port and no name
 
 sub server {
     my ($prefix) = @_;
@@ -72,16 +72,16 @@ my %from = (
 );
 
 is scalar(grep { $_ } keys %from), 4, 'all are accepted';
-ok $gw->drained(10), 'nothing is left';
+ok $gw->drained(10), 'the queue is empty';
 
 my $ids = $gw->onec_ids;
 
 is $ids->{$_}{requests} // 0, 2, "$from{$_}: tried twice at 1C"
     for sort { $from{$a} cmp $from{$b} } keys %from;
 
-is_deeply $gw->dead_letters, [], 'no dead letter';
+is_deeply $gw->dead_letters, [], 'there is no dead letter';
 
-# events wait, and meanwhile their address becomes the site's
+# events wait, and meanwhile their address becomes one of the site
 
 my $n = 4;
 my $site = "http://127.0.0.1:$gw->{second}";
@@ -100,9 +100,9 @@ sub moved {
     @$gw{qw(queue server)} = ('retry 100ms;', $server);
     $gw->{http} = server('/second/');
     ok $gw->reload, 'the configuration has changed';
-    ok $gw->drained(10), 'the event is not waiting any more';
+    ok $gw->drained(10), 'the event does not wait any more';
     like $gw->reason($id), $reason, 'it is a dead letter';
-    is $gw->slurp('site.log'), '', 'the site was not taken for 1C';
+    is $gw->slurp('site.log'), '', 'no event is sent to the site';
 
     return;
 }

@@ -2,10 +2,10 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Workers are killed while they spool and while they replay, then all of nginx
-# is, with Redis still away; what is left in the folder is half a record,
-# garbage, files of others.  Everything that was answered 200 comes to 1C once
-# and in order, and what a person might want to see is kept.
+# Workers are killed while they write and drain the spool, then all of nginx is
+# killed, and Redis is still down.  The folder holds half a record, garbage and
+# foreign files.  Every event that was answered 200 reaches 1C once and in
+# order, and files that an operator may want to inspect are kept.
 
 use strict;
 use warnings;
@@ -34,7 +34,8 @@ my $gw = Bitrix1C::Gateway->new(
 );
 my $spool = "$gw->{dir}/spool";
 
-# held, or what a killed worker delivered would come again when its lease ends
+# the queue is held: otherwise events that a killed worker delivered would be
+# delivered again when their leases end
 
 my $queue = "spool $spool; concurrency 16; retry 100ms 1s 1s;";
 $gw->{queue} = "$queue hold on;";
@@ -66,7 +67,7 @@ sub complaint {
 }
 
 
-# one sender a lane; an event without an answer is posted again
+# one sender per lane; an event without an answer is posted again
 
 my %number;
 
@@ -101,7 +102,7 @@ sub finish {
     }
 
     note "$what: ", join ', ', map { "$_ $results{$_}" } sort keys %results;
-    is $results{unavailable} // 0, 0, "$what: none was turned away";
+    is $results{unavailable} // 0, 0, "$what: no event is refused";
 
     return;
 }
@@ -111,7 +112,7 @@ ok wait_until(5, sub {
     $gw->post(id => 900_000)->{result} eq 'accepted';
 }), 'works';
 
-# while they write
+# workers are killed while they write
 
 $gw->stop_redis('KILL');
 my @loads = load(2);
@@ -123,7 +124,7 @@ for (1 .. 4) {
 
 finish('workers killed while they spool', @loads);
 
-# while they replay
+# workers are killed while they drain the spool
 
 @loads = load(2.2);
 sleep 0.2;
@@ -132,8 +133,8 @@ my $kills = 0;
 my $end = time + 2;
 
 while (time < $end) {
-    my ($replayer) = grep { holds_lock($_) } $gw->workers;
-    $kills++, $gw->kill_worker($replayer) if $replayer && $kills < 6;
+    my ($drainer) = grep { holds_lock($_) } $gw->workers;
+    $kills++, $gw->kill_worker($drainer) if $drainer && $kills < 6;
     sleep 0.01;
 }
 
@@ -145,11 +146,11 @@ sub holds_lock {
 }
 
 
-cmp_ok $kills, '>', 0, "$kills workers killed while they replay";
-finish('workers killed while they replay', @loads);
-ok wait_until(15, sub { !grep { /\.spool$/ } files() }), 'all is replayed';
+cmp_ok $kills, '>', 0, "$kills workers are killed while they drain the spool";
+finish('workers killed while they drain the spool', @loads);
+ok wait_until(15, sub { !grep { /\.spool$/ } files() }), 'the spool is drained';
 
-# all of nginx
+# all of nginx is killed
 
 $gw->stop_redis('KILL');
 @loads = load(1);
@@ -158,7 +159,7 @@ my ($file) = files();
 kill 'KILL', $gw->{nginx_pid}, $gw->all_workers;
 $gw->reap(delete $gw->{nginx_pid}, 5);
 
-# in the order of events: damage, files that follow it, a torn end
+# damage, the files after it, and a torn end, in the order of events
 
 my $record = do {
     open my $fh, '<', "$spool/$file" or die "$file: $!";
@@ -178,47 +179,47 @@ $gw->start_nginx;
 @loads = load(1);
 finish('nginx is back, Redis is not', @loads);
 complaint(qr/1 files in the folder .* none of a spool, such as "notes.txt"/,
-          'a foreign file is told of');
+          'a foreign file is logged');
 
 $gw->start_redis;
 ok wait_until(15, sub {
     join(' ', sort(files())) eq
         'notes.txt orders.1.spool orders.2.spool orders.3.spool';
-}), 'all is replayed, and nothing else is touched';
+}), 'the spool is drained, and foreign files remain';
 complaint(qr/$file" ends with a record .* 100 bytes are passed over/,
-          'a torn end is cut, and told of');
+          'a torn end is cut and logged');
 complaint(qr/orders\.1\.spool" is of another version/, 'a later version');
 complaint(qr/orders\.2\.spool" is no file of a spool/, 'a foreign content');
 complaint(qr/orders\.3\.spool" cannot be read|orders\.3\.spool" is no file/,
           'a folder of that name');
 my $id = 900_000;
 ok wait_until(5, sub { $gw->post(id => ++$id)->{result} eq 'accepted' }),
-    'none of them keeps events from Redis';
+    'none of them blocks the spool';
 
-# damage inside
+# damage inside a file
 
 $gw->stop_redis('KILL');
 finish('Redis is away once more', load(0.5));
 ($file) = grep { !/^orders\.[123]\./ } grep { /\.spool$/ } files();
 put($file, 'garbage' x 10);
-finish('and more behind the damage', load(0.5));
+finish('more events behind the damage', load(0.5));
 $gw->start_redis;
 ok wait_until(15, sub { -e "$spool/$file.damaged" && !-e "$spool/$file" }),
-    'damage is passed over, and the file kept';
+    'damage is skipped, and the file is kept';
 complaint(qr/$file" has damage inside, at offset \d+, 70 bytes are passed/,
-          'told of');
+          'the damage is logged');
 
-# put back by hand
+# a file that an operator puts back
 
 rename "$spool/$file.damaged", "$spool/$file";
 ok wait_until(20, sub { -e "$spool/$file.damaged" && !-e "$spool/$file" }),
-    'what is put into the folder is replayed' or diag join ' ', files();
+    'a file that is put into the folder is drained' or diag join ' ', files();
 
-# and all of it to 1C
+# all events are delivered
 
 $gw->{queue} = $queue;
-ok $gw->reload, 'held no longer';
-ok $gw->drained(40), 'nothing is left in the queue';
+ok $gw->reload, 'the queue is not held any more';
+ok $gw->drained(40), 'the queue is empty';
 
 my $lanes = lane_requests($gw);
 my @faults;
@@ -238,7 +239,8 @@ for my $lane (1 .. LANES) {
     push @faults, "lane $lane: never came: @absent" if @absent;
 }
 
-is join("\n", @faults), '', 'all came once, in the order of their lanes';
+is join("\n", @faults), '',
+    'all events arrive once, in the order of their lanes';
 
 $gw->finish;
 done_testing;

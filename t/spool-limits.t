@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# The spool reaches its max, its disk is full, its folder vanishes: 503, one
-# line of the error log, and it works again by itself.  A reload and a quit
-# while it is in use lose nothing and leave nothing open.
+# The spool reaches its max, its disk is full, its folder disappears.  The
+# answer is 503, the error log has one line, and the spool recovers by itself.
+# A reload and a quit lose no event and leave no file open.
 
 use strict;
 use warnings;
@@ -53,14 +53,15 @@ sub lines {
 }
 
 
-# until one is turned away; the number of those that were not
+# posts until an event is refused; returns the number of accepted events
 
 sub fill {
     my ($what) = @_;
     my ($count, $answer) = (0);
 
     $count++ while ($answer = post()) eq '200 spooled' && $count < 5000;
-    is $answer, '503 unavailable', "$what: turned away after $count events";
+    is $answer, '503 unavailable',
+        "$what: an event is refused after $count events";
     is post(), '503 unavailable', "$what: and so are others" for 1 .. 5;
 
     return $count;
@@ -71,9 +72,9 @@ sub back {
     my ($what) = @_;
 
     $gw->start_redis;
-    ok wait_until(10, sub { !files() }), "$what: all is replayed";
+    ok wait_until(10, sub { !files() }), "$what: the spool is drained";
     ok wait_until(5, sub { post() eq '200 accepted' }),
-        "$what: events go to Redis again";
+        "$what: events are stored in Redis again";
     ok $gw->drained(10), "$what: delivered";
 
     return;
@@ -84,27 +85,30 @@ ok wait_until(5, sub { post() eq '200 accepted' }), 'works';
 ok $gw->drained(5), 'delivered';
 my @before = map { $gw->descriptors($_) } $gw->workers;
 
-# its max
+# the spool reaches its max
 
 $gw->stop_redis('KILL');
 my $count = fill('max');
-cmp_ok $count, '>', 50, 'max: a good number of them';
-cmp_ok -s (files())[0], '<=', 65_536, 'max: not a byte more';
-is lines(qr/"spool $spool max=65536" is full/), 1, 'max: one line that says so';
+cmp_ok $count, '>', 50, 'max: the spool holds many events';
+cmp_ok -s (files())[0], '<=', 65_536, 'max: the file is not larger than max';
+is lines(qr/"spool $spool max=65536" is full/), 1,
+    'max: one line of the log says so';
 back('max');
 
 $gw->stop_redis('KILL');
-ok wait_until(5, sub { post() eq '200 spooled' }), 'it takes events again';
+ok wait_until(5, sub { post() eq '200 spooled' }),
+    'the spool accepts events again';
 
-# its folder, in which workers have files open
+# the folder disappears while workers have files open
 
 rename $spool, "$spool.away";
 is post(), '503 unavailable', 'the folder is gone' for 1 .. 6;
 is lines(qr/open\(\) failed in the folder "$spool".*No such file/), 1,
-    'one line that says so';
+    'one line of the log says so';
 rename "$spool.away", $spool;
-ok wait_until(5, sub { post() eq '200 spooled' }), 'it is back';
-is lines(qr/"spool" takes events again/), 1, 'one line that says so';
+ok wait_until(5, sub { post() eq '200 spooled' }),
+    'the spool accepts events again';
+is lines(qr/"spool" takes events again/), 1, 'one line of the log says so';
 
 # a reload
 
@@ -113,9 +117,9 @@ my $load = start_load(port => $gw->{port}, path => '/bitrix/orders',
                       next => $gw->events(100_000));
 $gw->{queue} = "spool $spool max=8m; @rest";
 sleep 0.3;
-ok $gw->reload, 'reloaded while it spools';
+ok $gw->reload, 'nginx is reloaded while it spools';
 my $result = finish_load($load);
-is join(' ', keys %{ $result->{statuses} }), '200', 'nobody is turned away';
+is join(' ', keys %{ $result->{statuses} }), '200', 'no event is refused';
 $taken{$_} = 1 for values %{ $result->{ok} };
 
 # a quit while senders are sending
@@ -143,8 +147,8 @@ for my $sender (@senders) {
     $taken{$1} = 1 if $answer =~ /"id":"(\w+)"/;
 }
 
-is $gw->stop_nginx('QUIT', 10), 0, 'nginx leaves while it spools';
-cmp_ok scalar(files()), '>', 0, 'the files stay';
+is $gw->stop_nginx('QUIT', 10), 0, 'nginx exits while it spools';
+cmp_ok scalar(files()), '>', 0, 'the files remain';
 
 $gw->start_nginx;
 back('nginx is back, then Redis');
@@ -152,9 +156,9 @@ back('nginx is back, then Redis');
 ok wait_until(5, sub {
     my @now = map { $gw->descriptors($_) } $gw->workers;
     return !grep { $now[$_] > $before[$_] + 16 } 0 .. 1;
-}), 'no descriptor is left open';
+}), 'no descriptor leaks';
 
-# its disk
+# the disk is full
 
 SKIP: {
     my $disk = "$gw->{dir}/disk";
@@ -171,19 +175,19 @@ SKIP: {
     ok wait_until(5, sub { post() eq '200 accepted' }), 'works';
 
     $gw->stop_redis('KILL');
-    ok fill('a full disk') > 50, 'a full disk: a good number of them';
+    ok fill('a full disk') > 50, 'a full disk: the spool holds many events';
     is lines(qr/write\(\) failed in the folder "$disk".*No space/), 1,
-        'a full disk: one line that says so';
+        'a full disk: one line of the log says so';
 
-    # space comes back by itself, by the replay
+    # draining the spool frees the space
     back('a full disk');
     $gw->stop_redis('KILL');
     ok wait_until(5, sub { post() eq '200 spooled' }), 'a disk with space';
     back('a disk with space');
-    is lines(qr/has damage inside/), 0, 'parts of records were cut off';
+    is lines(qr/has damage inside/), 0, 'no record is damaged';
 }
 
-ok $gw->drained(20), 'nothing is left in the queue';
+ok $gw->drained(20), 'the queue is empty';
 my $known = $gw->onec_ids;
 is scalar(grep { !$known->{$_} } keys %taken), 0,
     'all that was answered 200 is at 1C: ' . keys %taken;

@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Redis is there but does not store, or does not answer: the spool takes the
-# events, and they come to 1C once when Redis stores again.
+# Redis runs but does not store, or does not answer.  The spool stores the
+# events, and each reaches 1C once when Redis stores again.
 
 use strict;
 use warnings;
@@ -58,15 +58,16 @@ sub refused {
     my $before = () = $gw->slurp('error.log') =~ /\[error\]/g;
 
     cmp_ok post($what, 'spooled')->{seconds}, '<', TIMEOUT,
-        "$what: answered at once, whatever bitrix1c_wait says";
+        "$what: answered at once despite bitrix1c_wait";
     post($what, 'spooled') for 1 .. 9;
     sleep 1.3;
     post("$what, still", 'spooled') for 1 .. 2;
 
     like $gw->slurp('error.log'), $re, "$what: the error log says why";
     my $lines = () = $gw->slurp('error.log') =~ /\[error\]/g;
-    cmp_ok $lines - $before, '<=', 3, "$what: and not at every event";
-    cmp_ok scalar(files()), '<=', 2, "$what: nor is there a file for each try";
+    cmp_ok $lines - $before, '<=', 3,
+        "$what: the log does not repeat it for each event";
+    cmp_ok scalar(files()), '<=', 2, "$what: not every try makes a file";
 
     return;
 }
@@ -75,9 +76,9 @@ sub refused {
 sub back {
     my ($what) = @_;
 
-    ok wait_until(10, sub { !files() }), "$what: all is replayed";
+    ok wait_until(10, sub { !files() }), "$what: the spool is drained";
     ok wait_until(5, sub { $gw->post(id => ++$n)->{result} eq 'accepted' }),
-        "$what: events go to Redis again";
+        "$what: events are stored in Redis again";
     ok $gw->drained(10), "$what: delivered";
 
     return;
@@ -103,18 +104,19 @@ $gw->redis('CONFIG', 'SET', 'min-replicas-to-write', 0);
 back('enough of them');
 
 my $stats = $gw->onec_stats;
-is $stats->{duplicates}, 0, 'nothing came twice';
+is $stats->{duplicates}, 0, 'no event is delivered twice';
 
 my $known = $gw->onec_ids;
-is join(' ', grep { !$known->{$_} } keys %ids), '', 'and nothing is absent';
+is join(' ', grep { !$known->{$_} } keys %ids), '', 'no event is missing';
 
-# it hangs: what was sent to it may have been stored, or may be later; the queue
-# is held, or what was leased for a worker that gave up would come after 15 s
+# Redis hangs: it may have stored what was sent, or may store it later; the
+# queue is held, otherwise events that were leased for a worker would be
+# delivered after 15 s
 
 my $queue = $gw->{queue};
 $gw->{location} = '';
 $gw->{queue} .= ' hold on;';
-ok $gw->reload, 'held, and without bitrix1c_wait';
+ok $gw->reload, 'the queue is held, without bitrix1c_wait';
 my $load = start_load(port => $gw->{port}, path => '/bitrix/orders',
                       connections => 16, rate => 200, seconds => 4,
                       next => $gw->events(100_000));
@@ -125,24 +127,24 @@ kill 'CONT', $gw->{redis_pid};
 
 my $result = finish_load($load);
 is_deeply $result->{statuses}, { 200 => $result->{sent} },
-    "Redis hangs: all $result->{sent} are taken";
-cmp_ok $result->{results}{spooled}, '>', 100, 'many by the spool';
+    "Redis hangs: all $result->{sent} are answered 200";
+cmp_ok $result->{results}{spooled}, '>', 100, 'many of them are spooled';
 note sprintf '%d spooled, slowest answer %.2f s, half within %.0f ms',
     $result->{results}{spooled}, percentile(100, @{ $result->{times} }),
     1000 * percentile(50, @{ $result->{times} });
 cmp_ok percentile(100, @{ $result->{times} }), '<', 2 * TIMEOUT,
-    'after the timeout at the latest';
-ok wait_until(10, sub { !files() }), 'all is replayed';
-is $gw->depth, $result->{sent}, 'each is in Redis once';
+    'every answer comes within the timeout';
+ok wait_until(10, sub { !files() }), 'the spool is drained';
+is $gw->depth, $result->{sent}, 'each event is in Redis once';
 
 $gw->{queue} = $queue;
-ok $gw->reload, 'held no longer';
+ok $gw->reload, 'the queue is not held any more';
 ok $gw->drained(15), 'delivered';
 
 $known = $gw->onec_ids;
 is scalar(grep { !$known->{$_} } values %{ $result->{ok} }), 0,
-    'all is at 1C, under the ids that were answered';
-is $gw->onec_stats->{duplicates}, 0, 'and nothing came twice';
+    '1C has all events, with the ids of the answers';
+is $gw->onec_stats->{duplicates}, 0, 'no event is delivered twice';
 
 $gw->finish;
 done_testing;

@@ -2,10 +2,10 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Redis takes an event and its reply is lost, so the event is said again out of
-# the spool.  By then another nginx may have delivered it and a newer one of the
-# same entity, and nothing in Redis tells of it, but 1C knows its id and would
-# not look again: what changes now must come under an id that is new to 1C.
+# Redis stores an event and its reply is lost, so the spool sends the event
+# again.  By then another nginx may have delivered this event and a newer one of
+# the same entity.  Redis holds no trace of it, but 1C knows its id and ignores
+# a repeat: a later change must have an id that is new to 1C.
 
 use strict;
 use warnings;
@@ -19,7 +19,7 @@ use Bitrix1C::Gateway qw(wait_until);
 use Bitrix1C::Http qw(start_load finish_load);
 use Bitrix1C::Model ();
 
-use constant OTHERS => 1_100;            # more than a replay reads at once
+use constant OTHERS => 1_100;            # more than one read of the spool
 
 my $gw = Bitrix1C::Gateway->new(redis => 'timeout=500ms');
 my $spool = "$gw->{dir}/spool";
@@ -49,21 +49,22 @@ sub meta {
 }
 
 
-# of the first one nobody knows whether Redis has it, the second was not sent
+# Redis may or may not have stored the first event; the second was not sent
 
 ok wait_until(5, sub { deal(1)->{result} =~ /accepted|coalesced/ }), 'works';
-ok $gw->drained(5), 'and delivers';
+ok $gw->drained(5), 'Redis works again and events are delivered';
 
 kill 'STOP', $gw->{redis_pid};
 my @ids = map { deal($_)->{id} } 7, 8;
 is_deeply spooled(), ["$ids[0] 2", "$ids[1] 0"],
-    'the spool tells which one may have been accepted';
+    'the spool marks the event that Redis may have accepted';
 
 my $others = finish_load(start_load(port => $gw->{port},
     path => '/bitrix/orders', next => $gw->events(1_000, OTHERS)));
-is $others->{results}{spooled}, OTHERS, 'many more come behind them';
+is $others->{results}{spooled}, OTHERS,
+    'many more events are spooled behind them';
 
-# so much has happened to it that Redis has forgotten it
+# so many deliveries happened that Redis holds no trace of it
 
 $gw->stop_nginx;
 $gw->stop_redis('KILL');
@@ -75,29 +76,30 @@ $gw->start_nginx;
 ok wait_until(10, sub {
     $gw->redis('ZCARD', '{b1c:orders}:q') == 2 + OTHERS;
 }),
-    'all are accepted out of the spool';
+    'all events of the spool are accepted';
 
-# the second one too: who replayed before may have got so far, and been killed
+# the second one as well: an earlier worker may have sent it before it was
+# killed
 
 cmp_ok((meta($_))[0], '>', Bitrix1C::Model::EPOCHS,
-       'no worker of then holds its epoch') for @ids;
+       'no earlier worker holds its epoch') for @ids;
 
 my %h = @{ $gw->redis('HGETALL', '{b1c:orders}:h') };
 my $new = grep { /:m$/ && $h{$_} =~ /^0 / } keys %h;
-cmp_ok $new, '>', 0, 'but nobody can have got to the last ones';
+cmp_ok $new, '>', 0, 'the last ones were never sent before';
 
 my $newer = deal(7);
-is $newer->{result}, 'coalesced', 'a newer one takes the place';
-is_deeply [meta($ids[0])], [], 'of the old id';
-is((meta($newer->{id}))[0], 0, 'under its own');
+is $newer->{result}, 'coalesced', 'a newer event takes the place';
+is_deeply [meta($ids[0])], [], 'the old id is gone';
+is((meta($newer->{id}))[0], 0, 'the newer event has its own id');
 
 $gw->redis('HDEL', '{b1c:orders}:h', 'hold');
-ok $gw->drained(30), 'all is delivered';
+ok $gw->drained(30), 'the queue is empty';
 is scalar(grep { $_->{id} eq $newer->{id} } $gw->onec_received), 1,
-    'what changed is told of under the new id';
+    '1C gets the change with the new id';
 is scalar(grep { $_->{id} eq $ids[0] } $gw->onec_received), 0,
-    'and not under the old one';
+    '1C does not get it with the old id';
 
-is join("\n", $gw->complaints), '', 'nothing was said that should not be';
+is join("\n", $gw->complaints), '', 'no error is logged';
 $gw->stop_all;
 done_testing;

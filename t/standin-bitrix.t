@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# The stand-in Bitrix must be as strict as the original, and able to fail in all
-# its ways, or the tests of the REST direction would prove nothing.
+# The stand-in Bitrix must be as strict as Bitrix and able to fail in all its
+# modes.  Otherwise the tests of REST calls would prove nothing.
 
 use strict;
 use warnings;
@@ -17,7 +17,7 @@ use lib "$FindBin::Bin/lib";
 use Bitrix1C::Gateway qw(wait_until);
 use Bitrix1C::Http qw(connect_to http_request request_text);
 
-# none of the tests below runs into a limit by chance
+# no test below reaches a limit by chance
 use constant WIDE => (rate => 1000, burst => 1000, operating => 480,
                       scale => 1, cost => {}, without => [], counters => 1,
                       error_time => 0, work => 0,
@@ -42,7 +42,7 @@ sub call {
 }
 
 
-# a body by GET: the query is taken as it stands
+# a GET: the query is sent unchanged
 
 sub get {
     my ($method, $query) = @_;
@@ -69,29 +69,30 @@ sub batch {
 }
 
 
-# what integrators write first: the amount, the list with filter and select in
-# the wrong case, the order's status
+# typical first calls of integrators: the amount, the list with filter and
+# select in the wrong case, the status of an order
 
 fresh();
 my $answer = call(STOCK, { fields => { productId => 7, storeId => 2,
                                        amount => 15 } });
 is $answer->{status}, 200, 'an amount is set';
-is $answer->{json}{result}{storeProduct}{amount}, 15, 'and told';
+is $answer->{json}{result}{storeProduct}{amount}, 15,
+    'the answer has the amount';
 is_deeply [sort keys %{ $answer->{json}{time} }], [qw(date_finish date_start
     duration finish operating operating_reset_at processing start)], 'time';
 like $answer->{json}{time}{date_start}, qr/^\d{4}-.*T.*[+-]\d\d:\d\d$/, 'date';
 
 $answer = get('sale.order.list', 'filter[STATUS_ID]=N&'
               . 'filter[%3E%3DDATE_INSERT]=2024-03-01&select[]=ID');
-is $answer->{json}{total}, 120, 'a filter in the wrong case is none';
+is $answer->{json}{total}, 120, 'a filter in the wrong case is ignored';
 cmp_ok scalar(keys %{ $answer->{json}{result}{orders}[0] }), '>', 30,
-    'nor is a select';
+    'a select in the wrong case is ignored';
 
 $answer = call('sale.order.update', { id => 5, fields => {
     statusId => 'F', STATUS_ID => 'X', id1c => "\x{2116} \"5\"" } });
 is $answer->{json}{result}{order}{statusId}, 'F', 'a status is set';
 is $answer->{json}{result}{order}{id1c}, "\x{2116} \"5\"", 'UTF-8';
-is $gw->portal_stats->{ignored}, 4, 'names that were passed over are counted';
+is $gw->portal_stats->{ignored}, 4, 'ignored names are counted';
 is call('sale.order.get', { id => 5 })->{json}{result}{order}{version}, 1,
     'the order has changed';
 
@@ -101,10 +102,10 @@ $answer = get('sale.order.list', 'filter%5BstatusId%5D=N&select[]=id');
 is $answer->{json}{total}, 40, 'a right filter';
 is_deeply $answer->{json}{result}{orders}[0], { id => 3 }, 'a right select';
 is get('sale.order.list', 'filter[statusId]=N&filter[>=dateInsert]=2024-03-05')
-    ->{json}{total}, 40, 'PHP takes no ">=" that is not escaped';
+    ->{json}{total}, 40, 'PHP does not parse an unescaped ">="';
 is get('sale.order.list', 'filter[%3E%3DdateInsert]=2024-03-05')->{json}{total},
-    35, 'as it has to be';
-ok !exists $answer->{json}{next}, 'one page has no next';
+    35, 'PHP parses an escaped ">="';
+ok !exists $answer->{json}{next}, 'a single page has no next';
 
 my @pages;
 
@@ -129,7 +130,7 @@ is_deeply $answer->{json}{result}, [map { { ID => "$_",
     OPPORTUNITY => "${_}00.00" } } 17, 27, 37, 47, 57, 7],
     'CRM has strings, and names in upper case';
 
-# writes of the others, in all forms that a request can have
+# other writes, in all forms of a request
 
 is form('crm.deal.update.json', 'id=3&fields[TITLE]=a+b%26')->{json}{result}, 1,
     'a form';
@@ -145,10 +146,12 @@ is call('sale.order.add', { fields => { lid => 's1', personTypeId => 3,
 
 my @writes = $gw->portal_writes(7);
 is join(', ', map { $_->{row} } @writes), 'storeProducts 7/2, orders 5, '
-    . 'deals 3, prices 4, products 4, deals 61, orders 121', 'all writes';
+    . 'deals 3, prices 4, products 4, deals 61, orders 121',
+    'every write is recorded';
 is_deeply [@{ $writes[4] }{qw(method command set)}],
-    ['catalog.product.update', '', { quantity => 3 }], 'and what was written';
-is $gw->portal_rows_written->{'deals 3'}, 1, 'and how often';
+    ['catalog.product.update', '', { quantity => 3 }],
+    'the last write is recorded in full';
+is $gw->portal_rows_written->{'deals 3'}, 1, 'the number of writes is recorded';
 
 {
     my $before = $gw->portal_stats->{received};
@@ -200,15 +203,16 @@ is error_of({ %{ http_request(port => $port, path => '/rest/crm.deal.list') },
 ok !exists call('sale.order.get', { id => 999 })->{json}{time},
     'an error has no time';
 
-# a portal of today
+# settings of a newer portal
 
 fresh(without => [STOCK], scope => ['catalog'], error_time => 1);
-is error_of(call(STOCK, {})), '404 ERROR_METHOD_NOT_FOUND', 'not there';
+is error_of(call(STOCK, {})), '404 ERROR_METHOD_NOT_FOUND',
+    'a method that the portal does not have';
 $answer = call('sale.order.list', {});
-is error_of($answer), '403 insufficient_scope', 'not in the scope';
-ok $answer->{json}{time}, 'errors with a time if wanted';
-ok !eval { $gw->portal_set(nothing => 1) }, 'a wrong setting is told';
-ok !eval { $gw->portal_set(scale => 0) }, 'and a wrong value';
+is error_of($answer), '403 insufficient_scope', 'a method outside the scope';
+ok $answer->{json}{time}, 'errors have a time if the setting asks for it';
+ok !eval { $gw->portal_set(nothing => 1) }, 'a wrong setting is an error';
+ok !eval { $gw->portal_set(scale => 0) }, 'a wrong value is an error';
 $gw->portal_set(scope => ['user']);
 is call('user.current')->{json}{result}{ID}, 1, 'another scope';
 
@@ -263,12 +267,12 @@ is_deeply [map { [sort keys %{ $result->{$_} }] } qw(result result_error)],
 fresh(rate => 0.1, burst => 5);
 my @codes = map { error_of(call('crm.deal.get', { id => 1 })) } 1 .. 6;
 is_deeply \@codes, [('200 no error') x 5, '503 QUERY_LIMIT_EXCEEDED'],
-    'the bucket is full';
+    'the bucket is full after five calls';
 is call('crm.deal.get', { id => 1 }, headers => { Host => 'other.ru' })
-    ->{status}, 200, 'that of another portal is not';
+    ->{status}, 200, 'the bucket of another portal is not full';
 $gw->portal_set(scale => 600);
 ok wait_until(5, sub {
-    call('crm.deal.get', { id => 1 })->{status} == 200 }), 'it leaks';
+    call('crm.deal.get', { id => 1 })->{status} == 200 }), 'the bucket leaks';
 $gw->portal_ask('reset');
 $gw->portal_set(scale => 1);
 $answer = call('batch', { cmd => [('crm.deal.get?id=1') x 40] });
@@ -284,7 +288,8 @@ call('crm.deal.get', { id => 1 });
 my $minutes = (time - $start) * 10;
 ($bucket) = values %{ $gw->portal_stats->{portals} };
 cmp_ok $bucket->{minutes}, '>=', 2, 'simulated minutes';
-cmp_ok $bucket->{minutes}, '<=', $minutes, 'and no more';
+cmp_ok $bucket->{minutes}, '<=', $minutes,
+    'no more simulated minutes than real time allows';
 
 # the operating limit
 
@@ -296,12 +301,12 @@ is_deeply [map { $_->{operating} } @{ $result->{result_time} }], [2, 4],
 is $result->{result_error}{2}{error}, 'OPERATION_TIME_LIMIT', 'the limit';
 is error_of(call('crm.deal.get', { id => 1 })), '429 OPERATION_TIME_LIMIT',
     'the method is blocked';
-is call('crm.deal.list', {})->{status}, 200, 'others are not';
+is call('crm.deal.list', {})->{status}, 200, 'other methods are not blocked';
 
 my $left = $result->{result_time}[1]{operating_reset_at} - time;
-cmp_ok $left, '<=', 3.2, 'operating_reset_at is told for the real clock';
+cmp_ok $left, '<=', 3.2, 'operating_reset_at is in real time';
 ok wait_until(10, sub { call('crm.deal.get', { id => 1 })->{status} == 200 }),
-    'and is true';
+    'the method works after it';
 
 $gw->portal_set(scale => 1, counters => 0, spend => { 'crm.deal.list' => 9 });
 is error_of(call('crm.deal.list', {})), '429 OPERATION_TIME_LIMIT', 'spend';
@@ -338,8 +343,9 @@ for my $case (@modes) {
 $gw->portal_mode({ mode => 'redirect' });
 $answer = call('crm.deal.add', { fields => {} });
 is $answer->{status}, 302, 'mode redirect';
-like $answer->{headers}{location}, qr{/auth/.*/rest/1/x7k2mq}, 'with the key';
-is scalar($gw->portal_writes), 0, 'none of them has done anything';
+like $answer->{headers}{location}, qr{/auth/.*/rest/1/x7k2mq},
+    'the redirect has the key';
+is scalar($gw->portal_writes), 0, 'none of these modes writes';
 
 for my $mode (qw(close reset hang commit-close commit-reset commit-hang
                  truncated cutchunk)) {
@@ -351,18 +357,18 @@ for my $mode (qw(close reset hang commit-close commit-reset commit-hang
 
 is join(' ', map { $_->{set}{TITLE} } $gw->portal_writes),
     'commit-close commit-reset commit-hang truncated cutchunk',
-    'those that say so have done it';
+    'the modes that commit have written';
 
 $gw->portal_mode({ mode => 'slow', delay => 0.5, method => 'add$' });
 cmp_ok call('crm.deal.add', { fields => {} })->{seconds}, '>=', 0.5, 'slow';
 cmp_ok call('crm.deal.get', { id => 1 })->{seconds}, '<', 0.5,
-    'but not other methods';
+    'other methods are not affected';
 
 $gw->portal_mode({ mode => 'refuse', seconds => 0.3 });
 is call('crm.deal.get', { id => 1 })->{status}, 0, 'refuse';
 ok wait_until(5, sub { call('crm.deal.get', { id => 1 })->{status} }), 'back';
 
-# the proof at the end of a scenario knows the key
+# the checks at the end of a scenario find the key
 
 open my $log, '>', "$gw->{dir}/access.log" or die;
 print {$log} "GET /rest/1/" . Bitrix1C::Portal::KEY . "/crm.deal.list\n";

@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# The tools of the scenario tests must be able to fail: the stand-in 1C answers
-# in all its ways and finds what 1C could not take, and the proof that ends
-# each scenario finds crashes and leaked secrets.
+# The tools of the scenario tests must be able to fail.  The stand-in 1C answers
+# in every mode and finds what 1C could not read, and the checks that end each
+# scenario find crashes and leaked secrets.
 
 use strict;
 use warnings;
@@ -42,7 +42,7 @@ sub ask {
 }
 
 
-# answers by number, with what tells them apart
+# answers by number, with their distinguishing mark
 
 my @ways = (
     [1 => 200, qr/^\{"result":"ok"\}$/],
@@ -76,7 +76,7 @@ for my $way (@ways) {
     like $answer->{body}, $body, "mode $mode: body";
 }
 
-# the others, where the connection or the framing matters
+# the other modes, where the connection or the framing matters
 
 for my $mode (14, 'reset', 'truncated', 'cutchunk') {
     $gw->onec_mode({ mode => $mode });
@@ -136,13 +136,13 @@ my @runs = map {
     join ' ', map { ask()->{status} } 1 .. 20;
 } 1, 2;
 is $runs[0], $runs[1], 'a seed repeats the run';
-like $runs[0], qr/500.*200|200.*500/, 'and it is a mixture';
+like $runs[0], qr/500.*200|200.*500/, 'the run is a mixture';
 
 $gw->onec_mode({ mode => 'refuse', seconds => 0.5 });
 is ask()->{status}, 0, 'refuse';
-ok wait_until(5, sub { ask()->{status} == 200 }), 'and back again';
+ok wait_until(5, sub { ask()->{status} == 200 }), '1C is up again';
 
-# what 1C could not take
+# requests that 1C could not read
 
 my %bad = (
     'BOM, invalid JSON' => { body => "\xEF\xBB\xBF{\"id\":\"x\"}", id => 'x' },
@@ -196,12 +196,12 @@ is_deeply [@$stats{qw(max now ids duplicates taken taken_twice)}],
     [3, 0, 2, 1, 2, 1], 'concurrency, ids, duplicates';
 is_deeply $gw->onec_ids, { a => { requests => 2, taken => 2 },
     b => { requests => 1, taken => 1 } }, 'requests of each id';
-is scalar($gw->onec_received(4, 0.2)), 3, 'waiting in vain ends';
+is scalar($gw->onec_received(4, 0.2)), 3, 'waiting for too many requests ends';
 
 my $line = (split /\n/, $gw->slurp('onec.log'))[-1];
 like $line, qr/^\{"n":3,.*"mode":"ok","status":200,"closed":""\}$/, 'log';
 
-# the proof at the end of every scenario
+# the checks at the end of every scenario
 
 sub found_in {
     my ($name, $text) = @_;
@@ -212,14 +212,16 @@ sub found_in {
 }
 
 $gw->{killed}{7} = 1;
-is found_in('error.log', "a [error] b\n"), 0, 'an error is no complaint';
+is found_in('error.log', "a [error] b\n"), 0, 'an [error] is no complaint';
 is found_in('error.log', "[alert] worker process 7 exited on signal 9\n"), 0,
-    'nor is a kill of our own';
+    'a kill by the test is no complaint';
 is found_in('error.log', "[alert] worker process 8 exited on signal 9\n"), 1,
-    'another kill is';
+    'another kill is a complaint';
 my $locked = '[alert] shared memory zone "a_1" was locked by';
-is found_in('error.log', "$locked 7\n"), 0, 'wherever it came';
-is found_in('error.log', "$locked 8\n"), 1, 'a lock that another left is one';
+is found_in('error.log', "$locked 7\n"), 0,
+    'a zone that a killed worker locked is no complaint';
+is found_in('error.log', "$locked 8\n"), 1,
+    'a zone that another worker locked is a complaint';
 is found_in('error.log', "worker process 7 exited on signal 11\n"), 1, 'SEGV';
 is found_in('error.log', "==1==ERROR: AddressSanitizer: x\n"), 1, 'ASan';
 is found_in('error.log', "a.c:1:2: runtime error: x\n"), 1, 'UBSan';

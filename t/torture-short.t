@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# A short torture, of which "make torture" is the long one: under load nginx,
-# Redis and the network between them fail at random, and nothing that was
-# promised is lost, out of order or done twice.
+# A short run of "make torture".  Under load nginx, Redis and the network
+# between them fail at random.  No promised event is lost, delivered out of
+# order or done twice.
 #
 # BITRIX1C_TEST_SEED     seed of it
 # BITRIX1C_TEST_SECONDS  for how long each row goes on at least (4)
@@ -27,7 +27,7 @@ my @names = ('kill -9 of nginx as a whole', 'half-open connections',
 my $seed = seed();
 my $seconds = $ENV{BITRIX1C_TEST_SECONDS} || 4;
 
-# most of their time is waiting for leases to end
+# they mostly wait until leases end
 
 my @rows = map { start_row(name => $_, seed => $seed, seconds => $seconds,
                            rate => 200) } @names;
@@ -43,7 +43,7 @@ for my $r (map { finish_row($_) } @rows) {
         or diag join "\n", "BITRIX1C_TEST_SEED=$seed",
                 map { @$_ } wrong_with($r);
     cmp_ok $r->{promised}, '>', 100, "$r->{name}: under load";
-    cmp_ok $r->{calls}{promised}, '>', 25, "$r->{name}: and with calls";
+    cmp_ok $r->{calls}{promised}, '>', 25, "$r->{name}: under load of calls";
     note "$r->{name}: $r->{cycles} times, $r->{events} events,"
         . " $r->{duplicates} duplicates, $r->{unavailable} answered 503,"
         . " $r->{calls}{posted} calls";

@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Every row of the table of answers: status, body, headers, and what does and
-# does not reach 1C.
+# Every row of the table of answers: the status, body and headers that the
+# sender gets, and what reaches 1C.
 
 use strict;
 use warnings;
@@ -32,7 +32,7 @@ Content-Length: \d+
 ONSALEORDERNEW 1710460800 SALEORDER 123 {"FIELDS":{"ID":"123"}}
 
 
-=== TEST 2: accepted though 1C is slow, and answered before 1C is
+=== TEST 2: accepted although 1C is slow, answered before 1C answers
 --- rules: {"delay":1}
 --- timeout: 0.8
 --- request post
@@ -44,7 +44,7 @@ ts=1710460800
 ONSALEORDERNEW 1710460800 SALEORDER 123 {"FIELDS":{"ID":"123"}}
 
 
-=== TEST 3: accepted though 1C is not there, and kept
+=== TEST 3: accepted and stored although 1C is down
 --- http_config
 bitrix1c_queue orders {
     redis  unix:$TEST_NGINX_REDIS_SOCKET;
@@ -66,7 +66,7 @@ ZCARD {b1c:orders}:q = 1
 ZCARD {b1c:orders}:d = 0
 
 
-=== TEST 4: duplicate carries the first one's id
+=== TEST 4: a duplicate has the id of the first event
 --- request eval
 [main::event('ONSALEORDERNEW', 123), main::event('ONSALEORDERNEW', 123)]
 --- response_body_like eval
@@ -78,7 +78,7 @@ ZCARD {b1c:orders}:d = 0
 ONSALEORDERNEW NOW SALEORDER 123 {"FIELDS":{"ID":"123"}}
 
 
-=== TEST 5: coalesced while 1C is busy with it
+=== TEST 5: coalesced while the first event is in flight
 --- rules: {"delay":0.5,"times":1}
 --- request eval
 [main::event('ONCRMDEALUPDATE', 7, 'ts=1'),
@@ -115,7 +115,7 @@ Content-Type: application/json
 --- onec
 
 
-=== TEST 8: and with arguments
+=== TEST 8: portals probe the address with GET and arguments
 --- request
 GET /bitrix/orders?event=ONSALEORDERNEW
 --- response_body
@@ -123,7 +123,7 @@ GET /bitrix/orders?event=ONSALEORDERNEW
 --- onec
 
 
-=== TEST 9: and with HEAD
+=== TEST 9: portals probe the address with HEAD
 --- request
 HEAD /bitrix/orders
 --- response_headers
@@ -142,7 +142,7 @@ event=ONSALEORDERNEW&data[FIELDS][ID]=123
 --- onec
 
 
-=== TEST 11: malformed tells what and where
+=== TEST 11: malformed: the answer says what and where
 --- request post_bare
 event=ONSALEORDERNEW
 data[FIELDS][ID=123
@@ -203,7 +203,7 @@ Allow: GET, HEAD, POST
 --- onec
 
 
-=== TEST 16: too large, told by Content-Length
+=== TEST 16: too large by Content-Length
 --- location: client_max_body_size 1k;
 --- request eval
 main::event('ONSALEORDERNEW', 123, 'data[X]=' . 'x' x 1024)
@@ -242,7 +242,7 @@ main::event('ONSALEORDERNEW', 123, 'ts=1', 'data[X]=' . 'x' x 1024)
 'ONSALEORDERNEW 1 SALEORDER 123 {"FIELDS":{"ID":"123"},"X":"' . 'x' x 1024 . '"}'
 
 
-=== TEST 19: other type
+=== TEST 19: another type is refused
 --- more_headers
 Content-Type: text/plain
 --- request post
@@ -268,7 +268,7 @@ Content-Type: multipart/form-data; boundary=x
 --- onec
 
 
-=== TEST 21: no type is taken for a form
+=== TEST 21: a body without a type is read as a form
 --- more_headers
 X-Nothing: here
 --- request post
@@ -280,7 +280,7 @@ ts=1
 ONSALEORDERNEW 1 SALEORDER 123 {"FIELDS":{"ID":"123"}}
 
 
-=== TEST 22: type that merely begins like the right one
+=== TEST 22: a type that only begins like the right one
 --- more_headers
 Content-Type: application/x-www-form-urlencoded-not
 --- request post
@@ -292,7 +292,7 @@ data[FIELDS][ID]=123
 --- onec
 
 
-=== TEST 23: type in other case, with parameters
+=== TEST 23: the type in another case, with parameters
 --- more_headers
 Content-Type: Application/X-WWW-Form-Urlencoded ; charset=UTF-8
 --- request post
@@ -304,7 +304,7 @@ ts=1
 ONSALEORDERNEW 1 SALEORDER 123 {"FIELDS":{"ID":"123"}}
 
 
-=== TEST 24: unavailable while Redis is not there
+=== TEST 24: unavailable while Redis is down
 --- queue: redis unix:$TEST_NGINX_SERVER_ROOT/nobody.sock timeout=300ms;
 --- request post
 event=ONSALEORDERNEW
@@ -317,7 +317,7 @@ Content-Type: application/json
 --- onec
 
 
-=== TEST 25: an error_page of the location leaves the answer alone
+=== TEST 25: an error_page of the location does not change the answer
 --- location
 error_page 400 403 405 415 503 /sorry;
 --- request eval
@@ -355,7 +355,7 @@ data[FIELDS][ID]=123
 --- onec
 
 
-=== TEST 28: a neighbour location without the module is nginx's own
+=== TEST 28: a location without the module is not affected
 --- config
 location = /plain { return 200 "plain\n"; }
 location = /bitrix/orders {

@@ -2,9 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Bodies that are no form, or no webhook: each kind has its answer with what and
-# where, its line in error.log with client and reason, and leaves no trace of
-# the body there.  Nothing of it reaches 1C or Redis.
+# Bodies that are no form, or no webhook.  The answer names the error and its
+# offset, error.log has one line with the client and the reason and no part of
+# the body, and nothing reaches 1C or Redis.
 
 use strict;
 use warnings;

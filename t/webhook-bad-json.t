@@ -2,7 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# The same as webhook-bad-form.t for JSON bodies.
+# JSON bodies that are broken, or no webhook: the same checks as in
+# webhook-bad-form.t.
 
 use strict;
 use warnings;
@@ -71,7 +72,7 @@ main::json('event=ONX')
 --- error: JSON is not an object at 0
 
 
-=== TEST 7: more behind it
+=== TEST 7: data after the JSON
 --- more_headers
 Content-Type: application/json
 --- request eval

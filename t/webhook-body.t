@@ -168,7 +168,7 @@ $head =~ s{HTTP/1.1}{HTTP/1.0};
 $head
 
 
-=== TEST 16: the client goes away in the middle of the body, nothing is taken
+=== TEST 16: the client disconnects in the middle of the body, no event is accepted
 --- raw_request eval
 main::head('Content-Length: ' . (length($main::body) + 100)) . $main::body
 --- timeout: 0.3
@@ -177,7 +177,7 @@ main::head('Content-Length: ' . (length($main::body) + 100)) . $main::body
 --- onec
 
 
-=== TEST 17: chunked that is no chunked
+=== TEST 17: invalid chunks
 --- raw_request eval
 main::head('Transfer-Encoding: chunked') . "zz\r\n$main::body"
 --- error_code: 400

@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Clients hang up at once after sending, over HTTP/1.1 and HTTP/2, also while
-# Redis has not answered yet: their events are delivered all the same.
+# Clients disconnect right after sending, over HTTP/1.1 and HTTP/2, also while
+# Redis has not answered yet.  Their events are delivered.
 
 use strict;
 use warnings;
@@ -51,8 +51,8 @@ sub h2_text {
 }
 
 
-# greets and reads nginx's greeting: closing a socket with unread data would
-# reset the connection, and nginx would never see the request
+# sends and reads the settings: closing a socket with unread data would reset
+# the connection before nginx reads the request
 
 sub h2_connect {
     my ($port) = @_;
@@ -73,7 +73,8 @@ sub send_and_leave {
     my $sock = $version eq 'HTTP/2' ? h2_connect($gw->{h2_port})
                                     : connect_to($gw->{port});
 
-    # nginx reads the request and the bad news in one go, or one by one
+    # nginx reads the request and the disconnect together, or one after the
+    # other
     my @at_once = $how =~ /at once/ ? $gw->workers : ();
     kill 'STOP', @at_once;
 
@@ -140,9 +141,9 @@ sub all_delivered {
 
     is join('; ', map { $expect->{$_} } grep { !$got{$_} }
                   sort { $a <=> $b } keys %$expect), '',
-        "$what: all $count are delivered";
-    is $gw->onec_stats->{duplicates}, 0, "$what: none twice";
-    ok $gw->drained(5), "$what: nothing is left";
+        "$what: all $count events are delivered";
+    is $gw->onec_stats->{duplicates}, 0, "$what: no event is delivered twice";
+    ok $gw->drained(5), "$what: the queue is empty";
 
     return;
 }
@@ -155,9 +156,9 @@ all_delivered('while 1C works', leave_in_all_ways(5));
 kill 'STOP', $gw->{redis_pid};
 my $expect = leave_in_all_ways(2);
 kill 'CONT', $gw->{redis_pid};
-all_delivered('while Redis is asked', $expect);
+all_delivered('while Redis does not answer', $expect);
 
-# half a body, however good it looks, is no event
+# half a body is no event, even if it can be parsed
 
 $gw->onec_ask('reset');
 
@@ -171,18 +172,25 @@ for my $version (sort keys %ways) {
     send_and_leave($version, $half{$version}, $_) for @{ $ways{$version} };
 }
 
-is $gw->post(id => ++$n)->{result}, 'accepted', 'the gateway works on';
+is $gw->post(id => ++$n)->{result}, 'accepted', 'the gateway still works';
 my @r = $gw->onec_received(2, 0.5);
 is join(' ', map { $_->{json}{entity}{id} } @r), $n,
     'half a request is no event';
-is $gw->workers, 1, 'the worker lives';
+is $gw->workers, 1, 'the worker is still running';
+
+# the kernel and nginx agree that no connection is open
+
+my $open = connect_to($gw->{port});
+ok wait_until(5, sub { $gw->connections == 1 }), 'an open connection is counted';
+close $open;
 
 my $status;
 ok wait_until(5, sub {
     $status = $gw->stub_status;
-    $status->{'Active connections'} == 1;
-}), 'no connection is left behind';
-is $status->{Reading} + $status->{Waiting}, 0, 'nor counted as such';
+    $status->{'Active connections'} == 1 && $gw->connections == 0;
+}), 'no connection is left open';
+is $status->{Reading} + $status->{Waiting}, 0,
+    'nginx counts no connection as open';
 
 $gw->finish;
 done_testing;

@@ -2,8 +2,9 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# From Bitrix's words to 1C's JSON: entities and their types, lists and maps,
-# text, secrets inside data, JSON bodies, robots, charsets, masks, limits.
+# The gateway converts an event of Bitrix to JSON for 1C: entities and their
+# types, lists and maps, text, secrets inside the data, JSON bodies, robots,
+# charsets, patterns, limits.
 
 use strict;
 use warnings;
@@ -19,7 +20,7 @@ run_tests();
 
 __DATA__
 
-=== TEST 1: types of entities: the verb goes, delete and save share one
+=== TEST 1: types of entities: without the verb, the same for delete and save
 --- request eval
 [map { main::event($_, 1, 'ts=1') }
      qw(ONSALEORDERSAVED ONSALEBEFOREORDERDELETE ONORDERENTITYSAVED
@@ -44,7 +45,7 @@ ADD 1 ADD 1 {"FIELDS":{"ID":"1"}}
 ON 1 ON 1 {"FIELDS":{"ID":"1"}}
 
 
-=== TEST 2: smart processes: one type, however it is told
+=== TEST 2: smart processes: one type in every form
 --- request eval
 [main::event('ONCRMDYNAMICITEMUPDATE', 5, 'ts=1',
              'data[FIELDS][ENTITY_TYPE_ID]=147'),
@@ -68,7 +69,7 @@ ts=1
 ONTASKCOMMENTADD 1 TASKCOMMENT 12928 {"FIELDS_BEFORE":"undefined","FIELDS_AFTER":{"ID":"0","MESSAGE_ID":"12928","TASK_ID":"1102"}}
 
 
-=== TEST 4: task deleted: only the state before has an id
+=== TEST 4: task deleted: only the previous state has an id
 --- request post
 event=ONTASKDELETE
 data[FIELDS_BEFORE][ID]=123
@@ -110,7 +111,7 @@ ONOFFLINEEVENT 1 OFFLINEEVENT null {}
 ONAPPUPDATE 1 APP null {"VERSION":"2"}
 
 
-=== TEST 7: missing ts: the time of receipt stands in
+=== TEST 7: missing ts: the time of receipt is used
 --- request post
 event=ONSALEORDERNEW
 data[FIELDS][ID]=1
@@ -118,7 +119,7 @@ data[FIELDS][ID]=1
 ONSALEORDERNEW NOW SALEORDER 1 {"FIELDS":{"ID":"1"}}
 
 
-=== TEST 8: keys beside event, data, ts and auth do not travel
+=== TEST 8: keys other than event, data, ts and auth are not sent
 --- request post
 event=ONSALEORDERNEW
 event_handler_id=975
@@ -186,7 +187,7 @@ data["]=e
 ONX 1 X 1 {"ID":"1","A B":"a","C D":"b","E.F":"c","Имя":"d","\"":"e"}
 
 
-=== TEST 12: secrets inside data go, whatever their depth and case
+=== TEST 12: secrets inside data are removed at any depth, in any case
 --- request post
 event=ONIMBOTMESSAGEADD
 ts=1
@@ -279,7 +280,7 @@ document_id[2]=DEAL_123
 --- onec
 
 
-=== TEST 19: the query of an ordinary event may hold anything
+=== TEST 19: the query of an ordinary event is ignored
 --- request eval
 my $r = main::event('ONSALEORDERNEW', 1, 'ts=1');
 $r =~ s{/bitrix/orders}{/bitrix/orders?%zz&key=[[}; $r
@@ -299,7 +300,7 @@ data[%C8%EC%FF]=%e0
 ONUSERADD 1 USER 1 {"ID":"1","NAME":"Анна Ё","Имя":"а"}
 
 
-=== TEST 21: windows-1251 raw bytes, and a byte that it has not
+=== TEST 21: windows-1251 raw bytes, and a byte that it does not have
 --- location: bitrix1c_charset windows-1251;
 --- request eval
 [main::post("event=ONUSERADD\nts=1\ndata[ID]=1\ndata[NAME]=\xC0\xED\xED\xE0"),
@@ -324,7 +325,7 @@ data[NAME]=%D0%90
 ONUSERADD 1 USER 1 {"ID":"1","NAME":"А"}
 
 
-=== TEST 23: a charset of one location is not another's
+=== TEST 23: a charset of one location does not affect another
 --- config
 location = /bitrix/orders {
     bitrix1c_webhook  orders;
@@ -348,7 +349,7 @@ ONUSERADD 1 USER 1 {"ID":"1","NAME":"А"}
 ONUSERADD 1 USER 2 {"ID":"2","NAME":"А"}
 
 
-=== TEST 24: masks: case, wildcards at both ends, in the middle, several
+=== TEST 24: patterns: case, wildcards at both ends, in the middle, several
 --- location
 bitrix1c_events onsaleorder* *DEALADD;
 bitrix1c_events ONCRM*UPDATE ONUSERADD;
@@ -364,7 +365,7 @@ bitrix1c_events ONCRM*UPDATE ONUSERADD;
 [('accepted') x 8, ('^\{"result":"ignored"\}\n\z') x 6]
 
 
-=== TEST 25: a mask of nothing but a star
+=== TEST 25: a pattern of a star only
 --- location: bitrix1c_events *;
 --- request eval
 [main::event('ONSALEORDERNEW', 1), main::post_bare('event=A')]
@@ -372,7 +373,7 @@ bitrix1c_events ONCRM*UPDATE ONUSERADD;
 [200, 403]
 
 
-=== TEST 26: a token is due for events that are ignored, too
+=== TEST 26: ignored events need a token as well
 --- location: bitrix1c_events ONCRM*;
 --- request post_bare
 event=ONSALEORDERNEW
@@ -383,7 +384,7 @@ data[FIELDS][ID]=1
 --- onec
 
 
-=== TEST 27: limits: just as many are taken
+=== TEST 27: limits: exactly as many are accepted
 --- location: bitrix1c_limits pairs=7 depth=3 key=23;
 --- request eval
 [main::event('ONX', 1, 'ts=1', 'data[A][B][C]=2'),
@@ -423,7 +424,7 @@ my $now = time;
 [('accepted') x 3, ('^\{"result":"forbidden"\}\n\z') x 2]
 
 
-=== TEST 31: skew: an event without ts cannot be told to be fresh
+=== TEST 31: skew: an event without ts is refused
 --- location: bitrix1c_skew 5m;
 --- request eval
 main::event('ONX', 1)

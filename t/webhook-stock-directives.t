@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Stock directives in and around the location of a webhook: whatever they do to
-# the request, no event is lost by them, and none gets past the token check.
+# Stock directives in and around the location of a webhook.  Whatever they do to
+# the request, they lose no event and let no request pass the token check.
 
 use strict;
 use warnings;
@@ -90,7 +90,7 @@ main::order_to('/in/ann')
 ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 
 
-=== TEST 5: "rewrite" in the location names 1C's path
+=== TEST 5: "rewrite" in the location sets the path of 1C
 --- config
 location = /bitrix/orders {
     bitrix1c_webhook  orders;
@@ -105,7 +105,7 @@ main::event('ONSALEORDERNEW', 1, 'ts=1')
 ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 
 
-=== TEST 6: characters in the address that are encoded there
+=== TEST 6: encoded characters in the address
 --- config
 location /hook/ {
     bitrix1c_webhook  orders;
@@ -119,7 +119,7 @@ main::order_to('/hook/a%3Fb%20c%0A%25d/%D0%90?x=1')
 ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 
 
-=== TEST 7: "mirror" of another location does not get past the token
+=== TEST 7: "mirror" of another location does not bypass the token check
 --- config
 location = /old {
     mirror      /bitrix/orders;
@@ -156,7 +156,7 @@ main::event('ONSALEORDERNEW', 1, 'ts=1')
 ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 
 
-=== TEST 9: body filters do nothing to deliveries
+=== TEST 9: body filters do not affect deliveries
 --- http_config
 gzip              on;
 gzip_types        *;
@@ -176,7 +176,7 @@ main::event('ONSALEORDERNEW', 1, 'ts=1')
 ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 
 
-=== TEST 10: an answer that the client wants compressed
+=== TEST 10: a client that accepts a compressed answer
 --- http_config
 gzip             on;
 gzip_types       application/json;
@@ -192,7 +192,7 @@ Content-Encoding: gzip
 ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 
 
-=== TEST 11: what "proxy_cache" remembers is no delivery
+=== TEST 11: an answer of "proxy_cache" is no delivery
 --- http_config
 proxy_cache_path $TEST_NGINX_SERVER_ROOT/x_cache keys_zone=k:1m;
 --- location
@@ -213,7 +213,7 @@ ZCARD {b1c:orders}:q = 1
 ZCARD {b1c:orders}:d = 0
 
 
-=== TEST 12: pace, threads and direct reading of the location
+=== TEST 12: limit_rate, threads and directio of the location
 --- location
 limit_rate                100;
 client_body_in_file_only  clean;
@@ -242,7 +242,7 @@ ZCARD {b1c:orders}:q = 1
 ZCARD {b1c:orders}:d = 0
 
 
-=== TEST 14: the client is too slow with its body
+=== TEST 14: the client sends its body too slowly
 --- location
 client_body_timeout 200ms;
 --- raw_request eval
@@ -254,7 +254,7 @@ client_body_timeout 200ms;
 --- onec
 
 
-=== TEST 15: many queues, most without their Redis, are left in good order
+=== TEST 15: nginx exits cleanly with many queues, most without their Redis
 --- http_config
 bitrix1c_queue orders { redis unix:$TEST_NGINX_REDIS_SOCKET; retry 1h; }
 bitrix1c_queue second { redis unix:$TEST_NGINX_REDIS_SOCKET; }

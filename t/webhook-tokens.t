@@ -2,7 +2,7 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Which tokens open the door, for which portal; and that no other does.
+# Only a token of this location is accepted, and only for its own portal.
 
 use strict;
 use warnings;
@@ -56,7 +56,7 @@ ts=1
 ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 
 
-=== TEST 2: the directive twice adds
+=== TEST 2: a second directive adds tokens
 --- location
 bitrix1c_token another1;
 bitrix1c_token another2 another3;
@@ -110,7 +110,7 @@ auth[application_token][0]=51856fefc120afa4b628cc82d3935cce
 --- onec
 
 
-=== TEST 7: the token stands elsewhere
+=== TEST 7: the token is in another key
 --- request post_bare
 event=ONSALEORDERNEW
 data[FIELDS][ID]=1
@@ -146,7 +146,7 @@ auth%5bapplication_token%5d=51856fefc120afa4b628cc82d3935cce
 ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 
 
-=== TEST 10: token file: portals, comments, CRLF, several a portal
+=== TEST 10: token file: portals, comments, CRLF, several per portal
 --- user_files eval
 [['tokens', "# portals\n\n"
             . "a223c6b3710f85df22e9377d6c4f7553 token-of-member\n"
@@ -241,7 +241,7 @@ main::codes('token-of-old', 'token-of-new')
 token-of
 
 
-=== TEST 15: a token of the wrong portal is told without the token
+=== TEST 15: a token of the wrong portal is logged without the token
 --- user_files
 >>> tokens
 other.ru token-of-other
@@ -281,7 +281,7 @@ Content-Type: application/json
 [403, 403, 403, 200]
 
 
-=== TEST 18: a file that everybody can read is told about
+=== TEST 18: a file that everybody can read is logged
 --- location: bitrix1c_token_file $TEST_NGINX_OPEN_FILE;
 --- suppress_stderr
 --- request eval

@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# The variables in map, proxy_pass, proxy_set_header and log_format, in the
-# request and in its deliveries.
+# The module's variables in map, proxy_pass, proxy_set_header and log_format, in
+# the request and in its deliveries.
 
 use strict;
 use warnings;
@@ -93,7 +93,7 @@ main::event('ONSALEORDERNEW', 1, 'ts=1')
 ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 
 
-=== TEST 4: log of a request that is accepted
+=== TEST 4: log of an accepted request
 --- http_config
 log_format b1c '$status [$bitrix1c_result] [$bitrix1c_event] '
                '[$bitrix1c_entity_type $bitrix1c_entity_id] [$bitrix1c_ts] '
@@ -107,7 +107,7 @@ main::event('ONSALEORDERNEW', 1, 'ts=5')
 200 [accepted] [ONSALEORDERNEW] [SALEORDER 1] [5] [myshop.ru] [-] [1]
 
 
-=== TEST 5: of a duplicate
+=== TEST 5: log of a duplicate
 --- http_config
 log_format b1c '$status [$bitrix1c_result] [$bitrix1c_id]';
 --- location
@@ -122,7 +122,7 @@ access_log  $TEST_NGINX_SERVER_ROOT/logs/access.log b1c;
 [qr/^200 \[accepted\] \[\w{32}\]$/, qr/^200 \[duplicate\] \[\w{32}\]$/]
 
 
-=== TEST 6: of an event that is ignored
+=== TEST 6: log of an ignored event
 --- http_config
 log_format b1c '$status [$bitrix1c_result] [$bitrix1c_event]';
 --- location
@@ -134,7 +134,7 @@ main::event('ONSALEORDERNEW', 1, 'ts=5')
 200 [ignored] [ONSALEORDERNEW]
 
 
-=== TEST 7: of what is refused
+=== TEST 7: log of a refused request
 --- http_config
 log_format b1c '$status [$bitrix1c_result] [$bitrix1c_event] [$bitrix1c_id]';
 --- location
@@ -146,7 +146,7 @@ a[=1
 400 [malformed] [-] [-]
 
 
-=== TEST 8: of what is forbidden nothing is believed
+=== TEST 8: log of a forbidden request has no value of its body
 --- http_config
 log_format b1c '$status [$bitrix1c_result] [$bitrix1c_event] [$bitrix1c_domain]';
 --- location
@@ -159,7 +159,7 @@ auth[domain]=evil.example.com
 403 [forbidden] [-] [-]
 
 
-=== TEST 9: of a probe
+=== TEST 9: log of a probe
 --- http_config
 log_format b1c '$status [$bitrix1c_result] [$bitrix1c_event]';
 --- location
@@ -170,7 +170,7 @@ GET /bitrix/orders
 200 [ready] [-]
 
 
-=== TEST 10: too large
+=== TEST 10: log of a request that is too large
 --- http_config
 log_format b1c '$status [$bitrix1c_result]';
 --- location
@@ -183,7 +183,7 @@ main::event('ONSALEORDERNEW', 1, 'ts=5')
 413 [too_large]
 
 
-=== TEST 11: log of the deliveries, taken and failed
+=== TEST 11: log of deliveries, successful and failed
 --- http_config
 log_format b1c '$status $upstream_status [$bitrix1c_result] '
                '[$bitrix1c_attempt] [$bitrix1c_event] [$bitrix1c_entity_id] '
@@ -227,7 +227,7 @@ proxy_set_header X-No   a$bitrix1c_data_nothing;
 ['"accepted"', '"x-no":"a","x-sum":"12\.5","x-yes":"true"']
 
 
-=== TEST 14: a later attempt knows them from what Redis kept
+=== TEST 14: a later attempt reads them from Redis
 --- queue: retry 500ms;
 --- rules: {"mode":"500","times":1}
 --- location

@@ -124,7 +124,7 @@ sub write_configuration {
 }
 
 
-# a port may be taken between its choice and nginx's bind, hence the tries
+# another process may take the port before nginx binds it, hence the tries
 
 sub start_nginx {
     my ($self) = @_;
@@ -144,7 +144,7 @@ sub start_nginx {
 }
 
 
-# true when all workers run; as it is configured, with the ports that it had
+# true when all workers run; keeps the configuration and the ports
 
 sub spawn_nginx {
     my ($self) = @_;
@@ -194,7 +194,7 @@ sub workers {
 }
 
 
-# workers and those that are on their way out
+# workers, and those that are shutting down
 
 sub all_workers {
     my ($self) = @_;
@@ -202,7 +202,7 @@ sub all_workers {
 }
 
 
-# a random one dies without a last word; returns its pid
+# kills a random worker with SIGKILL; returns its pid
 
 sub kill_worker {
     my ($self, $pid) = @_;
@@ -216,7 +216,7 @@ sub kill_worker {
 }
 
 
-# true when the new workers run and the old ones have gone
+# true when the new workers run and the old ones have exited
 
 sub reload {
     my ($self, $seconds) = @_;
@@ -232,7 +232,7 @@ sub reload {
 }
 
 
-# QUIT or TERM; returns the exit status of the master, undef if it stays
+# QUIT or TERM; returns the exit status of the master, undef if it does not exit
 
 sub stop_nginx {
     my ($self, $signal, $seconds) = @_;

@@ -2,9 +2,9 @@ package Bitrix1C::Page;
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# The dashboard's files with answers of the API that a test makes up: nginx
-# serves both from files, so that the page is seen in states that take an hour,
-# or a disaster, to come about.
+# The dashboard with made-up answers of the API: nginx serves both from files,
+# so that a test can show the page in states that would need an hour or an
+# outage.
 
 use strict;
 use warnings;
@@ -117,7 +117,7 @@ sub answer {
 }
 
 
-# A queue as "status" tells it, all in order, with what is different about it;
+# A queue as "status" shows it, in good order except for the given differences;
 # hashes are merged.
 
 sub queue {
