@@ -21,7 +21,7 @@ use constant WINDOW => 86_400_000;
 my ($Q, $H, $F, $D) = map { "{m}:$_" } qw(q h f d);
 
 
-# clock => 1: the scripts read the time that set_clock() has set
+# clock => 1: the scripts use the time that set_clock() sets
 
 sub new {
     my ($class, %opt) = @_;
@@ -63,7 +63,7 @@ sub load {
 }
 
 
-# Redis may still run, it keeps nothing there
+# Redis may still run, but has no files there
 
 sub finish {
     my ($self) = @_;
@@ -159,7 +159,7 @@ sub delete {
 }
 
 
-# the number of ms is a part of the state
+# the time in ms is a part of the state
 
 sub hold {
     my ($self, $on) = @_;
