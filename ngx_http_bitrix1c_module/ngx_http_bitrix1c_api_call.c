@@ -30,14 +30,14 @@ static void ngx_http_bitrix1c_api_gone(void *data);
 
 
 static ngx_http_bitrix1c_script_t  ngx_http_bitrix1c_api_scripts[] = {
-    { .name = ngx_string("call"),
-      .text = ngx_string(NGX_HTTP_BITRIX1C_LUA_CALL) },
+    { .name = ngx_string("call_status"),
+      .text = ngx_string(NGX_HTTP_BITRIX1C_LUA_CALL_STATUS) },
     { .name = ngx_string("delete"),
       .text = ngx_string(NGX_HTTP_BITRIX1C_LUA_DELETE) },
     { .name = ngx_string("hold"),
       .text = ngx_string(NGX_HTTP_BITRIX1C_LUA_HOLD) },
-    { .name = ngx_string("list"),
-      .text = ngx_string(NGX_HTTP_BITRIX1C_LUA_LIST) },
+    { .name = ngx_string("page"),
+      .text = ngx_string(NGX_HTTP_BITRIX1C_LUA_PAGE) },
     { .name = ngx_string("replay"),
       .text = ngx_string(NGX_HTTP_BITRIX1C_LUA_REPLAY) },
     { .name = ngx_string("show"),

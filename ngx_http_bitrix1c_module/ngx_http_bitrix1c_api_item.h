@@ -15,7 +15,7 @@
 typedef struct {
     ngx_str_t                        id;
     ngx_str_t                        reason;
-    ngx_str_t                        text;       /* JSON, see list.lua */
+    ngx_str_t                        text;       /* JSON, see page.lua */
     ngx_uint_t                       whole;      /* up to its end */
     ngx_uint_t                       attempts;
     int64_t                          created;    /* ms, 0: unknown */
@@ -41,7 +41,7 @@ void ngx_http_bitrix1c_api_item_record(ngx_http_bitrix1c_api_item_t *item,
 void ngx_http_bitrix1c_api_item_put(bitrix_buf_t *buf,
     ngx_http_bitrix1c_api_item_t *item);
 
-/* 1 if all filters that are given fit; times are left to list.lua */
+/* 1 if all filters that are given fit; times are left to page.lua */
 ngx_uint_t ngx_http_bitrix1c_api_item_fits(ngx_http_bitrix1c_api_item_t *item,
     ngx_http_bitrix1c_api_args_t *args);
 

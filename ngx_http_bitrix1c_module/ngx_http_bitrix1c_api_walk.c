@@ -8,7 +8,7 @@
 #include "ngx_http_bitrix1c_api_args.h"
 
 
-/* words of an event in the reply of list.lua */
+/* words of an event in the reply of page.lua */
 #define NGX_HTTP_BITRIX1C_WALK_WORDS  6
 
 

@@ -40,11 +40,12 @@ local done = redis.call('MGET', unpack(KEYS, 4))
 local reply, set, add, behind, metas, renamed = {}, {}, {}, {}, {}, {}
 local joined = {}
 
+-- @include lib/last_of_lane.lua
+
 -- the last one that waits in a lane, nil if there is none; one that joined it
 -- in this very call is not in Redis yet
 local function last_of(lane)
-    return joined[lane] or redis.call('ZREVRANGEBYLEX', f, '(' .. lane .. ';',
-                      '[' .. lane .. ':', 'LIMIT', 0, 1)[1]
+    return joined[lane] or last_of_lane(f, lane)
 end
 
 -- a call to Bitrix is the change itself: no delivery of another has it

@@ -16,11 +16,12 @@ local reply, gone, fields, done = {}, {}, {}, {}
 local left, set, due = {}, {}, {}
 local now
 
+-- @include lib/next_of_lane.lua
+
 -- the lane's first follower becomes its head
-local function next_of_lane(lane, lf)
-    local two = redis.call('ZRANGEBYLEX', f, '[' .. lane .. ':',
-                           '(' .. lane .. ';', 'LIMIT', 0, 2)
-    if not two[1] then
+local function advance(lf)
+    local element, id, head = next_of_lane(f, lf:sub(3))
+    if not element then
         fields[#fields + 1] = lf
         return 1
     end
@@ -28,10 +29,9 @@ local function next_of_lane(lane, lf)
         local t = redis.call('TIME')
         now = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
     end
-    local id = two[1]:sub(#lane + 19)
-    left[#left + 1] = two[1]
+    left[#left + 1] = element
     set[#set + 1] = lf
-    set[#set + 1] = two[2] and id .. '+' or id
+    set[#set + 1] = head
     due[#due + 1] = now
     due[#due + 1] = id
     return 2
@@ -69,7 +69,7 @@ for i = 1, n do
         if head == id then
             fields[#fields + 1] = lf
         elseif head == id .. '+' then
-            reply[i] = next_of_lane(lf:sub(3), lf)
+            reply[i] = advance(lf)
         end
     end
 end

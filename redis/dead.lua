@@ -9,6 +9,8 @@
 --       epoch is not this one, nothing was changed; then how many old dead
 --       letters were dropped to make room, at most 100 a call }.
 
+-- @include lib/next_of_lane.lua
+
 local q, h, f, d = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, epoch, lane = ARGV[1], ARGV[2], ARGV[4]
 local kf, lf = 'k:' .. ARGV[3], 'l:' .. lane
@@ -47,12 +49,10 @@ end
 if got[3] == id then
     redis.call('HDEL', h, lf)
 elseif got[3] == id .. '+' then
-    local two = redis.call('ZRANGEBYLEX', f, '[' .. lane .. ':',
-                           '(' .. lane .. ';', 'LIMIT', 0, 2)
-    if two[1] then
-        local follower = two[1]:sub(#lane + 19)
-        redis.call('ZREM', f, two[1])
-        redis.call('HSET', h, lf, two[2] and follower .. '+' or follower)
+    local element, follower, head = next_of_lane(f, lane)
+    if element then
+        redis.call('ZREM', f, element)
+        redis.call('HSET', h, lf, head)
         redis.call('ZADD', q, now, follower)
         result = 2
     else

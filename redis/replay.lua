@@ -11,6 +11,8 @@
 -- A replayed event keeps its id, gets all its attempts again, and waits at the
 -- end of its lane.
 
+-- @include lib/last_of_lane.lua
+
 local q, h, f, d = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local pause = tonumber(ARGV[1])
 local t = redis.call('TIME')
@@ -56,8 +58,7 @@ for _, id in ipairs(ids) do
         redis.call('HDEL', h, id .. ':r')
         redis.call('HSETNX', h, kf, id)
         if head then
-            local last = redis.call('ZREVRANGEBYLEX', f, '(' .. lane .. ';',
-                                    '[' .. lane .. ':', 'LIMIT', 0, 1)[1]
+            local last = last_of_lane(f, lane)
             if last then
                 number = math.max(number,
                                   last:sub(#lane + 2, #lane + 17) + 1)

@@ -1,4 +1,4 @@
--- call: what has become of one queued call.
+-- call_status: what has become of one queued call.
 --
 -- KEYS  1 queue ZSET, 2 HASH, 3 dead letters ZSET (see accept.lua and dead.lua),
 --       4 its result, STRING (see result.lua)

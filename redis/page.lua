@@ -1,4 +1,4 @@
--- list: a page of dead letters, or of what waits, in the order of the ZSET.
+-- page: a page of dead letters, or of what waits, in the order of the ZSET.
 --
 -- KEYS  1 ZSET: queue, followers or dead letters, 2 HASH (see accept.lua)
 -- ARGV  1 "asc" or "desc"; 2 how many to look at, at most 200; 3 score and 4
