@@ -1,12 +1,16 @@
--- ack: events that 1C has taken leave the queue, are remembered for a while,
--- and free their lanes.
+-- ack: removes delivered events from the queue, writes their done markers and
+-- frees their lanes.
 --
--- KEYS  1 queue ZSET, 2 HASH, 3 followers ZSET, 4... one an event: done marker
---       (see accept.lua)
--- ARGV  1 window, ms; then 3 an event: its id:m, k: and l: field; then 2 an
---       event: id, epoch
--- Returns for each event 1: done; 2: done, and the next one of its lane is due
---       now; 0: the epoch is not this one, nothing was changed.
+-- Called when a delivery has succeeded, in one batch per turn of the event
+-- loop.
+--
+-- KEYS   1 q, 2 h, 3 f; then one for each event: its done marker k:KEY (see
+--        accept.lua)
+-- ARGV   1 window, ms; then 3 for each event: its fields ID:m, k:KEY and
+--        l:LANE; then 2 for each event: id, epoch
+-- Reply  for each event 1: done; 2: done, and the next event of its lane can be
+--        claimed now; 0: the epoch differs, nothing was changed
+-- Errors none of its own
 
 local q, h, f = KEYS[1], KEYS[2], KEYS[3]
 local window = ARGV[1]
@@ -18,7 +22,7 @@ local now
 
 -- @include lib/next_of_lane.lua
 
--- the lane's first follower becomes its head
+-- the first follower of the lane becomes its head
 local function advance(lf)
     local element, id, head = next_of_lane(f, lf:sub(3))
     if not element then
@@ -56,11 +60,11 @@ for i = 1, n do
         if key == id then
             fields[#fields + 1] = ARGV[3 * i]
         end
-        -- 1C may have acted on this id at an earlier try, and then did not
-        -- look again at this one
+        -- 1C may have processed this id at an earlier attempt and ignored the
+        -- last one, so it is not known which changes the delivery carried
         if epoch ~= '1' then
             fields[#fields + 1] = id .. ':r'
-            -- or even before it was created, see "again" in accept.lua
+            -- or before it was created, see again_meta in accept.lua
             at = #epoch < 13 and created or '0'
         end
         done[#done + 1] = KEYS[i + 3]
@@ -74,10 +78,10 @@ for i = 1, n do
     end
 end
 
--- A Redis whose memory is full refuses a script at its first write that could
--- need more of it, and lets one go on that has written already.  So whatever
--- makes room, and what leads to that, begins with a removal, of nothing if need
--- be; only accept is refused then.
+-- When Redis has no memory left, it rejects a script at its first write that
+-- may need memory, but not a script that has written before.  So every script
+-- that frees memory, or leads to that, begins with a removal, even of nothing.
+-- Only accept is rejected then.
 if #gone > 0 then
     redis.call('ZREM', q, unpack(gone))
     redis.call('HDEL', h, unpack(fields))

@@ -1,11 +1,13 @@
--- call_status: what has become of one queued call.
+-- call_status: the state of one kept call.
 --
--- KEYS  1 queue ZSET, 2 HASH, 3 dead letters ZSET (see accept.lua and dead.lua),
---       4 its result, STRING (see result.lua)
--- ARGV  1 id
--- Returns { state, attempts that have failed, reason of the last failure or '',
---       result or '' }, where state is "waiting", "in_flight", "done", "dead"
---       or, when nothing is known of the id, "unknown".
+-- Called by bitrix1c_rest, for a GET of a call's address.
+--
+-- KEYS   1 q, 2 h, 3 d (see accept.lua), 4 the result r:ID (see result.lua)
+-- ARGV   1 id
+-- Reply  { state, failed attempts, reason of the last failure or "", result or
+--        "" }; the state is "waiting", "in_flight", "done", "dead", or
+--        "unknown" if there is nothing about this id
+-- Errors none of its own
 
 local id = ARGV[1]
 local got = redis.call('HMGET', KEYS[2], id .. ':m', id .. ':r')
@@ -19,7 +21,7 @@ end
 if redis.call('ZSCORE', KEYS[3], id) then
     state = 'dead'
 elseif at then
-    -- also one that is sent again, the answer to which was kept before
+    -- comes before "done": a call that is sent again may have an older result
     state = at == '0' and 'waiting' or 'in_flight'
 elseif result ~= '' then
     state = 'done'
