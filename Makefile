@@ -53,7 +53,7 @@ TOP  = $(CURDIR)
 OUT  = build/$(BUILD)
 OBJS = $(OUT)/objs
 SRCS = $(sort $(wildcard $(NAME)/*.c $(NAME)/*/*.c))
-LUA  = $(sort $(wildcard redis/*.lua))
+LUA  = $(sort $(wildcard redis/*.lua redis/lib/*.lua))
 PAGE = $(sort $(wildcard page/*.html page/*.css page/*.js))
 
 # what nginx's own headers allow beyond its -W -Wall -Wpointer-arith -Werror

@@ -72,7 +72,7 @@ ok !eval { $browser->ask(GET => '/alert/text') }, 'the script opened no dialog';
 
 $gw->onec_mode();
 $browser->click('#letter [value=replay]');
-$browser->shows('#toasts', qr/^1 event goes to 1C again/, 'it is replayed');
+$browser->shows('#toasts', qr/^1 event will be sent to 1C again/, 'it is replayed');
 my @r = received(2);
 is join(' ', map { "$_->{id} $_->{status}" } @r), "$id 422 $id 200",
     '1C has taken it, with its id';
@@ -83,10 +83,10 @@ $browser->shows('#last', qr/Delivered · status 200/, 'the last answer is good')
 # deliveries are held
 
 $browser->click('#hold');
-confirm(qr/Hold deliveries of .orders/, 'no', 'holding asks first');
+confirm(qr/Pause deliveries of .orders/, 'no', 'holding asks first');
 $browser->click('#hold');
-confirm(qr/Hold/, 'yes', 'holding asks again');
-$browser->shows('#queues .pill', qr/^On hold$/, 'yes: on hold');
+confirm(qr/Pause/, 'yes', 'holding asks again');
+$browser->shows('#queues .pill', qr/^Paused$/, 'yes: on hold');
 $gw->post(id => 4712);
 $browser->look;
 $browser->shows('#queues [data-f=waiting]', qr/^1$/, 'an event waits');
@@ -116,7 +116,7 @@ $browser->shows('#shown', qr/^1–25$/, 'the first page again');
 $browser->devtools('Browser.setDownloadBehavior', behavior => 'allow',
                    downloadPath => $gw->{dir});
 $browser->click('#export');
-$browser->shows('#toasts', qr/^30 dead letters are saved/m, 'all are exported');
+$browser->shows('#toasts', qr/^30 dead letters were saved/m, 'all are exported');
 ok wait_until(20, sub {
     my @lines = split /\n/, $gw->slurp('orders-dead.ndjson');
     return @lines == 30 && !grep { !/^\{"id":.*"body":\{.*\}$/ } @lines;
@@ -143,7 +143,7 @@ $browser->click('#all');
 $browser->shows('#picked', qr/^15 selected/,
                 'all letters of a page are selected');
 $browser->click('#replay');
-$browser->shows('#toasts', qr/15 events go to 1C again/,
+$browser->shows('#toasts', qr/15 events will be sent to 1C again/,
                 'the selected letters are replayed');
 $browser->shows('#dead .empty', qr/^None/, 'the letters are gone');
 ok $gw->drained(20), '1C has them';

@@ -131,7 +131,7 @@ $browser->open($url);
 $browser->shows('#verdict h2', qr/^Events reach 1C$/,
                 'in good order: the page says so');
 my $asked = asked();
-$browser->shows('#verdict p', qr/^2 events go .* 3 dead letters need a look/,
+$browser->shows('#verdict p', qr/^2 events are ready .* 3 dead letters need a/,
                 'the page says what to do');
 $browser->gives('return document.title', 'Events reach 1C · Bitrix → 1C',
                 'the title says so');
@@ -161,53 +161,53 @@ ok wait_until(20, sub { asked() > $asked }), 'the page asks repeatedly';
 
 my %state = (
     'busy' => [{ state => 'busy', waiting => 1312, slots_used => 4 },
-        'more come than it takes', 'быстрее, чем она принимает',
-        'All slots are taken, 1,312 events wait',
-        'Все потоки заняты, 1\s312 событий ждут' ],
+        'faster than 1C accepts', 'быстрее, чем она принимает',
+        'All delivery slots are busy, 1,312 events are waiting',
+        'Все места заняты, в очереди 1\s312 событий' ],
     'held by hand' => [
         { state => 'held', hold => { state => 'operator', held => $TRUE } },
-        'on hold', 'приостановлена', 'by hand', 'вручную' ],
+        'paused', 'приостановлена', 'by an operator', 'оператором' ],
     'held by the day' => [
         { state => 'held', hold => { state => 'daily', from => '03:00',
                                      to => '05:00', held => $TRUE } },
-        'on hold', 'приостановлена', 'from 03:00 to 05:00',
+        'paused', 'приостановлена', 'from 03:00 to 05:00',
         'с 03:00 до 05:00' ],
     'open' => [
         { state => 'open', breaker => { state => 'open', seconds => 12.2,
                                         failures => 5 } },
         'do not reach 1C', 'не доходят до 1С',
-        'failed 5 times in a row. Next try in 12 sec',
-        '5 раз подряд. Следующая проба через 12 с' ],
+        'error 5 times in a row. Will retry in 12 sec',
+        '5 раз подряд. Пробная доставка через 12 с' ],
     'probing' => [
         { state => 'open', breaker => { state => 'probing', failures => 22 } },
-        'do not reach 1C', 'не доходят до 1С', 'trying now whether 1C is back',
-        '22 раза подряд. Одно событие' ],
+        'do not reach 1C', 'не доходят до 1С', 'A trial delivery is in progress',
+        '22 раза подряд. Идёт пробная доставка' ],
     'Redis away' => [
         { state => 'redis_down', (map { $_ => undef } qw(waiting due followers
             dead oldest_seconds)), spool => { state => 'off' },
           redis => { state => 'down', seconds => 133.4,
                      error => 'Connection refused' } },
-        'new events are refused', 'новые события не принимаются',
-        'No Redis for 2 min', 'Redis недоступен 2 мин' ],
+        'new events are rejected', 'новые события не принимаются',
+        'Redis has been down for 2 min', 'Redis недоступен 2 мин' ],
     'spooling' => [
         { state => 'spooling', waiting => undef,
           spool => { state => 'spooling', bytes => 12_582_912 },
           redis => { state => 'down', seconds => 4000 } },
-        'kept on disk', 'сохраняются на диск', '12 MB of 256 MB on disk',
+        'stored on disk', 'сохраняются на диск', '12 MB of 256 MB on disk',
         'На диске 12 МБ из 256 МБ' ],
     'calls that fail' => [
         { kind => 'calls', state => 'open',
           breaker => { state => 'open', seconds => 3, failures => 2 } },
         'Calls do not reach Bitrix', 'Вызовы не доходят до Битрикса',
-        'Bitrix failed 2 times', 'Битрикс ответил ошибкой 2 раза подряд' ],
+        'Bitrix returned an error 2 times', 'Битрикс ответил ошибкой 2 раза подряд' ],
     'calls that wait' => [
         { kind => 'calls', waiting => 3, due => 3 }, 'Calls reach Bitrix',
-        'Вызовы доходят до Битрикса', '3 calls go to Bitrix now',
-        '3 вызова сейчас уходят в Битрикс' ],
+        'Вызовы доходят до Битрикса', '3 calls are ready to be sent',
+        '3 вызова готовы к отправке' ],
     'draining' => [
         { state => 'spooling', spool => { state => 'draining',
                                           bytes => 5000 } },
-        'go back to Redis', 'возвращаются в Redis', '4.9 kB of 256 MB',
+        'from disk to Redis', 'с диска в Redis', '4.9 kB of 256 MB',
         '4,9 кБ из 256 МБ' ],
 );
 
@@ -226,7 +226,7 @@ for my $lang (qw(en ru)) {
 $browser->gives('return document.documentElement.lang', 'ru',
                 'the page is in Russian');
 $browser->open($url);
-$browser->shows('#dead h3', qr/^Недоставленные$/,
+$browser->shows('#dead h3', qr/^Недоставленные события$/,
                 'the page remembers the language');
 
 # several queues
@@ -234,7 +234,7 @@ $browser->shows('#dead h3', qr/^Недоставленные$/,
 $browser->click('[data-lang=en]');
 status(queue('orders'), queue('crm', state => 'held', waiting => 7,
                               hold => { state => 'on', held => $TRUE }));
-$browser->shows('#verdict h2', qr/^crm: Deliveries to 1C are on hold$/,
+$browser->shows('#verdict h2', qr/^crm: Deliveries to 1C are paused$/,
                 'the worst of several queues is named');
 $browser->click('#queues li:nth-child(2) .name');
 $browser->shows('#queue h2', qr/^crm$/, 'a click shows another queue');
@@ -242,7 +242,7 @@ $browser->shows('#queue h2', qr/^crm$/, 'a click shows another queue');
 status(queue('orders'), queue('crm', kind => 'calls'));
 $browser->shows('#last h3', qr/^Last answer of Bitrix$/,
                 'a queue of calls names Bitrix');
-$browser->shows('#verdict h2', qr/^Events reach 1C, and calls Bitrix$/,
+$browser->shows('#verdict h2', qr/^Events reach 1C, and calls reach Bitrix$/,
                 'if all is well, the page names both');
 $browser->click('#queues li:first-child .name');
 $browser->shows('#last h3', qr/^Last answer of 1C$/,
@@ -284,7 +284,7 @@ $browser->run('document.querySelectorAll("#dead tbody .link")'
               . '.forEach((link) => { link.click(); link.click(); })');
 $browser->shows('#letter h2', qr/^SECOND$/, 'the last clicked letter is shown');
 $browser->click('#letter [value=replay]');
-ok wait_until(10, sub { $browser->text('#toasts') =~ /did not work/ }),
+ok wait_until(10, sub { $browser->text('#toasts') =~ /action failed/ }),
     'the page cannot replay it, because there is no API';
 sleep 0.3;
 is $browser->count('#toasts p'), 1, 'the message is about that letter only';
@@ -335,7 +335,7 @@ ok wait_until(20, sub { asked() > $asked }),
 
 $page->stop;
 look();
-$browser->shows('#alarm', qr/nginx does not answer since \d/,
+$browser->shows('#alarm', qr/nginx has not responded since \d/,
                 'the page says that nginx does not answer');
 $browser->counts('.stale #verdict', 1, 'the data is marked as old');
 $page->start;

@@ -15,6 +15,7 @@ use Time::HiRes qw(time);
 use lib "$FindBin::Bin/lib";
 
 use Bitrix1C::Gateway qw(wait_until);
+use Bitrix1C::Scripts ();
 
 use constant { KEPT => 6, PAUSE => 1.5, EARLY => 0.02, LATE => 0.4 };
 
@@ -24,12 +25,7 @@ my $gw = Bitrix1C::Gateway->new(
 )->start;
 
 my ($q, $h, $f, $d) = map { "{b1c:orders}:$_" } qw(q h f d);
-my $script = do {
-    open my $fh, '<', "$FindBin::Bin/../redis/replay.lua"
-        or die "replay.lua: $!";
-    local $/;
-    <$fh>;
-};
+my $script = Bitrix1C::Scripts::text('replay.lua');
 
 
 sub replay {

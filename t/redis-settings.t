@@ -47,7 +47,7 @@ my %allowed = map { $_ => 1 } $allowed =~ / \+(\S+)/g;
 my %used = map { $_ => 1 } qw(eval evalsha wait ping select role info
                               config|get);
 
-for my $file (glob "$FindBin::Bin/../redis/*.lua") {
+for my $file (glob "$FindBin::Bin/../redis/{,lib/}*.lua") {
     open my $fh, '<', $file or die "$file: $!";
     local $/;
     $used{ lc $_ } = 1 for <$fh> =~ /redis\.p?call\('(\w+)'/g;

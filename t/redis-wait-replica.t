@@ -18,6 +18,7 @@ use Bitrix1C::Gateway qw(wait_until);
 use Bitrix1C::Http qw(start_load finish_load);
 use Bitrix1C::Nodes qw(start_node);
 use Bitrix1C::Redis ();
+use Bitrix1C::Scripts ();
 
 my $gw = Bitrix1C::Gateway->new(
     redis => 'timeout=6s wait=1',
@@ -108,8 +109,7 @@ sub accept_alone {
     my $id = '1' x 32;
     my $key = '2' x 32;
 
-    open my $fh, '<', "$FindBin::Bin/../redis/accept.lua" or die $!;
-    my $text = do { local $/; <$fh> };
+    my $text = Bitrix1C::Scripts::text('accept.lua');
 
     $redis->cmd('EVAL', $text, 4, (map { "{b1c:alone}:$_" } qw(q h f k:)),
                 15_000, "k:$key", "l:$key", "$id:m",

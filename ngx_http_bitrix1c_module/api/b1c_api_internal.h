@@ -60,7 +60,7 @@ ngx_int_t ngx_b1c_api_args_parse(ngx_b1c_query_t *call, ngx_uint_t known);
 typedef struct {
     ngx_str_t                        id;
     ngx_str_t                        reason;
-    ngx_str_t                        text;       /* JSON, see list.lua */
+    ngx_str_t                        text;       /* JSON, see page.lua */
     ngx_uint_t                       whole;      /* up to its end */
     ngx_uint_t                       attempts;
     int64_t                          created;    /* ms, 0: unknown */
@@ -84,7 +84,7 @@ void ngx_b1c_api_item_record(ngx_b1c_api_item_t *item, ngx_str_t *record);
 /* the item as a JSON object, with its "body" if it is whole */
 void ngx_b1c_api_item_put(b1c_buf_t *buf, ngx_b1c_api_item_t *item);
 
-/* 1 if all filters that are given fit; times are left to list.lua */
+/* 1 if all filters that are given fit; times are left to page.lua */
 ngx_uint_t ngx_b1c_api_item_fits(ngx_b1c_api_item_t *item,
     ngx_b1c_api_args_t *args);
 
@@ -214,7 +214,7 @@ ngx_int_t ngx_b1c_api_dead_ask_show(ngx_b1c_query_t *call,
 typedef enum {
     NGX_B1C_API_DELETE = 0,
     NGX_B1C_API_HOLD,
-    NGX_B1C_API_LIST,
+    NGX_B1C_API_PAGE,
     NGX_B1C_API_REPLAY,
     NGX_B1C_API_SHOW
 } ngx_b1c_api_script_e;

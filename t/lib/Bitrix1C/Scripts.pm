@@ -44,13 +44,23 @@ sub new {
 }
 
 
-sub load {
-    my ($self, $name) = @_;
+# the text of a file in redis/, with what it includes, as redis/embed.sh does
+
+sub text {
+    my ($file) = @_;
     my $dir = $ENV{BITRIX1C_TEST_SCRIPTS} || "$FindBin::Bin/../redis";
 
-    open my $fh, '<', "$dir/$name.lua" or die "$dir/$name.lua: $!\n";
+    open my $fh, '<', "$dir/$file" or die "$dir/$file: $!\n";
     my $text = do { local $/; <$fh> };
     close $fh;
+
+    return $text =~ s/^-- \@include (\S+)$/text($1)/gemr;
+}
+
+
+sub load {
+    my ($self, $name) = @_;
+    my $text = text("$name.lua");
 
     if ($self->{clock} && $name ne 'delete') {
         $text =~ s/redis\.call\('TIME'\)/redis.call('MGET', '{m}:s', '{m}:us')/g

@@ -1,13 +1,19 @@
--- list: a page of dead letters, or of what waits, in the order of the ZSET.
+-- page: one page of dead letters or of waiting events, in the order of the
+-- ZSET.
 --
--- KEYS  1 ZSET: queue, followers or dead letters, 2 HASH (see accept.lua)
--- ARGV  1 "asc" or "desc"; 2 how many to look at, at most 200; 3 score and 4
---       member to go on after, both "" at the start; 5 least and 6 most score;
---       7 bytes of records after which to stop, 0: only their heads are due
--- Returns { elements of the ZSET; 1 if there are more; then 6 an event: score,
---       member, id:m, reason, bytes of the record, its JSON from the comma
---       after the id on, up to "data" if only the head is due }.
--- The member to go on after may be gone meanwhile, or stand elsewhere.
+-- Called by the API for lists, the export and actions by filter.
+--
+-- KEYS   1 q, f or d, 2 h (see accept.lua)
+-- ARGV   1 "asc" or "desc"; 2 number of elements to look at, at most 200; 3
+--        score and 4 member of the element to continue after, "" at the start;
+--        5 lowest and 6 highest score; 7 stop after so many bytes of records,
+--        0: return the heads of the records alone
+-- Reply  { number of elements in the ZSET; 1 if there are more; then 6 for each
+--        event: score, member, ID:m, reason, bytes of the record, its JSON from
+--        the comma after the id; for a head alone, up to "data" }
+-- Errors none of its own
+--
+-- The element to continue after may be gone or have another score by now.
 
 local z, h = KEYS[1], KEYS[2]
 local desc = ARGV[1] == 'desc'
@@ -38,7 +44,7 @@ local function start()
     if score == '0' then
         return redis.call('ZLEXCOUNT', z, '-', '[' .. member)
     end
-    -- of those with its score, few, the ones that stood before it
+    -- elements with the same score are few: skip those that were before it
     local from = before(score)
     local ties = rows(from)
     for i = 1, #ties, 2 do
@@ -51,7 +57,7 @@ local function start()
     return from
 end
 
--- records of another version have no head that could be shown
+-- a record of another version has no head that this version can read
 local function text(record)
     local server, uri, at = record:match('^b1 (%d+) (%d+)\n()')
     if not at then
