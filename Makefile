@@ -53,7 +53,7 @@ TOP  = $(CURDIR)
 OUT  = build/$(BUILD)
 OBJS = $(OUT)/objs
 SRCS = $(sort $(wildcard $(NAME)/*.c $(NAME)/*/*.c))
-LUA  = $(sort $(wildcard redis/*.lua))
+LUA  = $(sort $(wildcard redis/*.lua redis/lib/*.lua))
 PAGE = $(sort $(wildcard page/*.html page/*.css page/*.js))
 
 # what nginx's own headers allow beyond its -W -Wall -Wpointer-arith -Werror
@@ -211,8 +211,15 @@ build/fuzz/%: t/fuzz/%.c $(PURE_C) $(PURE_H)
 PROGRAMS = $(UNITS) $(if $(filter sanitize,$(BUILD)),,$(FUZZERS))
 TESTS    = $(PROGRAMS) $(sort $(wildcard t/*.t))
 
+# A module that MODULE= names is tested as it is, by the nginx of NGINX_BINARY=,
+# for which it was built.  That nginx must have threads and the modules http_ssl,
+# http_realip and http_auth_request; without http_v2 the tests of HTTP/2 are
+# skipped.
+
+BUILT = $(if $(filter command,$(origin MODULE)),,build)
+
 .PHONY: test
-test: arch test-deps build	## run all tests, or those of TESTS="t/one.t ..."
+test: arch test-deps $(BUILT)	## run all tests, or those of TESTS="t/one.t ..."
 	@$(MAKE) -s --no-print-directory -j`nproc` BUILD=$(BUILD) $(PROGRAMS)
 	@BUILD=$(BUILD) NGINX_BINARY=$(NGINX_BINARY) MODULE=$(MODULE) \
 		FUZZ_TIME=$(FUZZ_TIME) sh tools/test.sh $(TESTS)
@@ -223,7 +230,7 @@ test-deps:
 
 .PHONY: picture
 picture: test-deps	## take README's picture of the dashboard anew
-	@BITRIX1C_TEST_PICTURE=docs/dashboard.png prove -It/lib t/67-page.t
+	@BITRIX1C_TEST_PICTURE=docs/dashboard.png prove -It/lib t/page-states.t
 
 .PHONY: arch
 arch:	## check the layers, folders and names of the sources
@@ -249,7 +256,7 @@ TORTURE = $(if $(FAULTS),--faults='$(FAULTS)') \
           $(if $(filter command environment,$(origin EVENTS)),--events=$(EVENTS))
 
 .PHONY: torture
-torture: build	## harm it under load in every way, check that nothing is lost
+torture: $(BUILT)	## harm it under load in every way, check that nothing is lost
 	@sh tools/deps.sh $(DEPS_RUN) $(DEPS_HARM)
 	@TEST_NGINX_BINARY=$(NGINX_BINARY) TEST_NGINX_LOAD_MODULES=$(MODULE) \
 		perl tools/torture.pl $(TORTURE)

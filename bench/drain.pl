@@ -8,9 +8,9 @@
 #   drain     EVENTS of them, as fast as it goes
 #   limit     a fifth of them, with a "rate" of RATE a second
 #
-# It fails unless every event came once, if the memory of nginx's workers grew
-# with the number of events, if the rate was not kept, or if too many came in
-# some second.
+# It fails unless every event arrives once, if the memory of nginx's workers
+# grows with the number of events, or if the rate is not kept or is exceeded in
+# any second.
 #
 # environment: EVENTS, RATE, and see lib/Bench.pm
 
@@ -92,7 +92,7 @@ sub limit {
         . " in any one second by %+.2f .. %+.2f %%\n",
         $reached, $off, $least, $most;
 
-    # a second in which fewer came is the machine's, and harms nobody
+    # a second with fewer events is due to the machine, and does no harm
 
     die "limit: the rate was not kept\n"
         if $off < -DEVIATION || $off > DEVIATION + BUCKET * $rate / $n;
@@ -130,10 +130,11 @@ sub seconds {
 }
 
 
-# takes n events while the queue is held, lets go, waits until all have come
+# accepts n events while the queue is held, resumes it, waits until all are
+# delivered
 
 sub measure {
-    my ($name, $n, $pace) = @_;
+    my ($name, $n, $queue) = @_;
     my ($run, $at) = prepare($name);
     my $log = "$run/sink/access.log";
 
@@ -141,7 +142,7 @@ sub measure {
                sink => start_nginx('sink', "$run/sink", $at, $at->{SINK}));
     my $redis = redis_connect($at->{REDIS});
 
-    $at->{PACE} = 'hold on;';
+    $at->{QUEUE} = 'hold on;';
     my $held = start_nginx('gateway', "$run/subject", $at, $at->{PORT});
     wait_for_clients($redis);
 
@@ -151,7 +152,7 @@ sub measure {
 
     die "$name: a queue that is held has delivered\n" if -s $log;
 
-    $at->{PACE} = $pace;
+    $at->{QUEUE} = $queue;
     configure('gateway', "$run/subject", $at);
     my %cpu = map { $_ => -cpu($pid{$_}) } keys %pid;
     $r{begun} = time;
@@ -207,7 +208,7 @@ sub waiting {
 }
 
 
-# returns the worker that has come for the one that goes
+# returns the worker that replaces the exiting one
 
 sub reload {
     my ($run, $old) = @_;

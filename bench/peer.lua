@@ -2,10 +2,10 @@
 --
 -- The gateway's main path as one would write it in Lua: the form becomes JSON,
 -- accept.lua stores and leases it, the sender is answered, a timer delivers it
--- over a kept connection, ack.lua takes it out of Redis.  What finds no slot
--- waits in Redis and is fetched by claim.lua.  It is here to be compared with,
--- in speed; it has no retry schedule, no dead letters, no lease renewal, and
--- knows one kind of body.
+-- over a keepalive connection, ack.lua removes it from Redis.  Events above the
+-- limit wait in Redis and are fetched by claim.lua.  It serves to compare the
+-- speed; it has no retry schedule, no dead letters, no lease renewal, and knows
+-- one kind of body.
 
 local cjson = require "cjson.safe"
 
@@ -248,7 +248,7 @@ local function claim()
 end
 
 
--- a slot is held by the timer that runs this
+-- the timer that runs this counts against the limit
 
 local function run(premature, job)
     while job and not premature do

@@ -3,7 +3,7 @@
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
 # Measures the other direction, from 1C to the stand-in Bitrix, whose clock
-# runs SCALE times as fast, as does the pace that the gateway keeps.
+# runs SCALE times as fast, as does the rate that the gateway keeps.
 #
 #   distinct  one write of each of PAIRS (product, store) pairs, queued by 1C as
 #             fast as it goes

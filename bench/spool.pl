@@ -2,14 +2,14 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Measures life without Redis.  The queue is held, so that nothing is delivered
-# meanwhile and what is counted is the taking of events alone.
+# Measures the gateway without Redis.  The queue is held, so that nothing is
+# delivered and only the acceptance of events is measured.
 #
 #   live      events that Redis accepts
 #   spool     events that the spool takes, Redis being stopped
 #   other     a request to the same nginx that has nothing to do with either,
 #             asked for all the while
-#   replay    from the moment Redis is back until the spool is empty
+#   drain     from the moment Redis is back until the spool is empty
 #
 # It fails if an event is lost, or the limits below are not kept.
 #
@@ -61,15 +61,15 @@ sub main {
     printf "  other   answer, ms: p50 %.1f, p99 %.1f with Redis;"
         . " p50 %.1f, p99 %.1f without\n",
         @m{qw(liveother50 liveother99 spoolother50 spoolother99)};
-    printf "  replay  %.0f events/s, %.2f of live; %.0f events in the spool\n",
-        $m{replay}, $m{replay} / $m{live}, $m{events};
+    printf "  drain   %.0f events/s, %.2f of live; %.0f events in the spool\n",
+        $m{drain}, $m{drain} / $m{live}, $m{events};
 
     die 'fewer than ', LEAST, " events a second were spooled\n"
         if $m{spool} < LEAST;
     die 'p99 of the answers without Redis is over ', SLOWEST, " ms\n"
         if $m{spool99} >= SLOWEST;
-    die 'the replay is slower than ', SHARE, " of live accepts\n"
-        if $m{replay} < SHARE * $m{live};
+    die 'the drain is slower than ', SHARE, " of live accepts\n"
+        if $m{drain} < SHARE * $m{live};
 
     return;
 }
@@ -84,7 +84,7 @@ sub median {
 sub measure {
     my ($run, $at) = prepare('spool');
 
-    $at->{PACE} = "hold on; spool $run/subject/spool max=4g;";
+    $at->{QUEUE} = "hold on; spool $run/subject/spool max=4g;";
 
     my $pid = start_redis($run, $at);
     start_nginx('gateway', "$run/subject", $at, $at->{PORT});
@@ -111,15 +111,15 @@ sub measure {
         my $now = waiting($redis);
         $start //= time if $now > $count;
         $end = time;
-        die "the replay does not end\n" if $start && $end - $start > 120;
+        die "the drain does not end\n" if $start && $end - $start > 120;
         sleep 0.02;
     }
 
     my $all = waiting($redis);
     $r{events} = $all - $live;
-    $r{replay} = $r{events} / ($end - $start);
+    $r{drain} = $r{events} / ($end - $start);
 
-    # those of the last moment had no answer, and may be there
+    # the last events had no answer, and may be stored
     my $lost = $r{spool_answers} - $r{events};
     die "$lost events were lost\n" if $lost > 0;
 
@@ -144,7 +144,7 @@ sub load {
     my $url = "http://127.0.0.1:$at->{PORT}/bitrix/orders";
     my @other;
 
-    # of another portal, or the second load would repeat the first
+    # of another portal, otherwise the second load would repeat the first
     my $text = read_file($body) =~ s/(member_id%5D=)\w{4}/$1$member/r;
     write_file($file, $text);
 

@@ -173,9 +173,16 @@ static ngx_command_t  ngx_b1c_commands[] = {
       offsetof(ngx_b1c_loc_conf_t, rest.async),
       NULL },
 
-    { ngx_string("bitrix1c_repeatable"),
+    { ngx_string("bitrix1c_idempotent"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_b1c_conf_globs,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_b1c_loc_conf_t, rest.idempotent),
+      NULL },
+
+    { ngx_string("bitrix1c_repeatable"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_b1c_rest_conf_repeatable,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_b1c_loc_conf_t, rest.idempotent),
       NULL },

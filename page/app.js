@@ -1,6 +1,6 @@
 // Copyright (C) the ngx_http_bitrix1c_module authors
 
-// The page: asks for the state again and again, and shows it.
+// The page: polls the status and shows it.
 
 import { $, api, el, favicon, icon, say } from './dom.js';
 import * as lang from './lang.js';
@@ -94,7 +94,7 @@ function pill(node, queue) {
 }
 
 
-// what else is not as it should be
+// the other queues that are not in the state "ok"
 
 function others(sorted) {
     const list = sorted.slice(1).filter(({ state }) => state !== 'ok')
@@ -107,7 +107,7 @@ function others(sorted) {
 }
 
 
-// the answer to the question that the page is opened with
+// the headline: whether events reach 1C
 
 function showVerdict() {
     const sorted = [...status.queues].sort((a, b) =>
@@ -159,7 +159,7 @@ function figures(queue) {
 }
 
 
-// rows stay where they are, so that focus and hovering do
+// rows are kept and updated, so that the focus and hovering are not lost
 
 function showQueues() {
     const list = $('#queues ul');
@@ -219,7 +219,7 @@ function place(node, parent) {
 }
 
 
-// what 1C said last, or why it could not
+// the last answer of 1C, or the reason why there is none
 
 function showAnswer(node, last, none) {
     if (!last) {
@@ -295,7 +295,7 @@ function showSelected() {
         return;
     }
 
-    // and of what is asked and told from here on
+    // also for the questions and messages that follow
     lang.about(queue);
     lang.translate($('#queue'));
     lang.translate($('#letter'));
@@ -303,7 +303,7 @@ function showSelected() {
     const redisUp = queue.redis.state === 'up';
     const byHand = queue.hold.state === 'operator';
 
-    // of the only queue the verdict and its row have told all
+    // a single queue is already described by the headline and its row
     $('#queue > .bar').hidden = status.queues.length === 1;
     place($('#steer'), $(status.queues.length === 1 ? '#verdict'
                                                     : '#queue > .bar'));
@@ -328,7 +328,7 @@ function showSelected() {
 }
 
 
-// also when nothing new could be had
+// also called when the last request failed
 
 function show() {
     const alarm = $('#alarm');
@@ -348,13 +348,15 @@ function show() {
     }
 
     say($('#server'), `nginx ${status.nginx} · ${location.host}`);
+    say($('#version'), typeof status.version === 'string'
+        ? `ngx_http_bitrix1c_module ${status.version}` : '');
     showVerdict();
     showQueues();
     showSelected();
 }
 
 
-// history changes once a minute, and is not asked for more often
+// history changes once a minute, so it is not requested more often
 
 function historyIsOld() {
     const times = Object.values(history?.queues ?? {}).map((q) =>
@@ -383,7 +385,7 @@ async function poll() {
         failed = e;
     }
 
-    // an nginx of another version may say what this page cannot show
+    // an nginx of another version may send what this page cannot show
 
     try {
         show();

@@ -1,7 +1,7 @@
 // Copyright (C) the ngx_http_bitrix1c_module authors
 
-// The dead letters of a queue: pages, filters, one with its body, and what may
-// be done to them.
+// The dead letters of a queue: pages, filters, one letter with its body, and
+// the actions on them.
 
 import { $, ApiError, api, el, request, say } from './dom.js';
 import * as lang from './lang.js';

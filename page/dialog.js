@@ -1,6 +1,6 @@
 // Copyright (C) the ngx_http_bitrix1c_module authors
 
-// Questions before what cannot be taken back, and what came of it.
+// Confirmations of actions, and messages about their results.
 
 import { $, el, say } from './dom.js';
 import { t } from './lang.js';
@@ -41,7 +41,7 @@ export function toast(text, bad = false) {
 }
 
 
-// runs an action that returns what to tell of it; true if it worked
+// runs an action that returns the message to show; true if it succeeded
 
 export async function perform(action) {
     try {

@@ -1,7 +1,7 @@
 // Copyright (C) the ngx_http_bitrix1c_module authors
 
-// What all parts need of the document and of the server.  Data is only ever
-// put into text nodes: dead letters hold what customers typed.
+// Access to the document and to the server, for all parts of the page.  Data is
+// put into text nodes only: dead letters hold what customers typed.
 
 
 export const $ = (selector, root = document) => root.querySelector(selector);
@@ -77,7 +77,7 @@ export function favicon(color, state) {
 }
 
 
-// status is 0 if nothing answered at all
+// status is 0 if there was no answer
 
 export class ApiError extends Error {
     constructor(status, text) {

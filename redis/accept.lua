@@ -1,25 +1,51 @@
--- accept: stores events before their sender is answered, and leases those for
--- which the calling worker holds a delivery slot, so that a worker which dies
--- at any later point leaves nothing behind but a lease that ends.
+-- accept: stores events before their sender gets an answer.  It also leases the
+-- events for which the calling worker has a free delivery slot: if that worker
+-- dies later, the lease ends and another worker claims the event.
 --
--- KEYS  1 queue ZSET   id -> ms: due, or end of the lease while leased
---       2 HASH         id -> record, never looked into
---                      id:m -> "epoch attempts leased-at lost created once key
---                      lane", where lost counts the leases that just ended
---                      k:KEY -> id of the newest living event of an identity
---                      l:LANE -> id of the lane's head, "+" if others follow
---                      hold -> ms since when the operator holds the queue
---       3 followers    ZSET of "LANE:number:id", all scores 0
---       4...           one a event: done marker STRING "started id", PX window
--- ARGV  1 lease, ms; then 3 an event: its k:, l: and id:m field; then 6 an
---       event: id, once (1 or 0), lease wanted (1 or 0; 2: none, and the id
---       may have been accepted before), ms before which a delivery may have
---       missed the change (2^53 or more for a call), "once key lane", record
--- Returns for each event 1: accepted and leased with epoch 1; 0: accepted and
---       waiting, as all are while the queue is held; or "c<id>": coalesced with
---       that one; "d<id>": a duplicate of that one.
--- No two events of a call may share an identity or a lane.  Safe to repeat: an
--- id that is stored is answered 0, its first lease counts.
+-- Called by the webhook and by kept calls, in one batch per turn of the event
+-- loop, and by the drain of the spool.
+--
+-- The Redis layout of a queue; every key begins with {b1c:NAME}:
+--
+--   q      ZSET of the events that claim may see: the head of every lane
+--          id -> ms: time of the next attempt; while leased, end of the lease
+--   h      HASH
+--          ID       record: the request for 1C or Bitrix; only page and replay
+--                   read parts of it
+--          ID:m     "epoch attempts leased-at lost created once key lane":
+--                     epoch      raised by claim, nack, dead and replay; a
+--                                worker that holds an older one changes nothing
+--                     attempts   attempts that failed
+--                     leased-at  ms when the lease began, 0 while waiting
+--                     lost       leases in a row that expired with no result
+--                     created    ms when the event was accepted
+--                     once       1: a repeat is a duplicate; 0: a newer event
+--                                is coalesced with a waiting one
+--                     key, lane  identity of the event, and its lane, both hex
+--          ID:r     reason of the last failure, one line
+--          k:KEY    id of the newest event of an identity that is in the queue
+--          l:LANE   id of the head of a lane, and "+" if it has followers
+--          hold     ms since when an operator holds the queue
+--   f      ZSET of followers: events behind the head of their lane
+--          "LANE:number:ID", all scores 0; number has 16 digits, us
+--   d      ZSET of dead letters: id -> ms of death
+--   k:KEY  STRING, done marker of an identity: "started id", where started is
+--          ms when the delivery that succeeded began; expires after "window"
+--   r:ID   STRING, result of a call, see result.lua
+--
+-- KEYS   1 q, 2 h, 3 f; then one for each event: its done marker k:KEY
+-- ARGV   1 lease, ms; then 3 for each event: its fields k:KEY, l:LANE and ID:m;
+--        then 6 for each event: id; once, 1 or 0; lease wanted, 1 or 0, or 2:
+--        no lease, and the id may have been accepted before; ms: a delivery
+--        that began later carried the change already (2^53 or more for a call);
+--        "once key lane"; record
+-- Reply  for each event 1: accepted and leased, with epoch 1; 0: accepted, it
+--        waits, as all events do while the queue is held; "c<id>": coalesced
+--        with that event; "d<id>": a duplicate of that event
+-- Errors none of its own; if Redis has no memory left, nothing is stored
+--
+-- No two events of one call may share an identity or a lane.  The script may be
+-- repeated: a stored id gets the reply 0, and its first lease stays valid.
 
 local q, h, f = KEYS[1], KEYS[2], KEYS[3]
 local n = #KEYS - 3
@@ -30,9 +56,9 @@ local micros = string.format('%016.0f', t[1] * 1000000 + t[2])
 local ends = string.format('%.0f', now + ARGV[1])
 local leased_meta = '1 0 ' .. created .. ' 0 ' .. created .. ' '
 local waiting_meta = '0 0 0 0 ' .. created .. ' '
--- An id that was accepted before may have been handed out, acked and overtaken,
--- so that nothing here tells of it, but 1C does know it.  Its epochs begin
--- above all that a worker of then can hold, and tell that it was handed out.
+-- An id that was accepted before may have been delivered and forgotten here,
+-- while 1C still knows it.  Its epochs begin above every epoch that a worker
+-- may still hold, and their size shows ack that the id may have been delivered.
 local again_meta = created .. ' 0 0 0 ' .. created .. ' '
 local live = redis.call('HMGET', h, 'hold', unpack(ARGV, 2, 3 * n + 1))
 local held = live[1]
@@ -40,24 +66,25 @@ local done = redis.call('MGET', unpack(KEYS, 4))
 local reply, set, add, behind, metas, renamed = {}, {}, {}, {}, {}, {}
 local joined = {}
 
--- the last one that waits in a lane, nil if there is none; one that joined it
--- in this very call is not in Redis yet
+-- @include lib/last_of_lane.lua
+
+-- the last follower of a lane or nil; a follower that joined the lane in this
+-- call is not in Redis yet
 local function last_of(lane)
-    return joined[lane] or redis.call('ZREVRANGEBYLEX', f, '(' .. lane .. ';',
-                      '[' .. lane .. ':', 'LIMIT', 0, 1)[1]
+    return joined[lane] or last_of_lane(f, lane)
 end
 
--- a call to Bitrix is the change itself: no delivery of another has it
+-- a call to Bitrix is the change itself, which no other delivery carries
 local function is_call(since)
     return tonumber(since) >= 2 ^ 53
 end
 
--- the newer body takes the waiting one's place; once an attempt was made, 1C
--- may know the old id as done, so then the place goes to the new id, unless it
--- may know that one too
+-- The newer body replaces the waiting one.  After an attempt 1C may have the
+-- old id marked as done, so the new id takes the place.  This is not possible
+-- if 1C may know the new id as well.
 local function coalesce(old, meta, id, record, kf, since, again)
     local epoch, rest, lane = meta:match('^(%d+) %d+ 0 (.* (%x+))$')
-    -- nor may a newer value be written before one that came between the two
+    -- a newer value must not overtake a call that was accepted in between
     if is_call(since) then
         local last = last_of(lane)
         if last and last:sub(-32) ~= old then
@@ -82,8 +109,8 @@ local function coalesce(old, meta, id, record, kf, since, again)
     return 'c' .. id
 end
 
--- behind the others of its lane, where claim does not see it; a clock that was
--- set back must not put it before them
+-- Puts an event behind the others of its lane, where claim does not see it.  If
+-- the clock was set back, its number still must be the largest.
 local function follow(id, lf, head)
     local lane = lf:sub(3)
     local number = micros
@@ -101,7 +128,7 @@ local function follow(id, lf, head)
     behind[#behind + 1] = joined[lane]
 end
 
--- fresh events, the rule, are written with one call for all of them
+-- most events are fresh, so one command writes all of them
 local function store(id, record, field, meta, kf, lf, head)
     local s = #set
     set[s + 1], set[s + 2] = id, record
@@ -112,25 +139,25 @@ local function store(id, record, field, meta, kf, lf, head)
     end
 end
 
--- all but a fresh event: something of its identity or its lane is known
+-- an event whose id, identity or lane is known already
 local function known(i, a, kf, lf)
     local id, once, record = ARGV[a], ARGV[a + 1], ARGV[a + 5]
     local other, head = live[i * 3 - 1], live[i * 3]
     local meta = other and metas[other]
     local again = ARGV[a + 2] == '2'
 
-    -- k: without a record is left by a broken write, it is as if not there
+    -- a k: field without an event comes from a broken write and is ignored
     if other and not meta then
         other = false
     end
 
-    -- an own lane's head may have been replaced by an event before this one
+    -- an earlier event of this call may have replaced the head of the lane
     local fresh = head and renamed[head:sub(1, 32)]
     if fresh then
         head = fresh .. head:sub(33)
     end
 
-    -- nor may a lane wait for ever behind a head that is gone
+    -- a lane must not wait for ever behind a head that is gone
     local plus = ''
     if head and not fresh and not metas[head:sub(1, 32)] then
         head = false
@@ -147,8 +174,9 @@ local function known(i, a, kf, lf)
     end
 
     if live[i * 3 + 1] or other == id or whose == id then
-        -- written once more: since Redis 7.2 WAIT counts from the last write of
-        -- its own connection, and that may not be the one of the first accept
+        -- written again, because since Redis 7.2 WAIT counts from the last
+        -- write of its own connection, and the first accept may have used
+        -- another one
         if live[i * 3 + 1] then
             redis.call('HSET', h, ARGV[3 * i + 1], live[i * 3 + 1])
         end
@@ -180,11 +208,12 @@ local function known(i, a, kf, lf)
         add[#add + 1] = id
     end
 
-    -- a re-run is a new event, yet the sender's change was merged into it
+    -- the older delivery is in flight: this is a new event, but the sender is
+    -- told that its change was coalesced
     return other and 'c' .. id or leased and 1 or 0
 end
 
--- what is known of those that were there before, with one call for all
+-- one command reads the fields of all events that are known already
 local ids, ask = {}, {}
 
 for i = 1, n do

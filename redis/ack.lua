@@ -1,12 +1,16 @@
--- ack: events that 1C has taken leave the queue, are remembered for a while,
--- and free their lanes.
+-- ack: removes delivered events from the queue, writes their done markers and
+-- frees their lanes.
 --
--- KEYS  1 queue ZSET, 2 HASH, 3 followers ZSET, 4... one an event: done marker
---       (see accept.lua)
--- ARGV  1 window, ms; then 3 an event: its id:m, k: and l: field; then 2 an
---       event: id, epoch
--- Returns for each event 1: done; 2: done, and the next one of its lane is due
---       now; 0: the epoch is not this one, nothing was changed.
+-- Called when a delivery has succeeded, in one batch per turn of the event
+-- loop.
+--
+-- KEYS   1 q, 2 h, 3 f; then one for each event: its done marker k:KEY (see
+--        accept.lua)
+-- ARGV   1 window, ms; then 3 for each event: its fields ID:m, k:KEY and
+--        l:LANE; then 2 for each event: id, epoch
+-- Reply  for each event 1: done; 2: done, and the next event of its lane can be
+--        claimed now; 0: the epoch differs, nothing was changed
+-- Errors none of its own
 
 local q, h, f = KEYS[1], KEYS[2], KEYS[3]
 local window = ARGV[1]
@@ -16,11 +20,12 @@ local reply, gone, fields, done = {}, {}, {}, {}
 local left, set, due = {}, {}, {}
 local now
 
--- the lane's first follower becomes its head
-local function next_of_lane(lane, lf)
-    local two = redis.call('ZRANGEBYLEX', f, '[' .. lane .. ':',
-                           '(' .. lane .. ';', 'LIMIT', 0, 2)
-    if not two[1] then
+-- @include lib/next_of_lane.lua
+
+-- the first follower of the lane becomes its head
+local function advance(lf)
+    local element, id, head = next_of_lane(f, lf:sub(3))
+    if not element then
         fields[#fields + 1] = lf
         return 1
     end
@@ -28,10 +33,9 @@ local function next_of_lane(lane, lf)
         local t = redis.call('TIME')
         now = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))
     end
-    local id = two[1]:sub(#lane + 19)
-    left[#left + 1] = two[1]
+    left[#left + 1] = element
     set[#set + 1] = lf
-    set[#set + 1] = two[2] and id .. '+' or id
+    set[#set + 1] = head
     due[#due + 1] = now
     due[#due + 1] = id
     return 2
@@ -56,11 +60,11 @@ for i = 1, n do
         if key == id then
             fields[#fields + 1] = ARGV[3 * i]
         end
-        -- 1C may have acted on this id at an earlier try, and then did not
-        -- look again at this one
+        -- 1C may have processed this id at an earlier attempt and ignored the
+        -- last one, so it is not known which changes the delivery carried
         if epoch ~= '1' then
             fields[#fields + 1] = id .. ':r'
-            -- or even before it was created, see "again" in accept.lua
+            -- or before it was created, see again_meta in accept.lua
             at = #epoch < 13 and created or '0'
         end
         done[#done + 1] = KEYS[i + 3]
@@ -69,15 +73,15 @@ for i = 1, n do
         if head == id then
             fields[#fields + 1] = lf
         elseif head == id .. '+' then
-            reply[i] = next_of_lane(lf:sub(3), lf)
+            reply[i] = advance(lf)
         end
     end
 end
 
--- A Redis whose memory is full refuses a script at its first write that could
--- need more of it, and lets one go on that has written already.  So whatever
--- makes room, and what leads to that, begins with a removal, of nothing if need
--- be; only accept is refused then.
+-- When Redis has no memory left, it rejects a script at its first write that
+-- may need memory, but not a script that has written before.  So every script
+-- that frees memory, or leads to that, begins with a removal, even of nothing.
+-- Only accept is rejected then.
 if #gone > 0 then
     redis.call('ZREM', q, unpack(gone))
     redis.call('HDEL', h, unpack(fields))

@@ -1,16 +1,21 @@
--- claim: leases what is due, oldest first, and so finds again what a dead
--- worker held, because its lease has ended by then.
+-- claim: leases the events whose time has come, oldest first.  An event of a
+-- worker that died is among them as soon as its lease has ended.
 --
--- KEYS  1 queue ZSET, 2 HASH (see accept.lua), 3 dead letters ZSET
--- ARGV  1 how many at most (1..100), 2 lease, ms
--- Returns { ms until the next one is due, -1 if the queue is empty; how many were
---       taken out because their record is gone, or, and these are dead letters
---       now, because their fields are not those of this version; then 9 an
---       event: id, epoch, attempts that failed, key, lane, once, leases that
---       ended without a word, ms since it was accepted, record }, or { 0, -1 }
---       while the operator holds the queue and events are in it.
--- The epoch is raised by every claim: it is the fencing token without which
--- ack, nack, extend and dead change nothing.
+-- Called by a worker with free delivery slots.
+--
+-- KEYS   1 q, 2 h, 3 d (see accept.lua)
+-- ARGV   1 maximum number of events, 1 to 100; 2 lease, ms
+-- Reply  { ms until the next event can be claimed, -1 if the queue is empty;
+--        number of ids that were removed, because their record is missing
+--        (these are forgotten) or their fields have the format of another
+--        version (these become dead letters); then 9 for each event: id, epoch,
+--        failed attempts, key, lane, once, leases in a row that expired, ms
+--        since it was accepted, record }; { 0, -1 } while an operator holds a
+--        queue that is not empty
+-- Errors none of its own
+--
+-- Every claim raises the epoch of the event.  It is the fencing token: ack,
+-- nack, extend and dead change nothing if they are given an older one.
 
 local q, h = KEYS[1], KEYS[2]
 local max, lease = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -20,7 +25,7 @@ local function first()
     return redis.call('ZRANGE', q, 0, 0, 'WITHSCORES')[2]
 end
 
--- an idle queue is asked every now and then and should cost next to nothing
+-- an idle queue is polled, so this case must be cheap
 if not first() then
     return out
 end
@@ -34,8 +39,8 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local ids = redis.call('ZRANGEBYSCORE', q, '-inf', now, 'LIMIT', 0, max)
 
 if #ids > 0 then
-    -- a full Redis lets a script go on that has begun with a removal, see
-    -- ack.lua
+    -- a removal first, so that a Redis without memory does not reject the rest:
+    -- see ack.lua
     redis.call('ZREM', q, '')
 
     local ask, set, add, drop = {}, {}, {}, {}
@@ -74,7 +79,8 @@ if #ids > 0 then
             out[o + 9] = record
         else
             drop[#drop + 1] = id
-            -- without id:m the lane's next event sees that its head is gone
+            -- without ID:m the next event of the lane sees that the head is
+            -- gone
             redis.call('HDEL', h, id .. ':m', id .. ':r')
             if record then
                 redis.call('ZADD', KEYS[3], now, id)

@@ -1,13 +1,18 @@
--- dead: an event that cannot be delivered leaves the queue for the dead
--- letters, with its record and reason, and frees its lane.
+-- dead: moves an event that cannot be delivered to the dead letters, with its
+-- record and the reason, and frees its lane.
 --
--- KEYS  1 queue ZSET, 2 HASH, 3 followers ZSET (see accept.lua), 4 dead letters
---       ZSET id -> ms of death, 5 done marker of its identity
--- ARGV  1 id, 2 epoch, 3 key, 4 lane, 5 attempts spent, 6 reason of one line,
---       7 window, ms, 8 how many dead letters are kept, 9 for how long, ms
--- Returns { 1: dead; 2: dead, and the next one of its lane is due now; 0: the
---       epoch is not this one, nothing was changed; then how many old dead
---       letters were dropped to make room, at most 100 a call }.
+-- Called when 1C rejects an event for good or its attempts are used up.
+--
+-- KEYS   1 q, 2 h, 3 f, 4 d, 5 done marker k:KEY (see accept.lua)
+-- ARGV   1 id, 2 epoch, 3 key, 4 lane, 5 attempts to add, 6 reason, one line;
+--        7 window, ms; 8 maximum number of dead letters; 9 their maximum age,
+--        ms
+-- Reply  { 1: dead; 2: dead, and the next event of its lane can be claimed now;
+--        0: the epoch differs, nothing was changed; then the number of old dead
+--        letters that were dropped, at most 100 a call }
+-- Errors none of its own
+
+-- @include lib/next_of_lane.lua
 
 local q, h, f, d = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, epoch, lane = ARGV[1], ARGV[2], ARGV[4]
@@ -29,7 +34,7 @@ end
 local result = 1
 once = rest:match('^%d+ %d+ (%d) ')
 
--- removed first, for a Redis that is full: see ack.lua
+-- a removal first, for a Redis without memory: see ack.lua
 redis.call('ZREM', q, id)
 redis.call('ZADD', d, now, id)
 redis.call('HSET', h, id .. ':r', ARGV[6], id .. ':m',
@@ -37,8 +42,8 @@ redis.call('HSET', h, id .. ':r', ARGV[6], id .. ':m',
 
 if got[2] == id then
     redis.call('HDEL', h, kf)
-    -- a repeat of a once event is no second dead letter; a state event that
-    -- comes later says that there is something new, and deserves its try
+    -- a repeat of a once event must not become a second dead letter; a later
+    -- event of a state carries something new and is tried
     if once == '1' then
         redis.call('SET', KEYS[5], at .. ' ' .. id, 'PX', ARGV[7])
     end
@@ -47,12 +52,10 @@ end
 if got[3] == id then
     redis.call('HDEL', h, lf)
 elseif got[3] == id .. '+' then
-    local two = redis.call('ZRANGEBYLEX', f, '[' .. lane .. ':',
-                           '(' .. lane .. ';', 'LIMIT', 0, 2)
-    if two[1] then
-        local follower = two[1]:sub(#lane + 19)
-        redis.call('ZREM', f, two[1])
-        redis.call('HSET', h, lf, two[2] and follower .. '+' or follower)
+    local element, follower, head = next_of_lane(f, lane)
+    if element then
+        redis.call('ZREM', f, element)
+        redis.call('HSET', h, lf, head)
         redis.call('ZADD', q, now, follower)
         result = 2
     else

@@ -1,9 +1,11 @@
--- delete: dead letters that nobody needs any more are gone for good.
+-- delete: deletes dead letters for good.
 --
--- KEYS  1 dead letters ZSET, 2 HASH (see accept.lua and dead.lua)
--- ARGV  ids, at most 100
--- Returns { how many were deleted }; ids that are no dead letters are passed
---       over.
+-- Called by the API, POST dead/delete.
+--
+-- KEYS   1 d, 2 h (see accept.lua)
+-- ARGV   ids, at most 100
+-- Reply  { number of deleted dead letters }; other ids are ignored
+-- Errors none of its own
 
 local d, h = KEYS[1], KEYS[2]
 local deleted = 0

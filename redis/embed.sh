@@ -8,6 +8,9 @@
 # Comments, indentation and empty lines are left out: the text is what Redis
 # hashes, keeps and gets again after every SCRIPT FLUSH.  Long brackets are
 # refused, because a line of them could look like a comment.
+#
+# A line "-- @include lib/NAME.lua" stands for the text of that file, for code
+# that several scripts share.  An included file includes no other.
 
 set -eu
 
@@ -27,10 +30,11 @@ for lua in "$dir"/*.lua; do
 
     name=$(basename "$lua" .lua | tr 'a-z-' 'A-Z_')
 
-    LC_ALL=C awk -v file="$lua" -v name="NGX_B1C_LUA_$name" '
+    LC_ALL=C awk -v dir="$dir" -v file="$lua" \
+        -v name="NGX_B1C_LUA_$name" '
 
     function die(what) {
-        print file ":" NR ": " what > "/dev/stderr"
+        print where ":" number ": " what > "/dev/stderr"
         failed = 1
         exit 1
     }
@@ -75,16 +79,12 @@ for lua in "$dir"/*.lua; do
         return line
     }
 
-    BEGIN {
-        printf "\n\n#define %s", name
-    }
-
-    {
-        line = code($0)
+    function embed(line) {
+        line = code(line)
         gsub(/^[ \t\r]+|[ \t\r]+$/, "", line)
 
         if (line == "") {
-            next
+            return
         }
 
         gsub(/\\/, "&&", line)
@@ -92,6 +92,43 @@ for lua in "$dir"/*.lua; do
 
         printf "%s\n    \"%s\\n\"", " \\", line
         lines++
+    }
+
+    function include(path,    line, got) {
+        where = path
+
+        while ((got = (getline line < path)) > 0) {
+            number++
+
+            if (line ~ /^-- @include /) {
+                die("an included file cannot include another")
+            }
+
+            embed(line)
+        }
+
+        if (got < 0) {
+            die("cannot be read, it is included by " file)
+        }
+
+        close(path)
+    }
+
+    BEGIN {
+        printf "\n\n#define %s", name
+    }
+
+    {
+        number = 0
+
+        if ($1 == "--" && $2 == "@include") {
+            include(dir "/" $3)
+
+        } else {
+            where = file
+            number = NR
+            embed($0)
+        }
     }
 
     END {

@@ -1,9 +1,12 @@
--- extend: leases of deliveries that are still running are renewed.
+-- extend: renews the leases of deliveries that are in progress.
 --
--- KEYS  1 queue ZSET, 2 HASH (see accept.lua)
--- ARGV  1 lease, ms; then 2 an event: id, epoch
--- Returns for each event 1: renewed; 0: the lease was lost, the delivery must
---       be broken off, because somebody else may be delivering.
+-- Called by a timer of the worker, several times within a lease.
+--
+-- KEYS   1 q, 2 h (see accept.lua)
+-- ARGV   1 lease, ms; then 2 for each event: id, epoch
+-- Reply  for each event 1: renewed; 0: the lease is lost, and the delivery must
+--        be aborted, because another worker may be delivering the event
+-- Errors none of its own
 
 local q, h = KEYS[1], KEYS[2]
 local t = redis.call('TIME')
@@ -29,7 +32,7 @@ for i = 1, n do
 end
 
 if #add > 0 then
-    -- for a Redis that is full, see ack.lua
+    -- for a Redis without memory: see ack.lua
     redis.call('ZREM', q, '')
     redis.call('ZADD', q, unpack(add))
 end

@@ -1,9 +1,12 @@
--- hold: an operator stops the deliveries of a queue, of all nginx that share it
--- and until it is resumed; events are accepted as ever.
+-- hold: stops or resumes the deliveries of a queue, for all nginx that share
+-- it.  Events are still accepted.
 --
--- KEYS  1 HASH (see accept.lua)
--- ARGV  1 hold (1) or resume (0)
--- Returns { 1: done; 0: it was so before }.
+-- Called by the API, POST queue/hold and queue/resume.
+--
+-- KEYS   1 h (see accept.lua)
+-- ARGV   1 "1": hold, "0": resume
+-- Reply  { 1: done; 0: the queue was in this state already }
+-- Errors none of its own
 
 local h = KEYS[1]
 

@@ -1,11 +1,14 @@
--- nack: events go back to wait, keep their place in their lanes and become due
--- again after a delay.
+-- nack: returns events to the queue for another attempt after a delay.  They
+-- keep their places in their lanes.
 --
--- KEYS  1 queue ZSET, 2 HASH (see accept.lua)
--- ARGV  5 an event: id, epoch, delay in ms, attempts spent (1; 0 when 1C was
---       not to blame), reason of one line
--- Returns for each event 1: waiting; 0: the epoch is not this one, nothing was
---       changed.
+-- Called when a delivery has failed and the event has attempts left, in one
+-- batch per turn of the event loop.
+--
+-- KEYS   1 q, 2 h (see accept.lua)
+-- ARGV   5 for each event: id, epoch, delay in ms, attempts to add (1; 0 if the
+--        failure was not the fault of 1C), reason, one line
+-- Reply  for each event 1: it waits; 0: the epoch differs, nothing was changed
+-- Errors none of its own
 
 local q, h = KEYS[1], KEYS[2]
 local t = redis.call('TIME')
@@ -31,8 +34,8 @@ for i = 1, n do
     if have ~= epoch then
         reply[i] = 0
     else
-        -- the epoch is raised, or this nack sent twice would count twice; and
-        -- an event with which a worker lived is not to blame for lost leases
+        -- the epoch is raised, so that a repeated nack does not count twice;
+        -- lost leases are reset, because the worker survived this event
         set[#set + 1] = id .. ':m'
         set[#set + 1] = string.format('%d %d 0 0 %s', epoch + 1,
                                       attempts + ARGV[a + 3], rest)
@@ -45,7 +48,7 @@ for i = 1, n do
 end
 
 if #add > 0 then
-    -- for a Redis that is full, see ack.lua
+    -- for a Redis without memory: see ack.lua
     redis.call('ZREM', q, '')
     redis.call('ZADD', q, unpack(add))
     redis.call('HSET', h, unpack(set))

@@ -1,21 +1,26 @@
--- pace: gives turns to calls of a portal, so that all nodes together keep to
--- the portal's bucket, and tells all of them what the portal has refused.
+-- pace: gives permits for calls of a portal, so that all nginx together respect
+-- the limits of the portal, and shares what the portal has refused.
 --
--- KEYS  1 HASH of the portal: full -> us when its bucket is empty again;
---         stop -> ms until which no call may go; m:METHOD -> ms until which
---         this method may not; at -> ms when this was written
--- ARGV  1 us in which one call leaks out of the bucket, 2 calls that fill it,
---       3 calls that were made without asking, 4 1: the portal says that the
---       bucket is full, 5 ms for which all calls stop, or 0; 6 how many methods
---       are to stop, then 3 each: name, ms, 1 if that is a guess, which counts
---       only if nobody knows better; then the wanted turns, for each the ms
---       that it may wait
--- Returns { us until the bucket is empty, ms for which calls stop; for each
---       wanted turn the ms until it comes, or, if that is more than it may
---       wait and so was not reserved, -1 less those ms; then 2 for each method
---       that is stopped: name, ms }.
--- A turn is reserved when it is given: a caller that goes away leaves a gap,
--- but nobody asks twice.
+-- Called before calls of a portal are sent, and when its answers must be
+-- shared.
+--
+-- KEYS   1 HASH of the portal: full -> us when its bucket will be empty; stop
+--        -> ms until which no call may be sent; m:METHOD -> ms until which this
+--        method may not be called; at -> ms when this was written
+-- ARGV   1 us in which one call leaks out of the bucket; 2 calls that fill it;
+--        3 calls that were sent without a permit; 4 "1": the portal says that
+--        the bucket is full; 5 ms for which all calls stop, or 0; 6 number of
+--        methods that stop; then 3 for each: name, ms, 1 if that is a guess,
+--        which is used only if nothing better is known; then for each permit
+--        that is wanted, the ms that its call may wait
+-- Reply  { us until the bucket is empty; ms for which all calls stop; for each
+--        permit the ms until it is valid, or -1 - ms if that is longer than the
+--        call may wait, and nothing was reserved; then 2 for each method that
+--        is stopped: name, ms }
+-- Errors none of its own
+--
+-- A permit is reserved when it is given.  If its caller goes away, the place
+-- stays unused, but nobody has to ask twice.
 
 local key = KEYS[1]
 local period, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -26,7 +31,7 @@ local all = redis.call('HGETALL', key)
 local full, stop, methods, gone = now, 0, {}, {}
 local live, back = 1000, 0
 
--- a clock that was set back must not stop all calls for as long
+-- if the clock was set back, calls must not stop for as long as that
 for i = 1, #all, 2 do
     if all[i] == 'at' then
         back = math.max(0, (tonumber(all[i + 1]) or 0) - ms)
@@ -40,7 +45,7 @@ for i = 1, #all, 2 do
     elseif field == 'stop' then
         stop = math.max(0, value - back - ms)
     elseif field == 'at' then
-        -- written anew
+        -- written again below
     elseif value - back > ms then
         methods[field:sub(3)] = value - back - ms
     else

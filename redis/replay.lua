@@ -1,15 +1,20 @@
--- replay: dead letters become waiting events again, one after the other with a
--- pause between, and so behind what is fresh.
+-- replay: returns dead letters to the queue, with a pause between two of them,
+-- so that they come after fresh events.
 --
--- KEYS  1 queue ZSET, 2 HASH, 3 followers ZSET, 4 dead letters ZSET (see
---       accept.lua and dead.lua)
--- ARGV  1 pause between two, ms; 2 how many dead letters to look at, at most
---       100; 3 how many to pass over first; 4 mask of event names, '*' for any
---       run of characters; or instead of 2 to 4 the ids themselves
--- Returns { how many were replayed; how many to pass over in the next call, -1
---       if there are no more }.
--- A replayed event keeps its id, gets all its attempts again, and waits at the
--- end of its lane.
+-- Called by the API, POST dead/replay.
+--
+-- KEYS   1 q, 2 h, 3 f, 4 d (see accept.lua)
+-- ARGV   1 pause between two events, ms; then either ids, or: 2 number of dead
+--        letters to look at, at most 100; 3 number of those to skip first;
+--        4 mask of event names, where "*" stands for any characters
+-- Reply  { number of replayed events; number to skip in the next call, -1 if
+--        there are no more }
+-- Errors none of its own
+--
+-- A replayed event keeps its id, its attempts are counted from 0 again, and it
+-- waits at the end of its lane.
+
+-- @include lib/last_of_lane.lua
 
 local q, h, f, d = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local pause = tonumber(ARGV[1])
@@ -56,8 +61,7 @@ for _, id in ipairs(ids) do
         redis.call('HDEL', h, id .. ':r')
         redis.call('HSETNX', h, kf, id)
         if head then
-            local last = redis.call('ZREVRANGEBYLEX', f, '(' .. lane .. ';',
-                                    '[' .. lane .. ':', 'LIMIT', 0, 1)[1]
+            local last = last_of_lane(f, lane)
             if last then
                 number = math.max(number,
                                   last:sub(#lane + 2, #lane + 17) + 1)

@@ -1,10 +1,13 @@
--- result: keeps what Bitrix answered to calls that nobody waited for, until the
--- caller asks or the time is over.
+-- result: keeps the answers of Bitrix to kept calls until they expire.
 --
--- KEYS  one a call: STRING {b1c:NAME}:r:ID
--- ARGV  1 how long to keep them, ms; then one a call: JSON
--- Returns how many were kept.  Repeated, it changes nothing but the end of the
--- time.
+-- Called when Bitrix has answered a kept call.
+--
+-- KEYS   one for each call: r:ID (see accept.lua)
+-- ARGV   1 time to keep them, ms; then one for each call: JSON
+-- Reply  number of results that were stored
+-- Errors none of its own
+--
+-- If the script is repeated, only the time of expiry changes.
 
 for i = 1, #KEYS do
     redis.call('SET', KEYS[i], ARGV[i + 1], 'PX', ARGV[1])

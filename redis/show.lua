@@ -1,9 +1,12 @@
--- show: all that is known of one event.
+-- show: everything that is known about one event.
 --
--- KEYS  1 dead letters ZSET, 2 HASH (see accept.lua and dead.lua)
--- ARGV  1 id
--- Returns { ms of its death, "" if it lives; id:m; reason of its last failure;
---       record }, empty if there is no such event.
+-- Called by the API, GET dead/ID.
+--
+-- KEYS   1 d, 2 h (see accept.lua)
+-- ARGV   1 id
+-- Reply  { ms of its death, "" if it is not a dead letter; ID:m; reason of its
+--        last failure; record }, empty if there is no such event
+-- Errors none of its own
 
 local h, id = KEYS[2], ARGV[1]
 local got = redis.call('HMGET', h, id .. ':m', id .. ':r', id)

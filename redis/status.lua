@@ -1,11 +1,14 @@
--- status: what a queue holds, counted and not looked through: it costs the same
--- with a million events as with none.
+-- status: the numbers of a queue.  Nothing is scanned: the cost does not depend
+-- on the number of events.
 --
--- KEYS  1 queue ZSET, 2 HASH, 3 followers ZSET (see accept.lua), 4 dead letters
---       ZSET
--- Returns { events in the queue ZSET, those of them that are due, followers,
---       dead letters, ms since the first of those that are due was accepted, 1
---       if the operator holds the queue }.
+-- Called by the API for status and metrics; replies are reused for one second.
+--
+-- KEYS   1 q, 2 h, 3 f, 4 d (see accept.lua)
+-- ARGV   none
+-- Reply  { heads of lanes, waiting or leased; those of them whose time has
+--        come; followers; dead letters; ms since the first of those whose time
+--        has come was accepted; 1 if an operator holds the queue }
+-- Errors none of its own
 
 local q, h = KEYS[1], KEYS[2]
 local t = redis.call('TIME')

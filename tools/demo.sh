@@ -22,7 +22,7 @@ esac
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 token=51856fefc120afa4b628cc82d3935cce
-body=$top/t/fixtures/webhooks/sale-order-new.seed.form
+body=$top/t/fixtures/webhooks/sale-order-saved.docs.form
 url=http://127.0.0.1:$PORT/bitrix/orders
 rest=http://127.0.0.1:$PORT/bitrix
 key=x7k2mq9dn3s8f1aa
@@ -54,7 +54,7 @@ wait_for() {
 }
 
 
-# a session of its own keeps Ctrl-C for this script, which stops all in order
+# in its own session a process does not get Ctrl-C: this script stops them all
 
 start() {
     setsid "$@" &
@@ -94,7 +94,7 @@ clean_up() {
     trap '' INT TERM HUP
     trap - EXIT
 
-    # nginx was started last, so it is the first: it may still want the others
+    # nginx was started last and is stopped first: it may still need the others
 
     for pid in $pids; do
         stop TERM "$pid"
@@ -110,7 +110,8 @@ prepare_dir() {
     DIR=$(cd "$DIR" && pwd)
 
     if [ ! -e "$DIR/.bitrix1c" ] && [ -n "$(ls -A "$DIR")" ]; then
-        fail "$DIR holds files of somebody else; choose another DIR="
+        fail "$DIR is not empty and was not made by this script;" \
+             "choose another DIR="
     fi
 
     if [ ${#DIR} -gt 90 ]; then
@@ -179,7 +180,7 @@ fail_with_log() {
 
 
 post_order() {
-    echo "a real ONSALEORDERNEW goes to $url"
+    echo "an ONSALEORDERSAVED of Bitrix is posted to $url"
     echo
 
     curl -sS -A 'Bitrix24 Webhook Engine' --data-binary "@$body" "$url" \
@@ -192,14 +193,14 @@ post_order() {
     curl -sS "http://127.0.0.1:$ONEC_PORT/_standin/received?wait=1&timeout=10" \
         > "$DIR/received.json"
 
-    perl "$top/tools/received.pl" ONSALEORDERNEW < "$DIR/received.json" \
+    perl "$top/tools/received.pl" ONSALEORDERSAVED < "$DIR/received.json" \
         || fail_with_log "the order did not arrive in 1C"
 
     echo
 }
 
 
-# the beginning of an answer that has what it must have
+# shows the beginning of an answer and checks that it contains the text
 
 call() {
     text=$1
@@ -210,7 +211,7 @@ call() {
 
     case $answer in
         *"$text"*) ;;
-        *) fail_with_log "this is not the answer that was due" ;;
+        *) fail_with_log "the expected answer contains '$text'" ;;
     esac
 }
 
@@ -245,13 +246,13 @@ The gateway runs until Ctrl-C; its files are in $DIR.
 The dashboard is http://127.0.0.1:$PORT/bitrix1c/
 Try, with any number for the order:
 
-    curl -d 'event=ONSALEORDERNEW&data[FIELDS][ID]=124&ts=$ts&$auth' $url
+    curl -d 'event=ONSALEORDERSAVED&data[FIELDS][ID]=124&ts=$ts&$auth' $url
 
     curl -H 'Prefer: respond-async' -H 'Content-Type: application/json' \\
         -d '{"productId":7,"storeId":1,"amount":5}' \\
         $rest/catalog.storeproduct.update
 
-Deliveries to 1C, and calls of Bitrix:
+Deliveries to 1C, and calls to Bitrix:
 END
 
     tail -q -n +2 -f "$DIR/onec.out" "$DIR/portal.out" &
@@ -270,8 +271,9 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 for port in "$PORT" "$ONEC_PORT" "$PORTAL_PORT"; do
-    is_free "$port" || fail "port $port of 127.0.0.1 is taken; choose others:" \
-                        "make $1 PORT=8090 ONEC_PORT=8091 PORTAL_PORT=8092"
+    is_free "$port" || fail "port $port of 127.0.0.1 is in use;" \
+                        "choose others: make $1 PORT=8090" \
+                        "ONEC_PORT=8091 PORTAL_PORT=8092"
 done
 
 prepare_dir

@@ -4,9 +4,11 @@
 #
 # usage: test.sh test ...
 #
-# Runs the tests by "prove".  Those of t/ go in two lanes, each one after the
-# other: most of their time is waiting, but they have times to keep, which more
-# of them at once would spoil.  The real Test::Nginx is used if perl finds it.
+# Runs the tests by "prove".  The tests of t/ run in two lanes, one test at a time
+# in each: most of their time is waiting, but they measure times, and more tests
+# at once would delay them.  The first lane has the areas in LANE, the second one
+# all others; no test needs another to run before it, so the areas only balance
+# the lanes.  The real Test::Nginx is used if perl finds it.
 #
 # environment: TMPDIR; BUILD, NGINX_BINARY, MODULE as set by the Makefile;
 # whatever the tests themselves know is passed through
@@ -48,10 +50,12 @@ if [ "$BUILD" = sanitize ]; then
     export ASAN_OPTIONS UBSAN_OPTIONS
 fi
 
+LANE=api,delivery,queue,spool
 status=0
 
 # shellcheck disable=SC2086
-prove --timer -j 8 --rules 'seq=t/0*' --rules 'seq=t/*' --rules 'par=**' \
+prove --timer -j 8 --rules "seq=t/{$LANE}-*" --rules 'seq=t/*' \
+    --rules 'par=**' \
     $compat -It/lib "$@" || status=$?
 
 if [ -n "$reports" ]; then

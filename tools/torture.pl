@@ -2,7 +2,7 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Harms the gateway under load in every way that is known, each alone and then
+# Causes every known fault while the gateway is under load, each alone and then
 # all at random, and checks that nothing that was promised to the portal or to
 # 1C is lost, out of order or done twice.  Prints a table; the exit code is 1 if
 # anything was lost or wrong, 2 if a fault could not be tried on this machine.
@@ -16,7 +16,7 @@
 # --rate      events a second of each row, at most
 # --jobs      rows at a time
 #
-# It takes the module in build/ and the nginx of PATH; see Bitrix1C::Gateway for
+# It uses the module in build/ and the nginx in PATH; see Bitrix1C::Gateway for
 # the environment that changes that.
 
 use strict;

@@ -78,7 +78,7 @@ sub prepare {
     make_path("$run/subject/temp", "$run/sink/temp");
 
     my %at = (MODULE => $module, BENCH => $bench, TOKEN => $token,
-              REDIS => "$run/redis.sock", PACE => '', LANE => '',
+              REDIS => "$run/redis.sock", QUEUE => '', LANE => '',
               KILOBYTE => 'x' x 1024);
     @at{qw(PORT SINK)} = free_ports(2);
 

@@ -61,7 +61,7 @@ ngx_int_t ngx_b1c_api_args_parse(ngx_b1c_query_t *call, ngx_uint_t known);
 typedef struct {
     ngx_str_t                        id;
     ngx_str_t                        reason;
-    ngx_str_t                        text;       /* JSON, see list.lua */
+    ngx_str_t                        text;       /* JSON, see page.lua */
     ngx_uint_t                       whole;      /* not truncated */
     ngx_uint_t                       attempts;
     int64_t                          created;    /* ms, 0: unknown */
@@ -85,7 +85,7 @@ void ngx_b1c_api_item_record(ngx_b1c_api_item_t *item, ngx_str_t *record);
 /* the item as a JSON object, with its "body" if it is whole */
 void ngx_b1c_api_item_put(b1c_buf_t *buf, ngx_b1c_api_item_t *item);
 
-/* 1 if all given filters match; list.lua checks the times */
+/* 1 if all given filters match; page.lua checks the times */
 ngx_uint_t ngx_b1c_api_item_fits(ngx_b1c_api_item_t *item,
     ngx_b1c_api_args_t *args);
 
@@ -216,7 +216,7 @@ ngx_int_t ngx_b1c_api_dead_ask_show(ngx_b1c_query_t *call,
 typedef enum {
     NGX_B1C_API_DELETE = 0,
     NGX_B1C_API_HOLD,
-    NGX_B1C_API_LIST,
+    NGX_B1C_API_PAGE,
     NGX_B1C_API_REPLAY,
     NGX_B1C_API_SHOW
 } ngx_b1c_api_script_e;

@@ -11,7 +11,7 @@
 #include "b1c_http.h"
 
 
-/* words of an event in the reply of list.lua */
+/* words of an event in the reply of page.lua */
 #define NGX_B1C_WALK_WORDS  6
 
 
@@ -73,7 +73,7 @@ ngx_b1c_api_walk_begin(ngx_b1c_query_t *call, ngx_b1c_api_walk_t *walk)
                                            : 0)
                   - argv[8].data;
 
-    if (ngx_b1c_api_script_ask(call, NGX_B1C_API_LIST, 2, 9,
+    if (ngx_b1c_api_script_ask(call, NGX_B1C_API_PAGE, 2, 9,
                                 argv, ngx_b1c_api_walk_replied, walk)
         != NGX_OK)
     {

@@ -588,6 +588,12 @@ ngx_b1c_queue_t *ngx_b1c_conf_queue(ngx_b1c_main_conf_t *mcf,
 char *ngx_b1c_conf_route(ngx_conf_t *cf, ngx_array_t *routes,
     ngx_b1c_route_t **field);
 
+/*
+ * "20r/s", "20/s", "30r/m" or "30/m" as a number in 1000 s; NGX_ERROR: it has
+ * another form, or is not from 1 to 1000000.
+ */
+ngx_int_t ngx_b1c_limits_conf_parse_rate(ngx_str_t *value, ngx_uint_t *rate);
+
 /* lines of the block of bitrix1c_queue */
 char *ngx_b1c_limits_conf_rate(ngx_conf_t *cf, ngx_b1c_queue_t *queue);
 char *ngx_b1c_limits_conf_breaker(ngx_conf_t *cf, ngx_b1c_queue_t *queue);

@@ -17,7 +17,7 @@
 
 static void ngx_b1c_job_id(u_char *id);
 static ngx_pool_t *ngx_b1c_job_pool(ngx_log_t *log);
-static void ngx_b1c_job_recycle(ngx_pool_t *pool);
+static void ngx_b1c_job_recycle(ngx_b1c_job_t *job);
 static ngx_int_t ngx_b1c_job_word(ngx_b1c_job_t *job, ngx_str_t *word,
     const char *text);
 static void ngx_b1c_job_data(ngx_b1c_job_t *job, ngx_str_t *data);
@@ -118,7 +118,7 @@ void
 ngx_b1c_job_unref(ngx_b1c_job_t *job)
 {
     if (--job->refs == 0) {
-        ngx_b1c_job_recycle(job->pool);
+        ngx_b1c_job_recycle(job);
     }
 }
 
@@ -139,11 +139,18 @@ ngx_b1c_job_pool(ngx_log_t *log)
  * Without these the allocator returns the memory to the system each time.
  */
 static void
-ngx_b1c_job_recycle(ngx_pool_t *pool)
+ngx_b1c_job_recycle(ngx_b1c_job_t *job)
 {
+    ngx_pool_t          *pool;
     ngx_pool_cleanup_t  *c;
 
-    if (pool->d.next || ngx_b1c_job_npools == NGX_B1C_JOB_POOLS) {
+    pool = job->pool;
+
+    /* one that has grown for a large event would keep its blocks */
+
+    if (job->record.len > NGX_B1C_JOB_POOL / 4
+        || ngx_b1c_job_npools == NGX_B1C_JOB_POOLS)
+    {
         ngx_destroy_pool(pool);
         return;
     }

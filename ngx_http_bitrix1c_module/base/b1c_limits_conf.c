@@ -15,8 +15,6 @@ static char *ngx_b1c_limits_conf_invalid(ngx_conf_t *cf,
 char *
 ngx_b1c_limits_conf_rate(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
 {
-    size_t      len;
-    ngx_int_t   n;
     ngx_str_t  *value;
 
     value = cf->args->elts;
@@ -25,35 +23,50 @@ ngx_b1c_limits_conf_rate(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
         return "\"bitrix1c_queue\" has a duplicate \"rate\"";
     }
 
-    len = value[1].len;
-
-    if (len < 4 || value[1].data[len - 3] != 'r'
-        || value[1].data[len - 2] != '/')
+    if (ngx_b1c_limits_conf_parse_rate(&value[1], &queue->limits_conf.rate)
+        != NGX_OK)
     {
-        goto invalid;
+        return ngx_b1c_limits_conf_invalid(cf, queue, 1,
+                                  "expected a rate such as 20r/s or 30r/m");
     }
 
-    n = ngx_atoi(value[1].data, len - 3);
+    return NGX_CONF_OK;
+}
+
+
+ngx_int_t
+ngx_b1c_limits_conf_parse_rate(ngx_str_t *value, ngx_uint_t *rate)
+{
+    size_t     len;
+    ngx_int_t  n;
+
+    len = value->len;
+
+    if (len < 3 || value->data[len - 2] != '/') {
+        return NGX_ERROR;
+    }
+
+    /* "20r/s" is how nginx writes it, "20/s" is shorter */
+
+    n = ngx_atoi(value->data, len - 2 - (value->data[len - 3] == 'r'));
 
     if (n == NGX_ERROR || n < 1 || n > 1000000) {
-        goto invalid;
+        return NGX_ERROR;
     }
 
-    switch (value[1].data[len - 1]) {
+    switch (value->data[len - 1]) {
 
     case 's':
-        queue->limits_conf.rate = n * 1000;
-        return NGX_CONF_OK;
+        *rate = n * 1000;
+        return NGX_OK;
 
     case 'm':
-        queue->limits_conf.rate = ngx_max(n * 1000 / 60, 1);
-        return NGX_CONF_OK;
+        *rate = ngx_max(n * 1000 / 60, 1);
+        return NGX_OK;
+
+    default:
+        return NGX_ERROR;
     }
-
-invalid:
-
-    return ngx_b1c_limits_conf_invalid(cf, queue, 1,
-                                  "expected a rate such as 20r/s or 30r/m");
 }
 
 

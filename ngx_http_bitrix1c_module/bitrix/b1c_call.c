@@ -179,8 +179,7 @@ b1c_call_strip(char *command)
 static int
 b1c_call_auth(const char *p, const char *last)
 {
-    char    hex[3];
-    int     ch;
+    int     ch, code;
     size_t  n;
 
     static const char  name[] = "auth";
@@ -188,14 +187,13 @@ b1c_call_auth(const char *p, const char *last)
     for (n = 0; p < last; /* void */ ) {
         ch = (unsigned char) *p;
 
-        if (ch == '%' && last - p > 2 && isxdigit((unsigned char) p[1])
-            && isxdigit((unsigned char) p[2]))
-        {
-            memcpy(hex, p + 1, 2);
-            hex[2] = '\0';
+        if (ch == '%') {
+            code = b1c_text_hex2(p + 1, last);
 
-            ch = (int) strtol(hex, NULL, 16);
-            p += 2;
+            if (code >= 0) {
+                ch = code;
+                p += 2;
+            }
         }
 
         p++;
@@ -377,19 +375,15 @@ b1c_call_plain(const char *text, size_t len)
 static int
 b1c_call_escape(const char *p, const char *last)
 {
-    char  hex[5];
     long  ch;
 
     if (last - p < 6 || p[0] != '\\' || p[1] != 'u') {
         return 0;
     }
 
-    memcpy(hex, p + 2, 4);
-    hex[4] = '\0';
+    ch = b1c_text_hex4(p + 2, last);
 
-    ch = strtol(hex, NULL, 16);
-
-    return (ch < 0x20 && ch != '\t' && ch != '\n' && ch != '\r')
+    return (ch >= 0 && ch < 0x20 && ch != '\t' && ch != '\n' && ch != '\r')
            || (ch >= 0x7f && ch < 0xa0) || ch >= 0xfffe;
 }
 

@@ -117,6 +117,11 @@ const char *b1c_text_value(char *text, size_t *len);
 b1c_rc_t b1c_text_convert(const char *charset, const char *text, size_t len,
     char **out, size_t *out_len, b1c_error_t *err);
 
+/* the number of one, two or four hex digits; -1 if they are not there */
+int b1c_text_hex(char ch);
+int b1c_text_hex2(const char *p, const char *end);
+long b1c_text_hex4(const char *p, const char *end);
+
 /* fills err, which may not be NULL, and returns B1C_MALFORMED */
 b1c_rc_t b1c_text_malformed(b1c_error_t *err, const char *what, size_t where);
 

@@ -25,7 +25,6 @@ static b1c_rc_t b1c_form_pair(b1c_decoder_t *d, b1c_pair_t *pair,
     const char *p, const char *end);
 static b1c_rc_t b1c_form_decode(b1c_decoder_t *d, const char *p,
     const char *end);
-static int b1c_form_hex(char ch);
 static b1c_rc_t b1c_form_convert(b1c_form_t *form, size_t decoded,
     const char *charset, b1c_error_t *err);
 static b1c_rc_t b1c_form_check(b1c_pair_t *pair, const b1c_limits_t *limits,
@@ -234,7 +233,7 @@ b1c_form_pair(b1c_decoder_t *d, b1c_pair_t *pair, const char *p,
 static b1c_rc_t
 b1c_form_decode(b1c_decoder_t *d, const char *p, const char *end)
 {
-    int          high, low;
+    int          code;
     char         ch, *out;
     const char  *at;
 
@@ -247,15 +246,14 @@ b1c_form_decode(b1c_decoder_t *d, const char *p, const char *end)
             ch = ' ';
 
         } else if (ch == '%') {
-            high = (end - p > 2) ? b1c_form_hex(p[1]) : -1;
-            low = (end - p > 2) ? b1c_form_hex(p[2]) : -1;
+            code = b1c_text_hex2(p + 1, end);
 
-            if (high < 0 || low < 0) {
+            if (code < 0) {
                 return b1c_text_malformed(d->err, "% without two hex digits",
                                           at - d->body);
             }
 
-            ch = (char) (high << 4 | low);
+            ch = (char) code;
             p += 2;
         }
 
@@ -269,23 +267,6 @@ b1c_form_decode(b1c_decoder_t *d, const char *p, const char *end)
     d->out = out;
 
     return B1C_OK;
-}
-
-
-static int
-b1c_form_hex(char ch)
-{
-    if (ch >= '0' && ch <= '9') {
-        return ch - '0';
-    }
-
-    ch |= 0x20;
-
-    if (ch >= 'a' && ch <= 'f') {
-        return ch - 'a' + 10;
-    }
-
-    return -1;
 }
 
 

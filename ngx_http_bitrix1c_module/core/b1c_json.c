@@ -52,7 +52,6 @@ static b1c_rc_t b1c_json_string(b1c_reader_t *r, char **text, size_t *len);
 static b1c_rc_t b1c_json_escape(b1c_reader_t *r);
 static b1c_rc_t b1c_json_unicode(b1c_reader_t *r);
 static char *b1c_json_encode(char *out, long code);
-static long b1c_json_hex4(const char *p, const char *end);
 static void b1c_json_space(b1c_reader_t *r);
 static int b1c_json_take(b1c_reader_t *r, char ch);
 static b1c_rc_t b1c_json_error(b1c_reader_t *r, const char *what);
@@ -565,7 +564,7 @@ b1c_json_unicode(b1c_reader_t *r)
 {
     long  code, low;
 
-    code = b1c_json_hex4(r->pos + 2, r->end);
+    code = b1c_text_hex4(r->pos + 2, r->end);
 
     if (code == 0) {
         return b1c_json_error(r, "NUL byte");
@@ -574,7 +573,7 @@ b1c_json_unicode(b1c_reader_t *r)
     if (code >= 0xd800 && code < 0xdc00 && r->end - r->pos >= 12
         && r->pos[6] == '\\' && r->pos[7] == 'u')
     {
-        low = b1c_json_hex4(r->pos + 8, r->end);
+        low = b1c_text_hex4(r->pos + 8, r->end);
 
         if (low >= 0xdc00 && low < 0xe000) {
             code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
@@ -623,37 +622,6 @@ b1c_json_encode(char *out, long code)
 
 
 /* -1 if there are no four hex digits */
-
-static long
-b1c_json_hex4(const char *p, const char *end)
-{
-    int   i;
-    long  code;
-    char  ch;
-
-    if (end - p < 4) {
-        return -1;
-    }
-
-    for (code = 0, i = 0; i < 4; i++) {
-        ch = p[i];
-
-        if (ch >= '0' && ch <= '9') {
-            code = code << 4 | (ch - '0');
-            continue;
-        }
-
-        ch |= 0x20;
-
-        if (ch < 'a' || ch > 'f') {
-            return -1;
-        }
-
-        code = code << 4 | (ch - 'a' + 10);
-    }
-
-    return code;
-}
 
 
 static void

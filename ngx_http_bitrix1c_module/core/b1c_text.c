@@ -257,3 +257,48 @@ b1c_text_malformed(b1c_error_t *err, const char *what, size_t where)
 
     return B1C_MALFORMED;
 }
+
+
+int
+b1c_text_hex(char ch)
+{
+    if (ch >= '0' && ch <= '9') {
+        return ch - '0';
+    }
+
+    ch |= 0x20;
+
+    if (ch >= 'a' && ch <= 'f') {
+        return ch - 'a' + 10;
+    }
+
+    return -1;
+}
+
+
+int
+b1c_text_hex2(const char *p, const char *end)
+{
+    int  high, low;
+
+    if (end - p < 2) {
+        return -1;
+    }
+
+    high = b1c_text_hex(p[0]);
+    low = b1c_text_hex(p[1]);
+
+    return (high < 0 || low < 0) ? -1 : high << 4 | low;
+}
+
+
+long
+b1c_text_hex4(const char *p, const char *end)
+{
+    int  high, low;
+
+    high = b1c_text_hex2(p, end);
+    low = (high < 0) ? -1 : b1c_text_hex2(p + 2, end);
+
+    return (low < 0) ? -1 : (long) high << 8 | low;
+}

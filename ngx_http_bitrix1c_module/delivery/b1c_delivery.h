@@ -63,6 +63,10 @@ void ngx_b1c_verdict_spend(ngx_b1c_job_t *job, ngx_b1c_breaker_e breaker);
  */
 ngx_msec_t ngx_b1c_verdict_delay(ngx_b1c_job_t *job);
 
+/* sets job->reason, as ngx_b1c_reason_find_text() words it */
+void ngx_b1c_verdict_reason(ngx_b1c_job_t *job, const char *what,
+    ngx_str_t *answer);
+
 /* ms, with a jitter of 20 % */
 ngx_msec_t ngx_b1c_verdict_jitter(ngx_msec_t base);
 

@@ -37,8 +37,6 @@ static void ngx_b1c_verdict_dead(ngx_b1c_job_t *job, const char *what,
     ngx_str_t *answer);
 static void ngx_b1c_verdict_retry(ngx_b1c_job_t *job, ngx_b1c_health_e health,
     const char *what, ngx_str_t *answer);
-static void ngx_b1c_verdict_reason(ngx_b1c_job_t *job, const char *what,
-    ngx_str_t *answer);
 
 
 void
@@ -320,7 +318,7 @@ ngx_b1c_verdict_delay(ngx_b1c_job_t *job)
 }
 
 
-static void
+void
 ngx_b1c_verdict_reason(ngx_b1c_job_t *job, const char *what, ngx_str_t *answer)
 {
     u_char  *p;

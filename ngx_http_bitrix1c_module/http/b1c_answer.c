@@ -125,21 +125,34 @@ ngx_b1c_answer_result(ngx_http_request_t *r, ngx_b1c_ctx_t *ctx,
 ngx_int_t
 ngx_b1c_answer_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *text)
 {
-    ngx_int_t       rc;
-    ngx_buf_t      *b;
-    ngx_chain_t     out;
     ngx_b1c_ctx_t  *ctx;
 
     ctx = ngx_b1c_ctx_get(r);
-    b = ngx_calloc_buf(r->pool);
 
-    if (ctx == NULL || b == NULL) {
+    if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ctx->answered = 1;
 
     ngx_b1c_answer_type(r);
+
+    return ngx_b1c_answer_body(r, status, text);
+}
+
+
+ngx_int_t
+ngx_b1c_answer_body(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *text)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    b = ngx_calloc_buf(r->pool);
+
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     r->headers_out.status = status;
     r->headers_out.content_length_n = text->len;
@@ -150,9 +163,12 @@ ngx_b1c_answer_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *text)
         return rc;
     }
 
-    b->pos = text->data;
-    b->last = text->data + text->len;
-    b->memory = 1;
+    if (text->len) {
+        b->pos = text->data;
+        b->last = text->data + text->len;
+        b->memory = 1;
+    }
+
     b->last_buf = 1;
     b->last_in_chain = 1;
 

@@ -60,6 +60,10 @@ ngx_int_t ngx_b1c_answer_result(ngx_http_request_t *r, ngx_b1c_ctx_t *ctx,
 ngx_int_t ngx_b1c_answer_send(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *text);
 
+/* the same for any type, which the caller has set */
+ngx_int_t ngx_b1c_answer_body(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *text);
+
 /* adds a header with a static name; an empty value is left out */
 ngx_int_t ngx_b1c_answer_header(ngx_http_request_t *r, const char *name,
     ngx_str_t *value);

@@ -130,18 +130,15 @@ ngx_int_t
 ngx_b1c_query_text_send(ngx_http_request_t *r, ngx_uint_t status,
     const char *type, b1c_buf_t *buf)
 {
-    ngx_int_t            rc;
-    ngx_buf_t           *b;
-    ngx_chain_t          out;
+    ngx_str_t            text;
     ngx_pool_cleanup_t  *cln;
 
     static ngx_str_t  no_store = ngx_string("no-store");
     static ngx_str_t  nosniff = ngx_string("nosniff");
 
     cln = ngx_pool_cleanup_add(r->pool, 0);
-    b = ngx_calloc_buf(r->pool);
 
-    if (cln == NULL || b == NULL || buf->failed) {
+    if (cln == NULL || buf->failed) {
         ngx_b1c_query_text_free(buf->start);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -150,39 +147,21 @@ ngx_b1c_query_text_send(ngx_http_request_t *r, ngx_uint_t status,
     cln->data = buf->start;
 
     if (ngx_b1c_answer_header(r, "Cache-Control", &no_store) != NGX_OK
-        || ngx_b1c_answer_header(r, "X-Content-Type-Options",
-                              &nosniff)
+        || ngx_b1c_answer_header(r, "X-Content-Type-Options", &nosniff)
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    r->headers_out.status = status;
-    r->headers_out.content_length_n = buf->len;
     r->headers_out.content_type.data = (u_char *) type;
     r->headers_out.content_type.len = ngx_strlen(type);
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
 
-    rc = ngx_http_send_header(r);
+    text.data = (u_char *) buf->start;
+    text.len = buf->len;
 
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
-    if (buf->len) {
-        b->pos = (u_char *) buf->start;
-        b->last = b->pos + buf->len;
-        b->memory = 1;
-    }
-
-    b->last_buf = 1;
-    b->last_in_chain = 1;
-
-    out.buf = b;
-    out.next = NULL;
-
-    return ngx_http_output_filter(r, &out);
+    return ngx_b1c_answer_body(r, status, &text);
 }
 
 

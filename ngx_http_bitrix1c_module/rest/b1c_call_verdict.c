@@ -492,7 +492,6 @@ ngx_b1c_call_verdict_reason(ngx_b1c_job_t *job, const char *what,
     b1c_reply_t *reply)
 {
     char       text[B1C_CODE_MAX + 256];
-    u_char    *p;
     size_t     n;
     ngx_str_t  answer;
 
@@ -510,16 +509,5 @@ ngx_b1c_call_verdict_reason(ngx_b1c_job_t *job, const char *what,
         answer.len = ngx_strlen(text);
     }
 
-    p = ngx_pnalloc(job->pool, NGX_B1C_REASON);
-
-    if (p == NULL) {
-        job->reason.data = (u_char *) what;
-        job->reason.len = ngx_strlen(what);
-        return;
-    }
-
-    job->reason.data = p;
-    job->reason.len = ngx_b1c_reason_find_text(p, NGX_B1C_REASON, what,
-                                               job->attempt.outcome.status,
-                                               &answer);
+    ngx_b1c_verdict_reason(job, what, &answer);
 }

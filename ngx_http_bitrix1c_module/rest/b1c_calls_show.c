@@ -21,7 +21,7 @@ static ngx_int_t ngx_b1c_calls_show_put(ngx_b1c_query_t *call,
 
 
 static ngx_b1c_redis_script_t  ngx_b1c_calls_show_script = {
-    ngx_string("call"), ngx_string(NGX_B1C_LUA_CALL), { 0 }, 0
+    ngx_string("call_status"), ngx_string(NGX_B1C_LUA_CALL_STATUS), { 0 }, 0
 };
 
 

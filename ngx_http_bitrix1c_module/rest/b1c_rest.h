@@ -14,6 +14,10 @@
 char *ngx_b1c_rest_conf_rest(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_b1c_rest_conf_pace(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
+/* the name that "bitrix1c_idempotent" had in 0.1.0 */
+char *ngx_b1c_rest_conf_repeatable(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
 /* "bitrix1c_coalesce method field,field" */
 char *ngx_b1c_rest_conf_coalesce(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

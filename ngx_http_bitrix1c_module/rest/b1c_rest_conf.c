@@ -15,8 +15,6 @@
 
 static char *ngx_b1c_rest_conf_split(ngx_conf_t *cf, ngx_str_t *list,
     ngx_array_t *fields);
-static ngx_int_t ngx_b1c_rest_conf_pace_rate(ngx_str_t *value,
-    ngx_uint_t *rate);
 static ngx_int_t ngx_b1c_rest_conf_pace_portal(ngx_str_t *value);
 static ngx_int_t ngx_b1c_rest_conf_check_one(ngx_conf_t *cf,
     ngx_b1c_main_conf_t *mcf, ngx_b1c_route_t *rest);
@@ -39,7 +37,7 @@ static ngx_str_t  ngx_b1c_rest_masks[] = {
 };
 
 
-static ngx_array_t  ngx_b1c_rest_repeatable = {
+static ngx_array_t  ngx_b1c_rest_conf_idempotent = {
     ngx_b1c_rest_masks, 2, sizeof(ngx_str_t), 2, NULL
 };
 
@@ -54,6 +52,17 @@ ngx_b1c_rest_conf_rest(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_bitrix1c_module);
 
     return ngx_b1c_conf_route(cf, &mcf->rests, &lcf->rest.route);
+}
+
+
+char *
+ngx_b1c_rest_conf_repeatable(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                       "the \"bitrix1c_repeatable\" directive has a new "
+                       "name, use \"bitrix1c_idempotent\" instead");
+
+    return ngx_b1c_conf_globs(cf, cmd, conf);
 }
 
 
@@ -76,7 +85,8 @@ ngx_b1c_rest_conf_pace(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             s.len = value[i].len - 5;
 
             if (lcf->rest.rate == NGX_CONF_UNSET_UINT
-                && ngx_b1c_rest_conf_pace_rate(&s, &lcf->rest.rate) == NGX_OK)
+                && ngx_b1c_limits_conf_parse_rate(&s, &lcf->rest.rate)
+                   == NGX_OK)
             {
                 continue;
             }
@@ -135,37 +145,6 @@ ngx_b1c_rest_conf_pace(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-static ngx_int_t
-ngx_b1c_rest_conf_pace_rate(ngx_str_t *value, ngx_uint_t *rate)
-{
-    ngx_int_t  n;
-
-    if (value->len < 3 || value->data[value->len - 2] != '/') {
-        return NGX_ERROR;
-    }
-
-    n = ngx_atoi(value->data, value->len - 2);
-
-    if (n == NGX_ERROR || n < 1 || n > 1000000) {
-        return NGX_ERROR;
-    }
-
-    switch (value->data[value->len - 1]) {
-
-    case 's':
-        *rate = n * 1000;
-        return NGX_OK;
-
-    case 'm':
-        *rate = ngx_max(n * 1000 / 60, 1);
-        return NGX_OK;
-
-    default:
-        return NGX_ERROR;
-    }
-}
-
-
 /* it becomes a part of a key in Redis and of the name of a zone */
 static ngx_int_t
 ngx_b1c_rest_conf_pace_portal(ngx_str_t *value)
@@ -209,7 +188,7 @@ ngx_b1c_rest_conf_merge(ngx_b1c_loc_conf_t *prev, ngx_b1c_loc_conf_t *conf)
     ngx_conf_merge_ptr_value(conf->rest.async, prev->rest.async, NULL);
     ngx_conf_merge_ptr_value(conf->rest.coalesce, prev->rest.coalesce, NULL);
     ngx_conf_merge_ptr_value(conf->rest.idempotent, prev->rest.idempotent,
-                             &ngx_b1c_rest_repeatable);
+                             &ngx_b1c_rest_conf_idempotent);
     ngx_conf_merge_str_value(conf->rest.callback, prev->rest.callback, "");
 
     /* Bitrix24's own numbers for all plans below Enterprise */

@@ -88,9 +88,6 @@ ngx_uint_t ngx_b1c_spool_shm_leave(ngx_b1c_spool_shm_t *state,
 ngx_uint_t ngx_b1c_spool_shm_reopen(ngx_b1c_spool_shm_t *state,
     ngx_uint_t serial);
 
-/* who closes gets on */
-void ngx_b1c_spool_shm_beat(ngx_b1c_spool_shm_t *state);
-
 /* 1 once in so many ms in all workers together */
 ngx_uint_t ngx_b1c_spool_shm_look(ngx_b1c_spool_shm_t *state,
     ngx_msec_t interval);

@@ -263,13 +263,6 @@ ngx_b1c_spool_shm_reopen(ngx_b1c_spool_shm_t *state, ngx_uint_t serial)
 }
 
 
-void
-ngx_b1c_spool_shm_beat(ngx_b1c_spool_shm_t *state)
-{
-    state->sh->beat = ngx_max(ngx_current_msec, 1);
-}
-
-
 ngx_uint_t
 ngx_b1c_spool_shm_look(ngx_b1c_spool_shm_t *state, ngx_msec_t interval)
 {

@@ -32,7 +32,7 @@ sub api {
 }
 
 
-# a POST with the header that a form of another site cannot send
+# a POST with the header that a form of another site cannot set
 
 sub change {
     my ($gw, $path, %headers) = @_;
@@ -41,7 +41,7 @@ sub change {
 }
 
 
-# "404 NotFound: text", or what is wrong with it
+# "404 NotFound: text", or what is wrong with the answer
 
 sub api_error {
     my ($answer) = @_;
@@ -56,7 +56,7 @@ sub api_error {
 }
 
 
-# what "status" says of one queue
+# the part of "status" about one queue
 
 sub status_of {
     my ($gw, $queue) = @_;
@@ -68,7 +68,7 @@ sub status_of {
 }
 
 
-# name and labels => value, dies when the text is not in the format 0.0.4
+# name and labels => value, dies if the text is not in the format 0.0.4
 
 sub metrics {
     my ($gw) = @_;

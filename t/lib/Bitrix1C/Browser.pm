@@ -17,7 +17,7 @@ use Test::More ();
 
 use Bitrix1C::Process qw(wait_until);
 
-# how W3C's WebDriver names an element in JSON
+# the key of an element in the JSON of W3C's WebDriver
 use constant ELEMENT => 'element-6066-11e4-a52e-4f735466cecf';
 
 # seconds that anything may take on a slow machine
@@ -39,7 +39,7 @@ sub new {
     $self->{http} = HTTP::Tiny->new(timeout => 2 * PATIENCE,
                                     keep_alive => 1);
 
-    # crash reports, caches and whatever else stay in the directory
+    # crash reports, caches and other files stay in the directory
     local @ENV{qw(HOME XDG_CONFIG_HOME XDG_CACHE_HOME TMPDIR LANGUAGE)}
         = (($self->{dir}) x 4, $self->{lang} =~ s/-/_/r);
     $self->{pid} = $process->spawn('chromedriver', 'chromedriver', '--port=0');
@@ -78,7 +78,7 @@ sub open_session {
 }
 
 
-# the value of the answer; dies with the driver's words
+# the value of the answer; dies with the driver's error
 
 sub call {
     my ($self, $method, $path, $json) = @_;
@@ -114,7 +114,7 @@ sub run {
 }
 
 
-# what is visible of the first element that matches, '' if there is none
+# the visible text of the first element that matches, '' if there is none
 
 sub text {
     my ($self, $css) = @_;
@@ -141,7 +141,7 @@ sub element {
 }
 
 
-# as a person does: fails if it is covered, disabled or not to be seen
+# as a person does: fails if the element is covered, disabled or invisible
 
 sub click {
     my ($self, $css) = @_;
@@ -169,7 +169,7 @@ sub keys {
 }
 
 
-# a test that waits: the text of CSS is like RE in the end
+# a test that waits until the text of CSS matches RE
 
 sub shows {
     my ($self, $css, $re, $name) = @_;
@@ -186,8 +186,8 @@ sub shows {
 }
 
 
-# Tests that wait, too, since a page is often changed by what follows a click:
-# a toggle, an answer, the next frame.  SCRIPT returns VALUE in the end; that
+# Tests that wait, because a page often changes after a click: on a toggle, an
+# answer, the next frame.  They wait until SCRIPT returns VALUE, or until so
 # many visible elements match CSS.
 
 sub gives {
@@ -213,7 +213,7 @@ sub becomes {
 }
 
 
-# the dashboard looks at once, as it does when its tab is shown again
+# makes the dashboard ask at once, as it does when its tab is shown again
 
 sub look {
     my ($self) = @_;
@@ -265,8 +265,8 @@ sub screenshot {
 }
 
 
-# what the browser had to complain of since the last call: errors of scripts,
-# violations of the content security policy, requests that failed
+# what the browser reported since the last call: errors of scripts, violations
+# of the Content-Security-Policy, failed requests
 
 sub complaints {
     my ($self) = @_;

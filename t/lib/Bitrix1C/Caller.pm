@@ -2,9 +2,9 @@ package Bitrix1C::Caller;
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# A gateway of a scenario test that 1C calls a portal through: with a stand-in
+# A gateway of a scenario test through which 1C calls a portal: with a stand-in
 # Bitrix and the location /bitrix/.  The test plays 1C.
-#   methods    masks of bitrix1c_methods ("catalog.* sale.* crm.deal.*")
+#   methods    patterns of bitrix1c_methods ("catalog.* sale.* crm.deal.*")
 #   rest       put into that location; may have a proxy_pass with PORTAL
 #   portal     [options of bitrix.pl]
 #   rest_queue name of the queue ("orders")

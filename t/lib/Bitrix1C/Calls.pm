@@ -4,7 +4,7 @@ package Bitrix1C::Calls;
 
 # A gateway of a scenario test that keeps calls of 1C, in the queue "portal".
 #   kept       put into that queue ("concurrency 2; retry 1s 1s 1s;")
-#   rest       of Bitrix1C::Caller; behind a pace that holds nothing up
+#   rest       of Bitrix1C::Caller; with a rate that delays no call
 
 use strict;
 use warnings;
@@ -17,7 +17,7 @@ use parent -norequire, 'Bitrix1C::Caller';
 
 require Bitrix1C::Caller;
 
-use constant PACE => 'bitrix1c_pace rate=1000/s burst=1000 overload=1s;';
+use constant RATE => 'bitrix1c_pace rate=1000/s burst=1000 overload=1s;';
 
 my $json = JSON::PP->new->utf8->canonical;
 
@@ -26,7 +26,7 @@ sub new {
     my ($class, %opt) = @_;
     my $rest = $opt{rest} // '';
 
-    $rest = PACE . " $rest" if $rest !~ /\bbitrix1c_pace\b/;
+    $rest = RATE . " $rest" if $rest !~ /\bbitrix1c_pace\b/;
 
     my $self = $class->SUPER::new(
         methods => 'catalog.* sale.* crm.* batch', %opt,
@@ -44,7 +44,8 @@ sub new {
 }
 
 
-# A call that must be stored; its id.  Options are those of rest_call().
+# Makes a call that must be stored; returns its id.  Options are those of
+# rest_call().
 
 sub keep {
     my ($self, $method, $params, %opt) = @_;
@@ -57,7 +58,7 @@ sub keep {
 }
 
 
-# the same, though the method is not one of bitrix1c_async
+# the same for a method that is not in bitrix1c_async
 
 sub prefer {
     my ($self, $method, $params, %opt) = @_;
@@ -67,7 +68,7 @@ sub prefer {
 }
 
 
-# what has become of it: { state, attempts, reason, answer }
+# the result of a call: { state, attempts, reason, answer }
 
 sub asked {
     my ($self, $id) = @_;
@@ -77,7 +78,7 @@ sub asked {
 }
 
 
-# the same, as soon as its state is this one or the seconds are over
+# the same, as soon as its state is the given one, or after the seconds
 
 sub becomes {
     my ($self, $id, $state, $seconds) = @_;
@@ -110,8 +111,8 @@ sub all_done {
 }
 
 
-# the numbers of commands in the batches among the requests from $from on, and
-# how many requests were none
+# the numbers of commands of the batches among the requests from $from on, and
+# the number of other requests
 
 sub batches {
     my ($self, $from) = @_;
@@ -127,7 +128,7 @@ sub batches {
 }
 
 
-# what 1C was told: id => [data, ...]
+# the results that 1C got: id => [data, ...]
 
 sub told {
     my ($self) = @_;

@@ -2,8 +2,8 @@ package Bitrix1C::Cases;
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Tests of tests: a piece of a data-driven test file is run by a perl of its
-# own, against stock nginx, and must pass or must fail.
+# Tests of tests: a perl of its own runs a part of a data-driven test file
+# against stock nginx, and it must pass or must fail.
 
 use strict;
 use warnings;
@@ -38,7 +38,7 @@ sub passes {
 }
 
 
-# the same, and in the third place what must be told about it
+# the same; the third argument is what the output must say
 
 sub fails {
     my ($name, $blocks, $re, $code) = @_;

@@ -2,14 +2,14 @@ package Bitrix1C::FakeRedis;
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# One process with many ports of 127.0.0.1, each of them a server that is no
-# proper Redis.  What a port does is a hash:
+# One process with many ports of 127.0.0.1, each a server that only resembles
+# Redis.  A hash says what a port does:
 #   greet    bytes sent at once
 #   close    then the connection is closed
 #   answer   bytes sent whenever something comes, whatever it is
 #   replies  { COMMAND => bytes }; others are answered as a Redis does that
 #            has nothing and knows no script; ADDRESS is the port's own
-# Without any of these it accepts and says nothing.
+# Without any of these it accepts and sends nothing.
 
 use strict;
 use warnings;

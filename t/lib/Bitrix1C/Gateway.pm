@@ -5,9 +5,8 @@ package Bitrix1C::Gateway;
 # A gateway of its own for a scenario test: a private Redis, a stand-in 1C and
 # nginx with the module, all in a temporary directory, and the means to harm
 # them; a stand-in Bitrix too if the test starts it (see Bitrix1C::Portal).
-# Whatever the test does, finish() then proves that no worker crashed or
-# complained, that no secret was logged or stored and that 1C got only what it
-# can take.
+# finish() then checks that no worker crashed or logged an alert, that no secret
+# was logged or stored and that 1C got only what it can read.
 #
 # TEST_NGINX_BINARY        nginx (default: nginx)
 # TEST_NGINX_LOAD_MODULES  modules to load (default: the one in build/)
@@ -92,7 +91,7 @@ sub spew_file {
 }
 
 
-# everything at once
+# starts everything
 
 sub start {
     my ($self) = @_;
@@ -115,8 +114,8 @@ sub seed {
 }
 
 
-# Redis, as redis/ configures it: every test proves that the rights of the user
-# b1c are enough, unless it brings a password of its own
+# Redis with the configuration in redis/: every test checks that the permissions
+# of the user b1c are enough, unless it has a password of its own
 
 sub start_redis {
     my ($self) = @_;
@@ -138,8 +137,8 @@ sub spawn_redis {
     my $acl = grep({ $_ eq '--requirepass' } @args) ? '' : 'users.acl';
     my $conf = "$self->{dir}/$name.conf";
 
-    # a copy, since Sentinel and CONFIG REWRITE write to it; syncs of a busy
-    # disk are spared where no crash of Redis is to be survived
+    # a copy, because Sentinel and CONFIG REWRITE write to it; without a crash
+    # of Redis in the test, syncs to a busy disk are not needed
 
     spew_file($conf, slurp_file("$Bitrix1C::Nginx::TOP/redis/redis.conf"))
         if !-e $conf;
@@ -151,7 +150,7 @@ sub spawn_redis {
 }
 
 
-# what nginx logs in with
+# the parameters with which nginx logs in
 
 sub redis_login {
     my ($self) = @_;
@@ -169,7 +168,8 @@ sub redis_answers {
 }
 
 
-# KILL leaves the append-only file as a crash would; the socket file stays too
+# KILL leaves the append-only file as a crash does; the socket file remains as
+# well
 
 sub stop_redis {
     my ($self, $signal) = @_;
@@ -207,7 +207,7 @@ sub commandstats {
 }
 
 
-# events that live in the queue, waiting or leased
+# the number of events in the queue, waiting or leased
 
 sub depth {
     my ($self) = @_;
@@ -275,7 +275,7 @@ sub onec_received {
 }
 
 
-# entity id => { id => requests }, without the cost of reading JSON
+# entity id => { id => requests }, without parsing JSON
 
 sub onec_entities {
     my ($self) = @_;
@@ -355,8 +355,8 @@ sub events {
 }
 
 
-# Lines of error.log that no test may cause.  A worker that a test kills dies
-# wherever it is, at times with a zone locked; the master opens it and says so.
+# Lines of error.log that no test may cause.  A killed worker may have locked a
+# zone; the master unlocks it and logs that.
 
 sub complaints {
     my ($self) = @_;
@@ -379,7 +379,7 @@ sub complaints {
 }
 
 
-# names of files in which the token, Redis' password or a portal's key stands
+# names of files that have the token, the password of Redis or a portal's key
 
 sub leaks {
     my ($self) = @_;
@@ -396,7 +396,7 @@ sub leaks {
 }
 
 
-# the proof that every scenario ends with, and the end of all processes
+# the checks at the end of every scenario, and the end of all processes
 
 sub finish {
     my ($self) = @_;
@@ -406,17 +406,18 @@ sub finish {
         my $found = $self->onec_stats->{violations};
         Test::More::is(join(', ', map { "$_: $found->{$_}{example}" }
                                   sort keys %$found), '',
-                       '1C got nothing that it could not take');
+                       '1C got nothing that it could not read');
     }
 
     if ($self->{nginx_pid}) {
         my $status = $self->stop_nginx('QUIT', 30);
-        Test::More::is($status // 'it stays', 0, 'nginx leaves when told to');
+        Test::More::is($status // 'it does not exit', 0,
+                       'nginx exits on SIGQUIT');
     }
 
     Test::More::is(join("\n", $self->complaints), '',
                    'no alert, no sanitizer report, no crash');
-    Test::More::is(join(', ', $self->leaks), '', 'no secret stands anywhere');
+    Test::More::is(join(', ', $self->leaks), '', 'no secret is logged or stored');
 
     if (!$builder->is_passing) {
         my @lines = grep { !/\[notice\]|closed keepalive connection/ }

@@ -3,7 +3,7 @@ package Bitrix1C::Http;
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
 # HTTP clients for tests: single requests, and a load of many connections in a
-# process of its own, so that the test can do harm meanwhile.
+# process of its own, so that the test can cause faults meanwhile.
 
 use strict;
 use warnings;
@@ -87,7 +87,7 @@ sub http_request {
 }
 
 
-# cuts one answer off the input, undef when it is not whole
+# removes one answer from the input, undef if it is incomplete
 
 sub take_answer {
     my ($in) = @_;
@@ -99,7 +99,7 @@ sub take_answer {
     my ($status) = $head =~ m{\AHTTP/1\.1 (\d{3})} or die "no HTTP: $head";
     my ($length) = $head =~ /^content-length:[ ]*(\d+)/mi;
 
-    # nothing that is asked here answers in another framing
+    # no other framing is used here
     defined $length or die "no Content-Length: $head";
     return if length $$in < $end + 4 + $length;
 
@@ -199,7 +199,7 @@ sub run_load {
 }
 
 
-# true when an event was sent; $l->{later} says that only the pace forbade it
+# true when an event was sent; $l->{later} says that only the rate forbade it
 
 sub send_next {
     my ($l, $c) = @_;
@@ -250,7 +250,7 @@ sub wait_answers {
 
     my $n = select $r, undef, undef, $l->{later} ? 0.002 : 30;
 
-    # the timeout of a waiting load is generous and an error of its own
+    # a timeout of the load is long, and is an error of its own
     die "no answer within 30 s\n" if !$n && !$l->{later};
     return if $n <= 0;
 
@@ -306,7 +306,7 @@ sub read_answer {
 }
 
 
-# one whose connection was lost
+# an event whose connection was lost
 
 sub posted_again {
     my ($opt, $event) = @_;

@@ -2,8 +2,8 @@ package Bitrix1C::Lanes;
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# What 1C saw of lanes, for tests of their order: events whose data has
-# FIELDS[N] = "LANE-NUMBER", numbers rising in the order of acceptance.
+# The lanes as 1C saw them, for tests of their order: events whose data has
+# FIELDS[N] = "LANE-NUMBER", with numbers that rise in the order of acceptance.
 
 use strict;
 use warnings;
@@ -14,8 +14,8 @@ use Test::More ();
 our @EXPORT_OK = qw(lane_requests lane_faults second_node);
 
 
-# lane => [requests: n, time, end, number, status, id], by time, from the log
-# of the stand-in, which costs far less than asking it
+# lane => [requests: n, time, end, number, status, id], by time, from the log of
+# the stand-in, which is faster than its control address
 
 sub lane_requests {
     my ($gw) = @_;
@@ -37,7 +37,8 @@ sub lane_requests {
 }
 
 
-# texts that tell where a lane was out of order, two at once, or incomplete
+# texts that say where a lane is out of order, has two in flight, or is
+# incomplete
 
 sub lane_faults {
     my ($lanes, $count, $events) = @_;

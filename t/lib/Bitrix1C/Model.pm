@@ -2,9 +2,9 @@ package Bitrix1C::Model;
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# What the scripts in redis/ promise, said once more without Redis: plain
-# lists and hashes, one event at a time, no thought of speed.  Every method
-# answers what the script of its name has to answer.
+# The promise of the scripts in redis/, written once more without Redis: plain
+# lists and hashes, one event at a time, without regard to speed.  Every method
+# returns what the script of its name must reply.
 #
 # An event is { id, key, lane, once, lease, since, record } as accept.lua takes
 # it, and "changes", the times of what it tells 1C to look at; the model adds
@@ -16,7 +16,7 @@ use warnings;
 
 use List::Util qw(max min);
 
-# "since" of a call to Bitrix; above any epoch of an id that is said once
+# "since" of a call to Bitrix; above any epoch of an id that is sent once
 use constant { CALL => 1 << 53, EPOCHS => 10 ** 12 };
 
 
@@ -74,8 +74,8 @@ sub accept_one {
 }
 
 
-# It was said before, so 1C may know its id, even if nothing here does: the
-# epochs of such an id begin where no worker of then can be, see EPOCHS.
+# The event was sent before, so 1C may know its id even if Redis does not: the
+# epochs of such an id begin above those of any earlier worker, see EPOCHS.
 
 sub is_again {
     my ($event) = @_;
@@ -83,7 +83,7 @@ sub is_again {
 }
 
 
-# by its id: it is stored, or the last one of its identity that was done
+# by its id: it is stored, or the last delivered event of its identity
 
 sub knows {
     my ($self, $event) = @_;
@@ -95,9 +95,9 @@ sub knows {
 }
 
 
-# What waits is replaced, in its place, a call only if it is the last of its
-# lane; 1C may know an id that was handed out, and would not look again for it,
-# so then the place goes to the new id
+# A waiting event is replaced, in its place; a call only if it is the last of
+# its lane.  1C may know an id that was leased before, and would ignore a
+# repeat, so then the new id takes the place.
 
 sub coalesce {
     my ($self, $old, $event) = @_;
@@ -143,7 +143,7 @@ sub add {
 }
 
 
-# leaves its lane; returns 2 if that made a follower due, else 1
+# removes it from its lane; returns 2 if a follower is due then, else 1
 
 sub remove {
     my ($self, $event) = @_;
@@ -205,24 +205,24 @@ sub claim {
 }
 
 
-# the event of a job that may still speak for it
+# the event that a job still owns, undef if its lease was lost
 
-sub held {
+sub owned {
     my ($self, $job) = @_;
     my $event = $self->{live}{ $job->{id} };
     return $event && $event->{epoch} == $job->{epoch} ? $event : undef;
 }
 
 
-# An id that was handed out before may have been looked at then, and not again;
-# one that was said before, even before it was stored.
+# 1C may have looked at an id when it was leased before, and not again since; at
+# an id that was sent before, even before it was stored.
 
 sub ack {
     my ($self, @jobs) = @_;
     my @reply;
 
     for my $job (@jobs) {
-        my $event = $self->held($job);
+        my $event = $self->owned($job);
 
         if ($event) {
             $self->{done}{ $event->{key} } = {
@@ -244,7 +244,7 @@ sub nack {
     my @reply;
 
     for my $job (@jobs) {
-        my $event = $self->held($job);
+        my $event = $self->owned($job);
         push @reply, $event ? 1 : 0;
         next if !$event;
 
@@ -261,7 +261,7 @@ sub nack {
 
 sub dead {
     my ($self, $job, $max, $age) = @_;
-    my $event = $self->held($job) or return [0, 0];
+    my $event = $self->owned($job) or return [0, 0];
 
     if ($event->{once} && $self->is_newest($event)) {
         $self->{done}{ $event->{key} } = { id => $event->{id},
@@ -306,7 +306,7 @@ sub extend {
     my @reply;
 
     for my $job (@jobs) {
-        my $event = $self->held($job);
+        my $event = $self->owned($job);
         push @reply, $event ? 1 : 0;
         $event->{due} = $self->{now} + $lease if $event;
     }
@@ -340,7 +340,7 @@ sub delete {
 }
 
 
-# while it is held nothing is leased; what is leased already stays so
+# while the queue is held nothing is leased; existing leases remain
 
 sub hold {
     my ($self, $on) = @_;
@@ -369,8 +369,8 @@ sub replay_these {
 }
 
 
-# all keys as they have to be in Redis, see the head of accept.lua; followers
-# as { lane => [ids] }, done markers as { key => text }
+# all keys as they must be in Redis, see the head of accept.lua; followers as {
+# lane => [ids] }, done markers as { key => text }
 
 sub state {
     my ($self) = @_;

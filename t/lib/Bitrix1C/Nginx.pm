@@ -11,6 +11,7 @@ use warnings;
 use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 
+use Bitrix1C::Binary qw(listen_http2 nginx_binary nginx_has);
 use Bitrix1C::Http qw(http_request);
 use Bitrix1C::Port qw(free_port);
 use Bitrix1C::Process qw(wait_until);
@@ -27,7 +28,7 @@ sub new {
     my $self = $class->SUPER::new(workers => 1, %opt, killed => {});
 
     my $module = "$TOP/build/ngx_http_bitrix1c_module.so";
-    $self->{binary} = $ENV{TEST_NGINX_BINARY} || 'nginx';
+    $self->{binary} = nginx_binary();
     $self->{modules} = [split ' ', $ENV{TEST_NGINX_LOAD_MODULES} // $module];
 
     return $self;
@@ -57,6 +58,9 @@ sub configuration {
                qw(main events http server queue redis);
     my $store = $self->{store} // "redis unix:$self->{socket}";
     my $login = $self->redis_login;
+
+    my $status = nginx_has('http_stub_status')
+                 ? 'location = /stub_status { stub_status; }' : '';
 
     # most tests are about single events, and fail them one after the other
     $part{queue} .= ' breaker off;' if $part{queue} !~ /\bbreaker\b/;
@@ -91,7 +95,7 @@ $temp
 
     server {
         listen 127.0.0.1:$self->{port};
-        listen 127.0.0.1:$self->{h2_port} http2;
+        @{[ listen_http2("127.0.0.1:$self->{h2_port}") ]}
         $part{server}
 
         location = /bitrix/orders {
@@ -102,9 +106,7 @@ $defaults
             $location
         }
 
-        location = /stub_status {
-            stub_status;
-        }
+        $status
     }
 }
 EOT
@@ -122,7 +124,7 @@ sub write_configuration {
 }
 
 
-# a port may be taken between its choice and nginx's bind, hence the tries
+# another process may take the port before nginx binds it, hence the tries
 
 sub start_nginx {
     my ($self) = @_;
@@ -142,7 +144,7 @@ sub start_nginx {
 }
 
 
-# true when all workers run; as it is configured, with the ports that it had
+# true when all workers run; keeps the configuration and the ports
 
 sub spawn_nginx {
     my ($self) = @_;
@@ -183,21 +185,24 @@ sub children {
 }
 
 
+# A title begins with "nginx: " or the name of a derivative of nginx, which may
+# put more behind it.
+
 sub workers {
     my ($self) = @_;
-    return $self->children(qr/^nginx: worker process\s*\0*$/);
+    return $self->children(qr/^\w+: worker process(?!.*shutting down)/);
 }
 
 
-# workers and those that are on their way out
+# workers, and those that are shutting down
 
 sub all_workers {
     my ($self) = @_;
-    return $self->children(qr/^nginx: worker process/);
+    return $self->children(qr/^\w+: worker process/);
 }
 
 
-# a random one dies without a last word; returns its pid
+# kills a random worker with SIGKILL; returns its pid
 
 sub kill_worker {
     my ($self, $pid) = @_;
@@ -211,7 +216,7 @@ sub kill_worker {
 }
 
 
-# true when the new workers run and the old ones have gone
+# true when the new workers run and the old ones have exited
 
 sub reload {
     my ($self, $seconds) = @_;
@@ -227,7 +232,7 @@ sub reload {
 }
 
 
-# QUIT or TERM; returns the exit status of the master, undef if it stays
+# QUIT or TERM; returns the exit status of the master, undef if it does not exit
 
 sub stop_nginx {
     my ($self, $signal, $seconds) = @_;
@@ -241,12 +246,40 @@ sub stop_nginx {
 }
 
 
+# What nginx counts itself.  An nginx without stub_status counts nothing, and
+# what the kernel knows takes its place: a connection that a worker has open
+# counts as one that nginx reads from, and the request that asks counts as well.
+
 sub stub_status {
     my ($self) = @_;
+
+    if (!nginx_has('http_stub_status')) {
+        my $open = $self->connections;
+        return { 'Active connections' => $open + 1, Reading => $open,
+                 Writing => 1, Waiting => 0 };
+    }
+
     my $body = http_request(port => $self->{port}, path => '/stub_status')
                ->{body} // '';
 
     return { $body =~ /(Active connections|Reading|Writing|Waiting): (\d+)/g };
+}
+
+
+# how many connections of clients the workers have open
+
+sub connections {
+    my ($self) = @_;
+    my $ports = sprintf '%04X|%04X', @$self{qw(port h2_port)};
+
+    open my $tcp, '<', '/proc/net/tcp' or die "/proc/net/tcp: $!";
+    my %inodes = map { $_ => 1 } map {
+        my ($local, $inode) = (split)[1, 9];
+        $local =~ /:(?:$ports)$/ && !/ 0A / ? "socket:[$inode]" : ();
+    } <$tcp>;
+
+    return scalar grep { $inodes{readlink // ''} }
+                  map { glob "/proc/$_/fd/*" } $self->all_workers;
 }
 
 1;

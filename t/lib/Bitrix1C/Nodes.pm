@@ -83,8 +83,9 @@ sub start_sentinel {
 }
 
 
-# Waits until every worker takes events, and what was answered is at 1C.  What
-# was not answered may wait for its lease to end, and is not waited for.
+# Waits until every worker accepts events, and 1C has those that were answered
+# 200.  Events that were not answered may wait until their leases end; the test
+# does not wait for them.
 
 my $serial = 500_000;
 
@@ -139,7 +140,7 @@ sub replica_of {
                                     : ('NO', 'ONE'));
     return 1 if !$master;
 
-    # the master counts it from its first acknowledgement on
+    # the master counts the replica after its first acknowledgement
 
     return wait_until(20, sub {
         $master->cmd(@$_) for ['SET', 'probe', 1], ['DEL', 'probe'];
@@ -163,7 +164,7 @@ sub stop {
 }
 
 
-# the gateway's own look at Redis goes here
+# waits until the gateway polls this node
 
 sub be_seen {
     my ($self) = @_;

@@ -2,9 +2,9 @@ package Bitrix1C::Page;
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# The dashboard's files with answers of the API that a test makes up: nginx
-# serves both from files, so that the page is seen in states that take an hour,
-# or a disaster, to come about.
+# The dashboard with made-up answers of the API: nginx serves both from files,
+# so that a test can show the page in states that would need an hour or an
+# outage.
 
 use strict;
 use warnings;
@@ -13,6 +13,7 @@ use JSON::PP ();
 use POSIX ();
 use Time::HiRes qw(time);
 
+use Bitrix1C::Binary qw(nginx_binary);
 use Bitrix1C::Nginx ();
 use Bitrix1C::Port qw(free_port);
 use Bitrix1C::Process qw(wait_until);
@@ -79,8 +80,7 @@ EOT
     close $fh or die "nginx.conf: $!";
 
     $self->{nginx_pid} = $self->spawn('nginx',
-        $ENV{TEST_NGINX_BINARY} || 'nginx', '-e', "$dir/error.log",
-        '-c', "$dir/nginx.conf");
+        nginx_binary(), '-e', "$dir/error.log", '-c', "$dir/nginx.conf");
     wait_until(20, sub { -s "$dir/nginx.pid" })
         or die "nginx does not start:\n" . $self->slurp('error.log');
 
@@ -117,7 +117,7 @@ sub answer {
 }
 
 
-# A queue as "status" tells it, all in order, with what is different about it;
+# A queue as "status" shows it, in good order except for the given differences;
 # hashes are merged.
 
 sub queue {

@@ -2,10 +2,10 @@ package Bitrix1C::Port;
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# A free port of 127.0.0.1 for a server that is started again and again.  It is
-# below those that systems give to clients (32768 to 60999 on Linux): one of
-# these could be a client's while the server is down.  And it is this process's
-# alone until it ends: a name that is bound says so to the other tests.
+# A free port of 127.0.0.1 for a server that is restarted.  It is below the
+# ports that systems give to clients (32768 to 60999 on Linux), which a client
+# could use while the server is down.  It belongs to this process until it ends:
+# an abstract socket of that name reserves it for all tests.
 
 use strict;
 use warnings;
@@ -33,7 +33,7 @@ sub free_port {
 }
 
 
-# a name without a file, of Linux
+# an abstract socket of Linux
 
 sub reserve {
     my ($port) = @_;

@@ -3,8 +3,8 @@ package Bitrix1C::Portal;
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
 # The stand-in Bitrix of a scenario test, see t/bitrix.pl.  Part of
-# Bitrix1C::Gateway, which has its address in {bitrix}; once it was started,
-# finish() proves that the webhook's key stands in no log and not in Redis.
+# Bitrix1C::Gateway, which has its address in {bitrix}; if it was started,
+# finish() checks that neither logs nor Redis have the webhook's key.
 
 use strict;
 use warnings;
@@ -99,7 +99,7 @@ sub portal_writes {
 }
 
 
-# row => number of writes, without the cost of reading JSON
+# row => number of writes, without parsing JSON
 
 sub portal_rows_written {
     my ($self) = @_;
@@ -121,8 +121,8 @@ sub portal_rows {
 }
 
 
-# Asks the portal itself, past the gateway: $params is data for JSON, undef for
-# a GET.  Returns the answer of http_request() with its data in json.
+# Calls the portal directly, without the gateway: $params is data for JSON,
+# undef for a GET.  Returns the answer of http_request() with its data in json.
 
 sub portal_call {
     my ($self, $method, $params, %opt) = @_;

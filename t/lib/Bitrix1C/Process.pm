@@ -2,8 +2,8 @@ package Bitrix1C::Process;
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Processes of a test with a temporary directory: they write to NAME.out in it
-# and do not outlive the test, however it ends.
+# Processes of a test with a temporary directory: they write to NAME.out in it,
+# and are stopped when the test ends in any way.
 
 use strict;
 use warnings;
@@ -30,7 +30,7 @@ sub new {
 }
 
 
-# true as soon as the code is; false if it never is within the seconds
+# true as soon as the code returns true; false after the seconds
 
 sub wait_until {
     my ($seconds, $code, $step) = @_;
@@ -62,7 +62,7 @@ sub spawn {
 }
 
 
-# the exit status, undef if it did not end within the seconds
+# the exit status, undef if the process did not end within the seconds
 
 sub reap {
     my ($self, $pid, $seconds) = @_;
@@ -102,7 +102,7 @@ sub descriptors {
 }
 
 
-# forked loads are not the owner
+# forked loads do not stop processes
 
 END {
     if ($$ == $owner) {
@@ -119,8 +119,7 @@ END {
     }
 }
 
-# a peer that has gone, or a reader of the output, must not end the test
-# without its END
+# a closed connection or output must not end the test without its END
 
 $SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
 $SIG{PIPE} = 'IGNORE';

@@ -2,8 +2,8 @@ package Bitrix1C::RawPortal;
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# A portal that is not even proper HTTP if the test wants that: what it answers
-# is bytes, chosen by the method in the address.
+# A portal that answers with any bytes, even if they are not HTTP, chosen by the
+# method in the address.
 #   method => [bytes, bytes, ...]   written one by one, 50 ms apart; then the
 #                                   connection is closed
 #   method => { stay => 1, ... }    the same with the bytes in "say"; it is not
@@ -108,7 +108,7 @@ sub serve {
 }
 
 
-# whether the connection stays
+# whether the connection stays open
 
 sub take {
     my ($dir, $answers, $sock, $in) = @_;

@@ -21,7 +21,7 @@ use constant WINDOW => 86_400_000;
 my ($Q, $H, $F, $D) = map { "{m}:$_" } qw(q h f d);
 
 
-# clock => 1: the scripts read the time that set_clock() has set
+# clock => 1: the scripts use the time that set_clock() sets
 
 sub new {
     my ($class, %opt) = @_;
@@ -44,13 +44,23 @@ sub new {
 }
 
 
-sub load {
-    my ($self, $name) = @_;
+# the text of a file in redis/, with what it includes, as redis/embed.sh does
+
+sub text {
+    my ($file) = @_;
     my $dir = $ENV{BITRIX1C_TEST_SCRIPTS} || "$FindBin::Bin/../redis";
 
-    open my $fh, '<', "$dir/$name.lua" or die "$dir/$name.lua: $!\n";
+    open my $fh, '<', "$dir/$file" or die "$dir/$file: $!\n";
     my $text = do { local $/; <$fh> };
     close $fh;
+
+    return $text =~ s/^-- \@include (\S+)$/text($1)/gemr;
+}
+
+
+sub load {
+    my ($self, $name) = @_;
+    my $text = text("$name.lua");
 
     if ($self->{clock} && $name ne 'delete') {
         $text =~ s/redis\.call\('TIME'\)/redis.call('MGET', '{m}:s', '{m}:us')/g
@@ -63,7 +73,7 @@ sub load {
 }
 
 
-# Redis may still run, it keeps nothing there
+# Redis may still run, but has no files there
 
 sub finish {
     my ($self) = @_;
@@ -159,7 +169,7 @@ sub delete {
 }
 
 
-# the number of ms is a part of the state
+# the time in ms is a part of the state
 
 sub hold {
     my ($self, $on) = @_;

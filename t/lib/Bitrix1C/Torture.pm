@@ -2,10 +2,10 @@ package Bitrix1C::Torture;
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# A row of the torture: a gateway of its own under load while one fault, or all
-# of them at random, comes again and again; then the load ends, the fault too,
-# and the whole history is held against the promise.  Each row is a process,
-# because it has to clean up after itself however it ends.
+# A row of the torture: a gateway of its own is under load while one fault, or
+# all of them at random, is repeated; then the load and the fault end, and the
+# whole history is checked against the promise.  Each row is a process, because
+# it must clean up in every case.
 
 use strict;
 use warnings;
@@ -29,11 +29,11 @@ our @EXPORT_OK = qw(row_names start_row finish_row run_row bad_row wrong_with
 
 use constant { LANES => 48, CONNECTIONS => 16, DELAY => 0.005 };
 
-# the portal takes so long that there is something to be broken off
+# the portal is slow enough that calls can be aborted
 
 use constant PORTAL_DELAY => 0.02;
 
-# calls beside the events: one for so many, and of how many the gateway is asked
+# one call for so many events, and the number of calls whose result is requested
 use constant { CALLS_PART => 4, CALLS_CONNECTIONS => 8, ASKED => 60 };
 
 my $program = dirname(__FILE__) . '/../../../tools/torture.pl';
@@ -75,7 +75,7 @@ sub start_row {
 }
 
 
-# waits for its end; the result, in which "error" says what else is wrong
+# waits for its end; returns the result, in which "error" has other faults
 
 sub finish_row {
     my ($row) = @_;
@@ -162,7 +162,7 @@ sub act {
 }
 
 
-# what became of the calls
+# the results of the calls
 
 sub calls {
     my ($stage, $fault) = @_;
@@ -203,7 +203,7 @@ sub torment {
 }
 
 
-# the first thing that is wrong with it, '' if nothing is
+# the first fault of a row, '' if there is none
 
 sub bad_row {
     my ($r) = @_;
@@ -221,7 +221,7 @@ sub bad_row {
 }
 
 
-# [texts] of all that is wrong with it
+# [texts] of all faults of a row
 
 sub wrong_with {
     my ($r) = @_;

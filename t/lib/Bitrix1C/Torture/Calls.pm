@@ -79,7 +79,7 @@ sub begin_calls {
 }
 
 
-# whether it goes again if it was not answered
+# whether it is repeated if it was not answered
 
 sub is_repeated {
     my ($key) = @_;
@@ -156,7 +156,7 @@ sub call_posts {
 }
 
 
-# what the portal has written, in its order
+# the writes of the portal, in their order
 
 sub call_writes {
     my ($gw) = @_;

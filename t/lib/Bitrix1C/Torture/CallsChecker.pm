@@ -170,8 +170,9 @@ sub check_additions {
 }
 
 
-# Of what has no key nobody knows when a copy arrives whose answer was lost, and
-# of what was never promised when it does, so these say nothing of the order.
+# Nobody knows when a copy of a call without a key arrives whose answer was
+# lost, nor when a call arrives that was never promised, so these prove nothing
+# about the order.
 
 sub check_order {
     my ($r, $row, $reruns) = @_;
@@ -197,7 +198,7 @@ sub check_order {
 }
 
 
-# what the gateway says of single calls
+# what the gateway says about single calls
 
 sub check_told {
     my ($r, $posts, $dead, $told, $forgets) = @_;
@@ -207,8 +208,8 @@ sub check_told {
         my $name = "$p->{lane} $p->{kind} $p->{number}";
         my $is = defined $dead->{$name} ? 'dead' : 'done';
 
-        # a spooled one may have become another's, answers are forgotten
-        # where Redis may be full or fail over
+        # a spooled call may have been merged into another, and Redis may forget
+        # answers when it is full or fails over
 
         next if $state eq $is || $state eq 'unknown'
                 && ($forgets || $p->{result} eq 'spooled');

@@ -68,7 +68,7 @@ sub promised {
 }
 
 
-# what became of each event in the end, in the order of posting
+# the final state of each event, in the order of posting
 
 sub last_answers {
     my ($posts, $r) = @_;
@@ -145,8 +145,8 @@ sub check_lane {
         push @{ $r->{lost} }, "$name ($p->{result}) was never taken"
             if !defined $done;
 
-        # a repeat may have been dropped for a delivery that began before
-        # others of the lane were posted; it says nothing of their order
+        # a repeat may be the duplicate of a delivery that began before others
+        # of the lane were posted; it proves nothing about their order
 
         next if !defined $done || $p->{kind} eq 'S'
                 && $p->{result} !~ /^(?:accepted|coalesced)$/;
@@ -159,8 +159,8 @@ sub check_lane {
 }
 
 
-# One that is told to be accepted stands behind all that was posted before it;
-# one that was merged into a waiting one has taken that one's place.
+# An event that was answered "accepted" is behind all that were posted before
+# it; an event that was coalesced has the place of the waiting one.
 
 sub has_place {
     my ($post) = @_;

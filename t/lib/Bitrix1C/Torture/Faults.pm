@@ -29,8 +29,8 @@ use Bitrix1C::Torture::Calls qw(begin_calls end_calls);
 
 our @EXPORT_OK = qw(faults all_at_random);
 
-# kB that the workers may grow by: a thread that reads a spool for the first
-# time has a buffer of 256 KB from an arena of its own
+# how much the workers may grow, in kB: a thread that reads a spool for the
+# first time allocates 256 KB from an arena of its own
 use constant { LEASE => 15, DELAY => 0.005, MAY_GROW => 2048 };
 
 my @FAULTS = (
@@ -145,8 +145,8 @@ sub portal_one_in {
 }
 
 
-# every fault that is not to stand alone, drawn again and again, while 1C and
-# the portal are as bad as they can be
+# every fault that may be combined, in random order, while 1C and the portal
+# fail as much as they can
 
 sub all_at_random {
     my ($why_not) = @_;
@@ -376,7 +376,7 @@ sub clients_killed {
 }
 
 
-# what the master took while the replica was frozen is lost with it
+# the writes of the master while the replica was frozen are lost with it
 
 sub failed_over {
     my ($stage) = @_;
@@ -457,8 +457,7 @@ sub disk_full {
 }
 
 
-# A record of which only a part was written stands behind those that were: no
-# sender was told that it is safe.
+# An incomplete record follows the complete ones: its sender got no 200.
 
 sub torn_tail {
     my ($stage) = @_;

@@ -2,10 +2,10 @@ package Bitrix1C::Torture::Stage;
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# What a fault plays on: a gateway whose nginx can die as a whole and come
-# back, whose Redis may sit behind a network of its own, with a replica, and
-# whose spool may have a small disk of its own.  It takes events of a portal and
-# keeps calls to it, each in a queue of its own.
+# The servers of a row: a gateway whose nginx can be killed as a whole and
+# restarted, whose Redis may have a network of its own and a replica, and whose
+# spool may have a small disk of its own.  It accepts events of a portal and
+# stores calls to it, each in a queue of its own.
 #
 # Parameters beside those of Bitrix1C::Gateway
 #   spool     true: a spool; "small": on a tmpfs of SPOOL_DISK
@@ -27,16 +27,16 @@ use Bitrix1C::Torture::Load qw(number_of);
 
 use parent 'Bitrix1C::Caller';
 
-# With "everysec" Redis holds writes back while the disk is still busy with the
-# sync before, and loses them with kill -9.
+# With "everysec" Redis delays writes while the disk is busy with the previous
+# sync, and loses them on kill -9.
 
 use constant DURABLE => ('--appendfsync', 'always');
 
 use constant { SPOOL_DISK => '8m', SPOOL_HEADER => 32,
                SPOOL_FRAME => 12, REDIS_PORT => 6379 };
 
-# A day of the stand-in portal's limits is over in some minutes; a method that
-# has used up its time comes back in a second.
+# The limits of the stand-in portal run faster: a day takes minutes, and a
+# method that used up its time is available again after a second.
 
 use constant SCALE => 600;
 
@@ -79,7 +79,8 @@ sub new {
 }
 
 
-# what the faults need of this machine: an empty text, or what is missing
+# checks what the faults need from this machine: an empty text, or what is
+# missing
 
 sub missing {
     my (%opt) = @_;
@@ -126,7 +127,7 @@ sub run {
 }
 
 
-# 198.18.0.0/15 is for such things; the number keeps runs apart
+# 198.18.0.0/15 is reserved for tests; the number separates runs
 
 sub open_network {
     my ($self) = @_;
@@ -152,7 +153,7 @@ sub open_network {
 }
 
 
-# the far end alone goes down: nobody near is told anything
+# only the far end goes down: the near end does not notice
 
 sub link_up {
     my ($self, $up) = @_;
@@ -188,7 +189,7 @@ sub open_replica {
     my $host = $self->{host} // '127.0.0.1';
     my $other = Bitrix1C::Gateway->new(redis_run => $self->{redis_run});
 
-    # a replica that was promoted must not find its old self on the disk
+    # a promoted replica must not read its old data from the disk
     my @args = (DURABLE, '--repl-diskless-sync-delay', 0);
     $self->{redis_args} = [$self->tcp_arguments($ports[0]), @args];
     $other->{redis_args} = [$self->tcp_arguments($ports[1]), @args];
@@ -236,7 +237,7 @@ sub start_redis {
 }
 
 
-# the test's own questions go to the master of the moment
+# the test's own commands go to the current master
 
 sub redis {
     my ($self, @command) = @_;
@@ -268,8 +269,8 @@ sub node_redis {
 }
 
 
-# until the master counts it: it does so from the first acknowledgement on, and
-# that may come some time after the link is up
+# until the master counts the replica, which begins at its first
+# acknowledgement, some time after the link is up
 
 sub follow {
     my ($self, $node, $master) = @_;
@@ -319,7 +320,7 @@ sub again {
 }
 
 
-# The master dies without a last word; its workers stay, and keep the ports.
+# Kills the master with SIGKILL; its workers keep running and keep the ports.
 # Returns them.
 
 sub kill_master {
@@ -347,8 +348,8 @@ sub end_orphans {
 }
 
 
-# Somebody else may be late to reap it, and a thread of it may be the last to
-# close its sockets.
+# Another process may reap it late, and one of its threads may close its sockets
+# last.
 
 sub alive {
     my ($pid) = @_;
@@ -367,7 +368,7 @@ sub kill_all_nginx {
 }
 
 
-# an instrumented nginx keeps freed memory back, to find its use
+# an instrumented nginx delays the reuse of freed memory
 
 sub sanitized {
     my ($self) = @_;
@@ -391,7 +392,7 @@ sub spool_files {
 sub fill_disk {
     my ($self) = @_;
 
-    # no disk but the small one that is there for it
+    # only the small disk that is made for it
     $self->{mounted} or die "the spool has no disk of its own\n";
 
     open my $fh, '>', "$self->{spool_dir}/filler" or die "filler: $!";
@@ -407,9 +408,8 @@ sub free_disk {
 }
 
 
-# Behind the last record stands half of one, as a write that was broken off
-# leaves it: a frame of 12 bytes, with the length in the second four, then the
-# payload.
+# Writes half a record behind the last one, as an interrupted write leaves it: a
+# frame of 12 bytes, with the length in the second four, then the payload.
 
 sub tear {
     my ($self) = @_;
@@ -429,7 +429,7 @@ sub tear {
 }
 
 
-# all that was taken has been settled
+# all accepted events and calls are settled
 
 sub settled {
     my ($self, $seconds) = @_;
@@ -480,8 +480,8 @@ sub dead_calls {
 }
 
 
-# what the gateway tells of these calls: { id => state }, "unknown" of those
-# that it has forgotten
+# the states of these calls at the gateway: { id => state }, "unknown" if it has
+# forgotten a call
 
 sub told_of {
     my ($self, @ids) = @_;
@@ -501,7 +501,7 @@ sub told_of {
 }
 
 
-# for whoever reads error.log later: which fault began when
+# marks in error.log when a fault begins
 
 sub write_down {
     my ($self, $what) = @_;
@@ -512,7 +512,7 @@ sub write_down {
 }
 
 
-# what no row may leave behind: texts
+# texts about what a row must not leave behind
 
 sub faults_found {
     my ($self) = @_;
@@ -545,7 +545,7 @@ sub stop_all {
 }
 
 
-# however a row ends, nothing of it stays in the system
+# a row removes all its traces from the system, however it ends
 
 sub DESTROY {
     my ($self) = @_;

@@ -12,7 +12,7 @@ Runs this project's data-driven F<t/*.t> where CPAN's Test::Nginx is not
 installed, which no Debian package brings.  Needs Perl's core and Debian's
 libtest-base-perl.  The files run unchanged under the real module:
 C<prove t/> with it installed, else C<prove -It/compat/lib t/>.  That it fails
-where it should is shown by F<t/00-harness.t>, for both.
+where it should is shown by F<t/harness-language.t>, for both.
 
 =head1 LIMITS
 
