@@ -28,8 +28,8 @@ static ngx_str_t  ngx_b1c_accept_two = ngx_string("2");
 
 
 /*
- * An event gets its lease with its acceptance only if there is a slot, and if
- * no older one waits for that slot.
+ * accept leases an event at once only if there is a free slot and no older
+ * event waits for it.
  */
 ngx_int_t
 ngx_b1c_accept_send(ngx_b1c_worker_t *w)
@@ -48,7 +48,7 @@ ngx_b1c_accept_send(ngx_b1c_worker_t *w)
     grant.n = 0;
     grant.probe = 0;
 
-    /* calls wait a moment for others to travel with */
+    /* calls wait a moment for others to share a request */
 
     if (!ngx_exiting && !w->queue->ops->unleased
         && !ngx_b1c_limits_marked(w->queue->limits)
@@ -122,7 +122,8 @@ ngx_b1c_accept_drain(ngx_b1c_worker_t *w, ngx_queue_t *list)
 
 /*
  * The script reads before it writes, for all events at once, so it cannot see
- * that two of them are about the same: the second one goes with the next call.
+ * that two of them have the same identity or lane: the second one goes with
+ * the next call.
  */
 static ngx_uint_t
 ngx_b1c_accept_distinct(ngx_b1c_script_t *b, ngx_queue_t *list)
@@ -291,7 +292,7 @@ ngx_b1c_accept_job(ngx_b1c_worker_t *w, ngx_b1c_job_t *job,
         && !ngx_b1c_limits_on_hold(w->queue->limits))
     {
 
-        /* it waits in Redis, for a slot that may be free by now */
+        /* it waits in Redis for a slot, which may be free by now */
 
         ngx_b1c_limits_mark(w->queue->limits);
 
@@ -304,7 +305,7 @@ ngx_b1c_accept_job(ngx_b1c_worker_t *w, ngx_b1c_job_t *job,
         }
     }
 
-    /* the sender first: it counts how long its answer takes */
+    /* the sender comes first, because its waiting time is measured */
 
     job->answer(job);
 
@@ -318,7 +319,7 @@ ngx_b1c_accept_job(ngx_b1c_worker_t *w, ngx_b1c_job_t *job,
 }
 
 
-/* for events out of the spool, whose senders have gone long ago */
+/* for events from the spool, whose senders have already been answered */
 static void
 ngx_b1c_accept_drained(void *data, ngx_b1c_reply_t *reply)
 {
@@ -372,7 +373,7 @@ ngx_b1c_accept_stored(ngx_b1c_worker_t *w, ngx_b1c_reply_t *reply,
 }
 
 
-/* one line an outage, if there is a spool: it goes on trying */
+/* with a spool one line per outage, because it retries */
 static ngx_uint_t
 ngx_b1c_accept_refused(ngx_b1c_script_t *b, ngx_b1c_reply_t *reply)
 {
@@ -391,9 +392,9 @@ ngx_b1c_accept_refused(ngx_b1c_script_t *b, ngx_b1c_reply_t *reply)
 
 
 /*
- * The connection broke and nobody knows what Redis did.  Since accept may be
- * repeated with the same id, there is still time to find out, until the sender
- * has waited too long; and it may go to the spool, even if it was stored.
+ * The connection broke and the outcome is unknown. accept can be repeated with
+ * the same id, so it is repeated until the sender has waited too long; the job
+ * may also go to the spool, even if it was stored.
  */
 static void
 ngx_b1c_accept_again(ngx_b1c_script_t *b)

@@ -13,10 +13,10 @@
 
 #define NGX_B1C_MAX_CLAIM  32
 
-/* leases of an event that may end with their worker, before it is to blame */
+/* lost leases after which the event is treated as the cause */
 #define NGX_B1C_MAX_LOST_LEASES   5
 
-/* words of an event in the reply */
+/* elements of an event in the reply */
 #define NGX_B1C_CLAIMED    9
 
 
@@ -54,7 +54,7 @@ ngx_b1c_claim_send(ngx_b1c_worker_t *w)
 
     if (grant.n == 0) {
 
-        /* whoever gives a slot back will look for what is due */
+        /* whoever frees a slot also claims */
 
         ngx_b1c_limits_mark(w->queue->limits);
 
@@ -88,8 +88,8 @@ ngx_b1c_claim_send(ngx_b1c_worker_t *w)
     ngx_b1c_script_word(b, &w->lease);
 
     /*
-     * After a failover nobody may find a call waiting that was sent: then it
-     * would go twice.
+     * After a failover a sent call must not be found waiting, or it would be
+     * sent twice.
      */
 
     script = ops->durable ? NGX_B1C_SCRIPT_CLAIM_CALLS : NGX_B1C_SCRIPT_CLAIM;
@@ -129,7 +129,7 @@ ngx_b1c_claim_reply(void *data, ngx_b1c_reply_t *reply)
         return;
     }
 
-    /* an empty queue does not say whether it is held */
+    /* an empty reply does not tell whether the queue is held */
 
     if (due >= 0
         && ngx_b1c_report_held(w->queue, dropped < 0, w->log)
@@ -163,7 +163,7 @@ ngx_b1c_claim_reply(void *data, ngx_b1c_reply_t *reply)
         w->claim = 1;
     }
 
-    /* also asked for while this claim was under way */
+    /* another claim was requested while this one was in progress */
 
     if (w->claim) {
         ngx_post_event(&w->flush, &ngx_posted_events);
@@ -194,7 +194,7 @@ ngx_b1c_claim_all(ngx_b1c_script_t *b, ngx_b1c_reply_t *reply, ngx_uint_t n)
     for (i = 0; i < n; i++) {
         job = ngx_b1c_claim_job(b, reply, 2 + i * NGX_B1C_CLAIMED);
 
-        /* else no memory: the lease ends and somebody takes it then */
+        /* otherwise no memory: the lease ends, and another claim takes it */
 
         if (job) {
             b->jobs[got++] = job;

@@ -10,7 +10,7 @@
 #include "b1c_lua.h"
 
 
-/* ms for which a depth is good enough, and after which it is asked for anew */
+/* ms for which a depth is valid, and after which it is refreshed */
 #define NGX_B1C_DEPTH_AGE    1000
 #define NGX_B1C_DEPTH_RENEW  500
 
@@ -101,7 +101,7 @@ ngx_b1c_depth_waiting(ngx_b1c_depth_t *depth, ngx_uint_t taken)
 
     n = depth->living - (int64_t) taken;
 
-    /* a slot that was taken may find nothing, or be given back late */
+    /* a taken slot may have no event or be returned late */
 
     n = ngx_max(n, depth->due);
 

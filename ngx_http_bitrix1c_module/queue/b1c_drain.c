@@ -12,7 +12,7 @@
 #include "b1c_delivery.h"
 
 
-/* ms, less or more a fifth, after which a replay that failed is tried again */
+/* ms, +/- 20 %, after which a failed drain is tried again */
 #define NGX_B1C_DRAIN_PAUSE  1000
 
 
@@ -89,7 +89,7 @@ ngx_b1c_drain_send(ngx_b1c_worker_t *w)
 
     } else {
 
-        /* a run before, in this nginx or not, got no further than this */
+        /* an earlier run, in this nginx or another, stopped here */
 
         spill->doubtful = 0;
         rc = ngx_b1c_spool_drain_next(spill->spool);
@@ -160,7 +160,7 @@ ngx_b1c_drain_stored(ngx_b1c_worker_t *w, ngx_uint_t n, ngx_int_t rc)
 }
 
 
-/* for now: what is still in the spool is tried again later, by whoever can */
+/* ends this run: the rest of the spool is drained later by any worker */
 static void
 ngx_b1c_drain_finish(ngx_b1c_worker_t *w)
 {
@@ -175,7 +175,7 @@ ngx_b1c_drain_finish(ngx_b1c_worker_t *w)
     spill->next = ngx_current_msec
                   + ngx_b1c_verdict_jitter(NGX_B1C_DRAIN_PAUSE);
 
-    /* in DIRECT mode for those who were waiting, else for the next try */
+    /* in DIRECT mode for waiting jobs, otherwise for the next try */
 
     ngx_post_event(&w->flush, &ngx_posted_events);
 }

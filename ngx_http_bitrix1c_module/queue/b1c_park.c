@@ -33,7 +33,7 @@ ngx_b1c_park_add(ngx_http_request_t *r, ngx_b1c_ctx_t *ctx, ngx_b1c_job_t *job)
     cln->handler = ngx_b1c_park_cleanup;
     cln->data = ctx;
 
-    /* after the log phase, which may ask for the variables */
+    /* after the log phase, which may use the variables */
 
     pcln->handler = ngx_b1c_park_free;
     pcln->data = job;

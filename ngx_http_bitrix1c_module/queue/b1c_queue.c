@@ -62,7 +62,9 @@ ngx_b1c_queue_start(ngx_b1c_queue_t *queue, ngx_log_t *log)
     ngx_b1c_queue_timer(w, &w->poll, ngx_b1c_queue_poll_handler, 1);
     ngx_b1c_queue_timer(w, &w->extend, ngx_b1c_queue_extend_handler, 1);
 
-    /* senders wait for this one, so the worker may not leave before */
+    /*
+     * not cancelable: senders wait for it, so the worker must not exit before
+     */
 
     ngx_b1c_queue_timer(w, &w->give_up, ngx_b1c_queue_give_up_handler, 0);
 
@@ -108,14 +110,16 @@ ngx_b1c_queue_stop(ngx_b1c_queue_t *queue)
     queue->worker = NULL;
     queue->redis = NULL;
 
-    /* no event loop runs any more: what is unfinished is Redis' to give out */
+    /*
+     * the event loop has ended: Redis gives unfinished events to other workers
+     */
 
     w->stopped = 1;
 
     ngx_b1c_redis_destroy(w->redis);
     ngx_b1c_spill_stop(w);
 
-    /* what other modules still delete from the tree must not lead here */
+    /* later deletions from the tree by other modules must not reach these */
 
     ngx_b1c_timer_stop(&w->flush);
     ngx_b1c_timer_stop(&w->poll);
@@ -178,7 +182,7 @@ ngx_b1c_queue_waited(ngx_b1c_worker_t *w, ngx_str_t *id)
         if (id->len == job->id.len
             && ngx_memcmp(id->data, job->id.data, id->len) == 0)
         {
-            /* with the hold of the list */
+            /* with the reference of the list */
 
             job->waited = 0;
             ngx_queue_remove(q);
@@ -215,7 +219,9 @@ ngx_b1c_queue_state(void *data, ngx_uint_t up)
     if (up) {
         ngx_b1c_spill_up(w);
 
-        /* deliveries may have ended, and events come due, meanwhile */
+        /*
+         * meanwhile deliveries may have ended and events may have become due
+         */
 
         ngx_b1c_limits_mark(w->queue->limits);
         w->claim = 1;
@@ -239,9 +245,9 @@ ngx_b1c_queue_flush_handler(ngx_event_t *ev)
 
 
 /*
- * Runs once an iteration of the event loop, when all that was ready has been
- * read: what came together goes to Redis together.  Verdicts go first, since
- * they free lanes for what is claimed after them.
+ * Runs once per iteration of the event loop, after all ready events, so that
+ * everything of one iteration goes to Redis together.  Verdicts go first,
+ * because they free lanes for the claim after them.
  */
 void
 ngx_b1c_queue_flush(ngx_b1c_worker_t *w)
@@ -267,7 +273,7 @@ ngx_b1c_queue_flush(ngx_b1c_worker_t *w)
 
     if (w->naccepts == 0) {
 
-        /* nobody waits, so it must not keep a worker that leaves */
+        /* nobody waits for it, so it must not delay the exit of a worker */
 
         if (w->give_up.timer_set) {
             ngx_del_timer(&w->give_up);
@@ -276,7 +282,7 @@ ngx_b1c_queue_flush(ngx_b1c_worker_t *w)
         return;
     }
 
-    /* sets its timer by what those at the head have waited already */
+    /* sets its timer by the waiting time of the first jobs */
 
     if (!w->give_up.timer_set || w->naccepts > NGX_B1C_PARKED) {
         ngx_b1c_queue_give_up_handler(&w->give_up);
@@ -285,8 +291,8 @@ ngx_b1c_queue_flush(ngx_b1c_worker_t *w)
 
 
 /*
- * Redis has been away for longer than a sender should wait: those who have
- * waited their time are told, and all that are too many to be kept.
+ * Redis has been unavailable for longer than a sender should wait: the jobs
+ * whose time is over are answered, and those beyond the limit.
  */
 static void
 ngx_b1c_queue_give_up_handler(ngx_event_t *ev)
@@ -367,7 +373,7 @@ ngx_b1c_queue_due(ngx_b1c_worker_t *w, ngx_msec_t delay)
 
     w->due = ngx_current_msec + delay;
 
-    /* not the lazy ngx_add_timer(): 300 ms late is late for a 1 s retry */
+    /* ngx_add_timer() may keep a timer up to 300 ms late, too much for 1 s */
 
     if (w->poll.timer_set) {
         ngx_del_timer(&w->poll);
@@ -398,7 +404,7 @@ ngx_b1c_queue_poll_handler(ngx_event_t *ev)
 
     if (w->due && (ngx_msec_int_t) (ngx_current_msec - w->due) >= 0) {
 
-        /* known to be due, whoever looked last */
+        /* known to be due, whichever worker looked last */
 
         w->due = 0;
         w->claim = 1;
@@ -443,7 +449,7 @@ ngx_b1c_queue_deliver(ngx_b1c_worker_t *w, ngx_b1c_job_t *job)
 
     if (job->result == NGX_B1C_DEAD) {
 
-        /* nothing to deliver, or nothing that should be */
+        /* there is nothing to deliver, or it must not be delivered */
 
         ngx_post_event(&job->attempt.done, &ngx_posted_events);
         return;
@@ -489,7 +495,7 @@ ngx_b1c_queue_done(ngx_b1c_worker_t *w, ngx_b1c_job_t *job)
 }
 
 
-/* the delivery is over, its slot is free for the next one */
+/* the delivery has ended, its slot is free for the next one */
 static void
 ngx_b1c_queue_land(ngx_b1c_worker_t *w, ngx_b1c_job_t *job)
 {
@@ -503,7 +509,7 @@ ngx_b1c_queue_land(ngx_b1c_worker_t *w, ngx_b1c_job_t *job)
 
     if (job->lease.probe) {
 
-        /* it may have been broken off without a word of 1C */
+        /* it may have been aborted without an answer of 1C */
 
         job->lease.probe = 0;
         (void) ngx_b1c_limits_health(w->queue->limits,
@@ -526,7 +532,7 @@ ngx_b1c_queue_settle(ngx_b1c_worker_t *w, ngx_b1c_job_t *job)
         && ngx_b1c_job_number(job, job->attempt.delay, &job->attempt.delay_text)
            != NGX_OK)
     {
-        /* the lease ends by itself */
+        /* the lease will end by itself */
 
         ngx_b1c_job_unref(job);
         return;
@@ -536,7 +542,7 @@ ngx_b1c_queue_settle(ngx_b1c_worker_t *w, ngx_b1c_job_t *job)
 }
 
 
-/* another worker may be delivering the event: two at once break its order */
+/* another worker may be delivering it, and two at once break the order */
 void
 ngx_b1c_queue_lost(ngx_b1c_worker_t *w, ngx_b1c_job_t *job)
 {
@@ -613,6 +619,6 @@ ngx_b1c_queue_extend_handler(ngx_event_t *ev)
 
     while (ngx_b1c_settle_extend(w) == NGX_OK) { /* void */ }
 
-    /* soon again, for what began a moment after this or found no Redis */
+    /* again soon, for jobs that begin later or find no Redis */
     ngx_add_timer(ev, NGX_B1C_EXTEND / 5);
 }

@@ -16,15 +16,17 @@
 
 
 /*
- * A lease is short, so that what a killed worker held is soon delivered by
- * another, and renewed while a delivery runs, so that it need not fit 1C.
+ * A lease is short, so that the events of a killed worker are soon delivered
+ * by another.  It is extended during a delivery, so 1C may be slower than
+ * that.
  */
 #define NGX_B1C_LEASE    15000
 #define NGX_B1C_EXTEND   5000
 
 /*
- * A queue is looked into this often, ms, by one worker; an empty one less, for
- * what other nodes may leave there: its own events a nginx knows of.
+ * ms between polls of a queue by one worker.  An empty queue is polled less
+ * often, because only other nodes' events could be missed there: a nginx knows
+ * its own.
  */
 #define NGX_B1C_POLL     1000
 #define NGX_B1C_IDLE     2000
@@ -32,17 +34,17 @@
 /* ms that calls to Bitrix wait for others to share a request with */
 #define NGX_B1C_GATHER   50
 
-/* jobs a script call; Lua's unpack() and one reply's time set the bound */
+/* jobs per script call; limited by Lua's unpack() and the reply's time */
 #define NGX_B1C_SCRIPT_JOBS    64
 
-/* requests that may wait for Redis to come back, each holds its body */
+/* requests that may wait for Redis, each with its body */
 #define NGX_B1C_PARKED   4096
 
 
 typedef struct ngx_b1c_spill_s  ngx_b1c_spill_t;
 
 
-/* what a worker knows of a queue */
+/* state of a queue in one worker */
 struct ngx_b1c_worker_s {
     ngx_b1c_queue_t                 *queue;
     ngx_b1c_redis_t                 *redis;
@@ -82,46 +84,47 @@ ngx_int_t ngx_b1c_queue_start(ngx_b1c_queue_t *queue, ngx_log_t *log);
 void ngx_b1c_queue_stop(ngx_b1c_queue_t *queue);
 
 /*
- * The worker has to leave before its deliveries have ended: they are broken
- * off and go back to Redis at once, for another worker.
+ * The worker must exit before its deliveries have ended: they are aborted and
+ * returned to Redis at once for another worker.
  */
 void ngx_b1c_queue_give_back(ngx_b1c_queue_t *queue);
 
 /*
- * Takes the job over with the caller's hold on it.  job->answer is called when
+ * Takes over the job with the caller's reference. job->answer is called when
  * job->result is known: ACCEPTED (job->slot tells that its delivery starts at
- * once), COALESCED, DUPLICATE, SPOOLED or UNAVAILABLE; and once more when a
- * delivery of this job has ended.  Never from within this function.
+ * once), COALESCED, DUPLICATE, SPOOLED or UNAVAILABLE; and again when a
+ * delivery of this job has ended.  It is never called from within this
+ * function.
  */
 void ngx_b1c_queue_accept(ngx_b1c_job_t *job);
 
 
 /*
- * A job whose event waits in Redis for a slot and whose sender waits for 1C:
- * if this worker claims the event, it is this job that is delivered.
+ * For a job whose event waits in Redis for a slot and whose sender waits for
+ * 1C: if this worker claims the event, this job is delivered.
  */
 void ngx_b1c_queue_wait(ngx_b1c_job_t *job);
 void ngx_b1c_queue_forget(ngx_b1c_job_t *job);
 
 
-/* events may be due now that were not before */
+/* new events may be due now */
 void ngx_b1c_queue_wake(ngx_b1c_queue_t *queue);
 
 
-/* for those who carry out the queue's operations, and inside this layer */
+/* for implementations of the queue's operations, and inside this layer */
 
 ngx_b1c_job_t *ngx_b1c_queue_waited(ngx_b1c_worker_t *w, ngx_str_t *id);
 
 void ngx_b1c_queue_flush(ngx_b1c_worker_t *w);
 
-/* an event that waits in the worker's data */
+/* the waiting job of an event, from the worker's data */
 void ngx_b1c_queue_timer(ngx_b1c_worker_t *w, ngx_event_t *ev,
     ngx_event_handler_pt handler, ngx_uint_t cancelable);
 
-/* back to the head of those that are to be stored */
+/* puts it back to the head of the jobs to store */
 void ngx_b1c_queue_again(ngx_b1c_worker_t *w, ngx_b1c_job_t *job);
 
-/* the sender is told, the list's hold on the job ends */
+/* answers the sender and drops the list's reference to the job */
 void ngx_b1c_queue_answer(ngx_b1c_job_t *job, ngx_b1c_result_e result);
 
 void ngx_b1c_queue_fly(ngx_b1c_worker_t *w, ngx_b1c_job_t *job);
@@ -134,78 +137,77 @@ void ngx_b1c_queue_due(ngx_b1c_worker_t *w, ngx_msec_t delay);
 /* in init_process */
 void ngx_b1c_depth_init(void);
 
-/* NGX_DECLINED: Redis is away, the handler will not be called */
+/* NGX_DECLINED: Redis is not available, the handler will not be called */
 ngx_int_t ngx_b1c_depth_ask(ngx_b1c_queue_t *queue, ngx_b1c_reply_pt handler,
     void *data);
 
 /*
- * A depth that somebody asked for within the last second; 0: there is none.
- * One that gets old is renewed by the way, so that who asks often never waits.
+ * The depth that was read within the last second; 0: there is none.  An older
+ * one is refreshed in passing, so that frequent callers never wait.
  */
 ngx_uint_t ngx_b1c_depth_recent(ngx_b1c_queue_t *queue,
     ngx_b1c_depth_t *depth);
 
-/* its reply; what it says of the queue is remembered, too */
+/* handles its reply; the hold of the queue in it is stored, too */
 void ngx_b1c_depth_read(ngx_b1c_queue_t *queue, ngx_b1c_reply_t *reply,
     ngx_b1c_depth_t *depth);
 
 /*
- * Events that nobody delivers yet, followers included.  What other nginx of
- * the queue are delivering is among them: Redis does not count leases.
+ * Events that this nginx is not delivering, including followers.  Events that
+ * other nodes are delivering are counted, because Redis does not count leases.
  */
 ngx_uint_t ngx_b1c_depth_waiting(ngx_b1c_depth_t *depth, ngx_uint_t taken);
 
-/* once a minute, by one of the workers: for the history */
+/* called once a minute by one of the workers, for the history */
 void ngx_b1c_depth_sample(ngx_b1c_worker_t *w);
 
 
 /*
- * A request that waits for what becomes of its job may end before the job does,
- * and the job before the request: ctx->job holds the job, until after the log
- * phase, and the job is told when the request goes.  The caller's hold on the
- * job passes to the request; after NGX_ERROR both are gone from each other and
- * the job is released.
+ * A request that waits for the result of its job may end before the job, and
+ * the job before the request.  So ctx->job references the job until after the
+ * log phase, and the job is notified when the request ends.  The caller's
+ * reference to the job passes to the request; after NGX_ERROR they are
+ * separated and the job is released.
  */
 ngx_int_t ngx_b1c_park_add(ngx_http_request_t *r, ngx_b1c_ctx_t *ctx,
     ngx_b1c_job_t *job);
 
-/* hands the job over to its queue; answer is called as queue.h says */
+/* passes the job to its queue; answer is called as described above */
 void ngx_b1c_park_accept(ngx_http_request_t *r, ngx_b1c_job_t *job,
     void (*answer)(ngx_b1c_job_t *job));
 
-/* the request goes on by itself, before it is answered */
+/* separates the request from the job before it is answered */
 void ngx_b1c_park_remove(ngx_b1c_ctx_t *ctx);
 
 
 /*
- * What is told to the counters and to the error log.  Of each kind of failure
- * the log has a line when it begins and one when it ends; single events are
- * there at level info.
+ * Counters and error log.  The log gets a line when failures of one kind begin
+ * and one when they end; single events are logged at level info.
  */
 
 
 /*
- * What became of an event that was to be stored, or why a request was refused:
- * any result before DELIVERED; others are none of this.
+ * Counts the result of storing an event, or of a refused request: any result
+ * before DELIVERED; others are ignored.
  */
 void ngx_b1c_report_taken(ngx_b1c_queue_t *queue, ngx_b1c_result_e result);
 
 /*
- * A sender is answered.  Refusals are counted here, what was to be stored is
- * counted when Redis has answered, whether its sender is still there or not.
+ * Counts the answer to a sender.  Refusals are counted here; stored events are
+ * counted when Redis has answered, even if the sender has gone.
  */
 void ngx_b1c_report_answer(ngx_http_request_t *r, ngx_b1c_result_e result);
 
-/* an event that could not be stored is lost; log is the request's */
+/* logs that an event could not be stored; log is the request's */
 void ngx_b1c_report_unavailable(ngx_b1c_job_t *job, ngx_log_t *log);
 
-/* a delivery has ended, or was broken off: job->result tells how */
+/* logs and counts the end or abort of a delivery, by job->result */
 void ngx_b1c_report_delivery(ngx_b1c_job_t *job);
 
-/* the lease of a delivery had ended before it was settled */
+/* logs that a lease ended before its delivery was settled */
 void ngx_b1c_report_late(ngx_b1c_job_t *job);
 
-/* whether the operator holds the queue, as told by Redis; 1 if that is new */
+/* stores and logs the operator's hold, as reported by Redis; 1: a change */
 ngx_uint_t ngx_b1c_report_held(ngx_b1c_queue_t *queue, ngx_uint_t held,
     ngx_log_t *log);
 

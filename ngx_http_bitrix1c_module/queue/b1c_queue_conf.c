@@ -56,8 +56,8 @@ static ngx_b1c_queue_command_t
 
 
 /*
- * About 76 hours with growing pauses: a weekend of 1C's maintenance.  From the
- * Standard Webhooks specification, with its steps in the middle kept apart.
+ * About 76 hours with growing pauses, to cover a weekend of 1C's maintenance.
+ * Based on the Standard Webhooks specification, with more steps in the middle.
  */
 static ngx_msec_t  ngx_b1c_default_retry[] = {
     5000, 30000, 120000, 600000, 1800000, 3600000, 7200000, 14400000,
@@ -236,7 +236,7 @@ ngx_b1c_queue_conf_done(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
 }
 
 
-/* one hash tag a queue, so that Redis Cluster keeps its keys together */
+/* one hash tag per queue keeps its keys on one node of a Redis Cluster */
 static ngx_int_t
 ngx_b1c_queue_conf_keys(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
 {

@@ -13,18 +13,18 @@
 
 
 /*
- * The scripts of redis/ as calls.  What one iteration of the event loop has
- * gathered goes in one call, since most of a script's cost is the call.
- * Each returns NGX_OK, or NGX_DECLINED when Redis is away, and then everything
- * is in its list as before.
+ * Calls of the scripts in redis/.  The jobs of one iteration of the event loop
+ * go in one call, because most of a script's cost is the call.  Each function
+ * returns NGX_OK, or NGX_DECLINED when Redis is not available, and then the
+ * lists are unchanged.
  */
 
 void ngx_b1c_script_init(void);
 
 ngx_int_t ngx_b1c_accept_send(ngx_b1c_worker_t *w);
 /*
- * Those at the head of the list, no lease wanted.  Not linked any more, they
- * are told of to ngx_b1c_drain_stored().
+ * Accepts the jobs at the head of the list without a lease.  They are
+ * unlinked, and their results go to ngx_b1c_drain_stored().
  */
 ngx_int_t ngx_b1c_accept_drain(ngx_b1c_worker_t *w, ngx_queue_t *list);
 
@@ -32,14 +32,14 @@ ngx_int_t ngx_b1c_settle_send(ngx_b1c_worker_t *w);
 ngx_int_t ngx_b1c_settle_extend(ngx_b1c_worker_t *w);
 ngx_int_t ngx_b1c_claim_send(ngx_b1c_worker_t *w);
 
-/* what a queue is unless another layer says so */
+/* the default operations of a queue */
 extern ngx_b1c_queue_ops_t  ngx_b1c_claim_events;
 
 
-/* keys and arguments that stand before those of the jobs, at most */
+/* maximum of keys and arguments before those of the jobs */
 #define NGX_B1C_SCRIPT_FIXED      8
 
-/* one script call under way; owns the list of its words, not the words */
+/* one script call; owns the list of its arguments, not the strings */
 typedef struct {
     ngx_b1c_worker_t            *worker;
     ngx_uint_t                   n;
@@ -47,7 +47,7 @@ typedef struct {
     ngx_str_t                   *argv;
     ngx_b1c_job_t              **jobs;
 
-    /* of a claim */
+    /* for a claim */
     ngx_uint_t                   asked;
     ngx_uint_t                   taken;
     ngx_uint_t                   probe;
@@ -72,84 +72,86 @@ extern ngx_str_t  ngx_b1c_zero;
 extern ngx_str_t  ngx_b1c_one;
 
 
-/* room for max jobs with so many words each; NULL is lack of memory */
+/* room for max jobs with this many arguments each; NULL: no memory */
 ngx_b1c_script_t *ngx_b1c_script_create(ngx_b1c_worker_t *w, ngx_uint_t max,
     ngx_uint_t words);
 
 void ngx_b1c_script_word(ngx_b1c_script_t *b, ngx_str_t *word);
 
-/* the handler gets the batch and frees it; unless NGX_DECLINED */
+/* the handler gets the batch and frees it, except for NGX_DECLINED */
 ngx_int_t ngx_b1c_script_send(ngx_b1c_script_t *b, ngx_uint_t script,
     ngx_uint_t nkeys, ngx_b1c_reply_pt handler);
 
-/* a reply that does not fit the call; logged unless it, or script, is NULL */
+/* checks the form of a reply; logs if both reply and script are given */
 ngx_uint_t ngx_b1c_script_failed(ngx_b1c_script_t *b, ngx_b1c_reply_t *reply,
     const char *script);
 
 
 /*
- * What becomes of events that Redis does not take: they are kept in the spool,
- * and replayed when it does.  Without a spool all of this does nothing.
+ * Events that Redis does not store are spilled to the spool, and drained from
+ * it when Redis stores again.  Without a spool these functions do nothing.
  */
 
 
-/* of a worker and a queue */
+/* state of the spill in one worker and queue */
 struct ngx_b1c_spill_s {
     ngx_b1c_spool_t                 *spool;
 
     ngx_queue_t                      writing;    /* jobs of the group */
     u_char                          *group;      /* their records */
     ngx_event_t                      tick;
-    ngx_event_t                      guard;      /* somebody waits */
+    ngx_event_t                      guard;      /* a sender waits */
 
-    ngx_queue_t                      replaying;  /* jobs out of the spool */
+    ngx_queue_t                      replaying;  /* jobs from the spool */
     uint64_t                         ends[NGX_B1C_SCRIPT_JOBS];
     ngx_uint_t                       n;          /* of them */
-    ngx_msec_t                       next;       /* when to replay again */
+    ngx_msec_t                       next;       /* time of the next drain */
 
-    unsigned                         busy:1;     /* it could not be written */
-    unsigned                         active:1;   /* the replay */
+    unsigned                         busy:1;     /* the mode forbade writing */
+    unsigned                         active:1;   /* the drain runs */
     unsigned                         looking:1;  /* it was DIRECT before */
-    unsigned                         replayed:1; /* something */
-    unsigned                         doubtful:1; /* it may be in Redis */
+    unsigned                         replayed:1; /* events were drained */
+    unsigned                         doubtful:1; /* some may be in Redis */
 };
 
 
 ngx_int_t ngx_b1c_spill_start(ngx_b1c_worker_t *w);
 void ngx_b1c_spill_stop(ngx_b1c_worker_t *w);
 
-/* 1: what is to be stored may go to Redis */
+/* 1: jobs may be stored in Redis directly */
 ngx_uint_t ngx_b1c_spill_direct(ngx_b1c_worker_t *w);
 
-/* w->accepts holds what could not go there */
+/* w->accepts has jobs that could not be stored in Redis */
 void ngx_b1c_spill_flush(ngx_b1c_worker_t *w);
 
-/* Redis is ready; now and then */
+/* called when Redis is ready, and periodically */
 void ngx_b1c_spill_up(ngx_b1c_worker_t *w);
 void ngx_b1c_spill_poll(ngx_b1c_worker_t *w);
 
 /*
- * Senders have waited for Redis for its timeout; 1: the spool takes over, so
- * that they may wait a little longer.
+ * Called when senders have waited for the timeout of Redis.  Returns 1 if the
+ * jobs are spilled, so that they may wait a little longer.
  */
 ngx_uint_t ngx_b1c_spill_late(ngx_b1c_worker_t *w);
 
-/* Redis refuses to store, and whether that was logged */
+/* records that Redis refuses to store; returns whether it was logged */
 void ngx_b1c_spill_refused(ngx_b1c_worker_t *w);
 ngx_uint_t ngx_b1c_spill_told(ngx_b1c_worker_t *w);
 
 
 /*
- * The way back: one worker of the node reads the spool and has Redis accept
- * what is in it, one call at a time and in the order of the files, so that a
- * call that failed has none behind it that did not.
+ * The drain: one worker of the node reads the spool and has Redis accept the
+ * events, one call at a time and in the order of the files, so that no call
+ * succeeds after a failed one.
  */
 
 
-/* unless it cannot be now; look: the mode is DIRECT, no file is expected */
+/*
+ * starts a drain if possible; look: in DIRECT mode, when no file is expected
+ */
 void ngx_b1c_drain_start(ngx_b1c_worker_t *w, ngx_uint_t look);
 
-/* the n events of a call are stored, or rc tells that nobody knows */
+/* the n events of a call are stored, or rc tells that it is unknown */
 void ngx_b1c_drain_stored(ngx_b1c_worker_t *w, ngx_uint_t n, ngx_int_t rc);
 
 /* frees the jobs that were not sent */

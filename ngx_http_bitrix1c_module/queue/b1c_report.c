@@ -208,7 +208,7 @@ ngx_b1c_report_last(ngx_b1c_job_t *job)
 
     last.event_len = ngx_min(job->event.name.len, NGX_B1C_LAST_EVENT);
 
-    /* of an event that could not be read there is no name */
+    /* an event that could not be read has no name */
 
     if (last.event_len) {
         ngx_memcpy(last.event, job->event.name.data, last.event_len);

@@ -54,7 +54,7 @@ ngx_b1c_settle_send(ngx_b1c_worker_t *w)
 }
 
 
-/* jobs of one kind, in their order; they stay linked until the call is sent */
+/* jobs of one kind in their order; they stay linked until the call is sent */
 static ngx_uint_t
 ngx_b1c_settle_collect(ngx_b1c_script_t *b, ngx_queue_t *from,
     ngx_b1c_result_e result, ngx_uint_t max)
@@ -177,7 +177,7 @@ ngx_b1c_settle_nack(ngx_b1c_worker_t *w)
 }
 
 
-/* dead letters are rare, and one call for each keeps the script plain */
+/* dead letters are rare, and one call for each keeps the script simple */
 static ngx_int_t
 ngx_b1c_settle_dead(ngx_b1c_worker_t *w)
 {
@@ -227,7 +227,7 @@ ngx_b1c_settle_reply(void *data, ngx_b1c_reply_t *reply)
 
     if (reply == NULL) {
 
-        /* the epoch makes it safe to say it again */
+        /* the epoch makes a repetition safe */
 
         for (i = b->n; i--; /* void */ ) {
             b->jobs[i]->lease.repeated = 1;
@@ -242,7 +242,7 @@ ngx_b1c_settle_reply(void *data, ngx_b1c_reply_t *reply)
         return;
     }
 
-    /* a refusal leaves the lease to end, and the event is delivered again */
+    /* after a refusal the lease ends and the event is delivered again */
 
     if (!ngx_b1c_script_failed(b, reply, "ack, nack or dead")
         && b->jobs[0]->result == NGX_B1C_DEAD
@@ -264,7 +264,7 @@ ngx_b1c_settle_reply(void *data, ngx_b1c_reply_t *reply)
 
             if (result == 0) {
 
-                /* or it was carried out when it was said the first time */
+                /* or the first attempt was carried out */
 
                 if (!job->lease.repeated
                     || ngx_current_msec - job->lease.leased
@@ -275,7 +275,7 @@ ngx_b1c_settle_reply(void *data, ngx_b1c_reply_t *reply)
 
             } else if (result == 2) {
 
-                /* the next one of its lane is due */
+                /* the next event of its lane is due */
 
                 ngx_b1c_limits_mark(w->queue->limits);
                 w->claim = 1;
@@ -360,7 +360,7 @@ ngx_b1c_settle_extended(void *data, ngx_b1c_reply_t *reply)
         job = b->jobs[i];
 
         if (failed) {
-            /* asked again at the next look, the lease has not grown */
+            /* not extended, it is tried again at the next interval */
             job->lease.leased = ngx_current_msec - NGX_B1C_EXTEND;
 
         } else if (job->flying

@@ -11,18 +11,18 @@
 #include "b1c_spool.h"
 
 
-/* bytes and records that are written and synced together, at most */
+/* maximum of bytes and records that are written and synced together */
 #define NGX_B1C_SPILL_BYTES  (1024 * 1024)
 #define NGX_B1C_SPILL_JOBS   1024
 
-/* ms: while events wait for the mode to change, and while they do not */
+/* ms between checks: while events wait for another mode, and otherwise */
 #define NGX_B1C_SPILL_SOON   10
 #define NGX_B1C_SPILL_TICK   250
 
-/* ms for which a leaving worker waits for a disk that hangs */
+/* ms for which an exiting worker waits for a hanging disk */
 #define NGX_B1C_SPILL_GUARD  60000
 
-/* ms after which files are looked for that others have put there */
+/* ms between checks for files that others have put there */
 #define NGX_B1C_SPILL_LOOK   5000
 
 
@@ -61,7 +61,7 @@ ngx_b1c_spill_start(ngx_b1c_worker_t *w)
 
     ngx_b1c_queue_timer(w, &spill->tick, ngx_b1c_spill_tick_handler, 1);
 
-    /* senders wait for what is being written */
+    /* not cancelable: senders wait for the write */
 
     ngx_b1c_queue_timer(w, &spill->guard, ngx_b1c_spill_guard_handler, 0);
 
@@ -139,7 +139,7 @@ ngx_b1c_spill_flush(ngx_b1c_worker_t *w)
 
     case NGX_B1C_SPOOL_CLOSING:
 
-        /* whoever it was that closed may have died */
+        /* the worker that closes may have died */
 
         (void) ngx_b1c_spool_shm_reopen(state, 0);
         break;
@@ -177,8 +177,8 @@ ngx_b1c_spill_enter(ngx_b1c_worker_t *w)
 
 
 /*
- * One group at a time: what arrives while a group is on its way to the disk is
- * the next one, and shares one sync.
+ * One group at a time: jobs that arrive while a group is being written form
+ * the next one and share one sync.
  */
 static void
 ngx_b1c_spill_write(ngx_b1c_worker_t *w)
@@ -234,7 +234,7 @@ ngx_b1c_spill_write(ngx_b1c_worker_t *w)
 }
 
 
-/* n jobs from the head of those to be stored; returns the bytes they take */
+/* takes n jobs from the head of the list; returns their bytes */
 static size_t
 ngx_b1c_spill_gather(ngx_b1c_worker_t *w, ngx_uint_t *n)
 {
@@ -318,7 +318,7 @@ ngx_b1c_spill_written(void *data, ngx_int_t rc)
         spill->group = NULL;
     }
 
-    /* not at once again, or it would be tried in a circle */
+    /* not at once, otherwise it would loop */
 
     spill->busy = (rc == NGX_AGAIN);
 
@@ -380,7 +380,7 @@ ngx_b1c_spill_arm(ngx_b1c_worker_t *w)
             return;
         }
 
-        /* ngx_add_timer() would leave it as it is */
+        /* ngx_add_timer() would leave the timer unchanged */
 
         ngx_del_timer(ev);
     }
@@ -409,7 +409,7 @@ ngx_b1c_spill_tick_handler(ngx_event_t *ev)
 static void
 ngx_b1c_spill_guard_handler(ngx_event_t *ev)
 {
-    /* void: a disk that has not answered by now keeps the worker no longer */
+    /* the worker does not wait any longer for a disk that hangs */
 }
 
 
