@@ -9,7 +9,7 @@
 #include <ngx_sha1.h>
 
 
-/* what waits for a reply is held in memory twice, so it is bounded */
+/* limit of commands without a reply, which are twice in memory */
 #define NGX_B1C_REDIS_PENDING  65536
 #define NGX_B1C_REDIS_BYTES    (64 * 1024 * 1024)
 
@@ -81,8 +81,8 @@ ngx_b1c_redis_create(ngx_b1c_redis_conf_t *conf, ngx_log_t *log,
     if (ngx_b1c_redis_conn_connect(redis) != NGX_OK) {
 
         /*
-         * The owner does not know the object yet, so that it cannot be told:
-         * the timer repeats the attempt and tells.
+         * The owner does not have the object yet and cannot be notified: the
+         * timer repeats the attempt and then notifies it.
          */
 
         ngx_add_timer(&redis->timer, 1);
@@ -225,9 +225,9 @@ ngx_b1c_redis_send(ngx_b1c_command_t *cmd, ngx_uint_t whole)
 
 
 /*
- * The command as it goes over the wire, to be freed.  hiredis would do it, with
- * a printf() for each of a batch's hundreds of words; it looks at the first one
- * as at a string, hence the zero.
+ * Builds the command in wire format; the caller frees it. hiredis would call
+ * printf() for each of a batch's hundreds of words. hiredis reads the first
+ * one as a string, hence the terminating zero.
  */
 
 static ngx_int_t
@@ -313,8 +313,8 @@ ngx_b1c_redis_count(u_char *p, u_char kind, size_t n)
 
 
 /*
- * The first command whose script Redis did not know takes the text with it;
- * for those that had been sent before that, the text is on its way already.
+ * The first command whose script Redis did not know sends the text again.
+ * For commands that were sent before the text, it is already on its way.
  */
 
 static ngx_int_t
@@ -339,7 +339,7 @@ ngx_b1c_redis_resend(ngx_b1c_command_t *cmd)
 }
 
 
-/* the script's place, or an empty one for it */
+/* the script's entry, or a free one for it */
 
 static ngx_b1c_loaded_t *
 ngx_b1c_redis_loaded(ngx_b1c_redis_t *redis, ngx_b1c_redis_script_t *script)
@@ -394,7 +394,7 @@ ngx_b1c_redis_reply(redisAsyncContext *ac, void *r, void *data)
 
     if (redis->conf->wait && cmd->script->durable) {
 
-        /* WAIT was not sent for lack of memory */
+        /* WAIT was not sent because there was no memory */
 
         reply = NULL;
     }
@@ -409,9 +409,9 @@ ngx_b1c_redis_replied(ngx_b1c_redis_t *redis, redisReply *reply)
     if (reply == NULL) {
 
         /*
-         * What a handler sends now would be lost.  From 1.1 on, after an
-         * error, the cleanup hook has been called before, and the next attempt
-         * is already set.
+         * A command that a handler sends now would be lost.  From hiredis 1.1
+         * on, after an error, the cleanup hook has been called before, and the
+         * next attempt is already scheduled.
          */
 
         if (redis->phase == NGX_B1C_REDIS_READY) {
@@ -425,7 +425,7 @@ ngx_b1c_redis_replied(ngx_b1c_redis_t *redis, redisReply *reply)
 
     if (ngx_b1c_redis_event_surplus(redis)) {
 
-        /* one more reply, and hiredis would abort the process */
+        /* hiredis would abort the process at one more reply */
 
         ngx_b1c_redis_conn_drop(redis, "Protocol error, surplus reply");
     }
@@ -434,7 +434,7 @@ ngx_b1c_redis_replied(ngx_b1c_redis_t *redis, redisReply *reply)
 }
 
 
-/* what the caller gets instead, if the command has not been sent again */
+/* result for the caller, unless the command has been sent again */
 
 static redisReply *
 ngx_b1c_redis_error(ngx_b1c_command_t *cmd, redisReply *reply,
@@ -447,7 +447,7 @@ ngx_b1c_redis_error(ngx_b1c_command_t *cmd, redisReply *reply,
 
     if (ngx_b1c_redis_peer_redirected(cmd->redis, reply) == NGX_DONE) {
 
-        /* what has no outcome is sent again when the node is found */
+        /* commands without an outcome are sent again when the node is found */
 
         return NULL;
     }
@@ -534,7 +534,7 @@ ngx_b1c_redis_reply_error(ngx_b1c_reply_t *reply, ngx_str_t *text)
     text->data = (u_char *) r->str;
     text->len = r->len;
 
-    /* "unknown command" quotes the arguments, and they hold payloads */
+    /* "unknown command" quotes the arguments, which contain payloads */
 
     p = ngx_strnstr(text->data, ", with args", text->len);
     if (p) {

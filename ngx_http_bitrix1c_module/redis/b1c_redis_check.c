@@ -79,8 +79,8 @@ static ngx_b1c_finding_t  ngx_b1c_redis_findings[] = {
 
 
 /*
- * Nobody waits for these replies.  INFO without a section has all that is
- * needed in every version; only the fsync policy is in none of its lines.
+ * Nobody waits for these replies.  INFO without a section has everything that
+ * is needed in every version; only the fsync policy is missing in it.
  */
 
 void
@@ -133,7 +133,7 @@ ngx_b1c_redis_check_info(redisAsyncContext *ac, void *r, void *data)
 
     for (f = ngx_b1c_redis_findings; f->name; f++) {
 
-        /* what a relative of Redis does not tell is not its fault */
+        /* a value that a fork of Redis does not report is no finding */
 
         there = 0;
 
@@ -151,7 +151,7 @@ ngx_b1c_redis_check_info(redisAsyncContext *ac, void *r, void *data)
 }
 
 
-/* Valkey and others tell here with which Redis they are compatible */
+/* Valkey and other forks report the compatible version of Redis here */
 
 static void
 ngx_b1c_redis_check_version(ngx_b1c_redis_t *redis, ngx_str_t *text)
@@ -222,7 +222,7 @@ ngx_b1c_redis_check_config(redisAsyncContext *ac, void *r, void *data)
 }
 
 
-/* 1 if it is to be told: when it is there, and was not the last time */
+/* 1 if a finding must be logged: it is new since the last check */
 
 static ngx_uint_t
 ngx_b1c_redis_check_found(ngx_b1c_redis_t *redis, ngx_uint_t bit,
@@ -243,7 +243,7 @@ ngx_b1c_redis_check_found(ngx_b1c_redis_t *redis, ngx_uint_t bit,
 }
 
 
-/* the value of "name:value" in a line of its own */
+/* the value in a line "name:value" */
 
 static ngx_int_t
 ngx_b1c_redis_check_line(ngx_str_t *text, const char *name, ngx_str_t *value)
@@ -265,7 +265,10 @@ ngx_b1c_redis_check_line(ngx_str_t *text, const char *name, ngx_str_t *value)
         {
             value->data = p + len + 1;
 
-            /* it goes to the error log, so it ends where it is no text */
+            /*
+             * the value goes to the error log, so it is cut at a nonprintable
+             * byte
+             */
 
             for (p = value->data;
                  p < end && p - value->data < 64 && *p > ' ' && *p < 0x7f;

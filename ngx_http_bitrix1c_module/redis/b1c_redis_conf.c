@@ -12,7 +12,7 @@ typedef struct {
     ngx_str_t                    name;      /* with its "=" */
     char                      *(*handler)(ngx_conf_t *cf, void *field,
                                    ngx_str_t *value);
-    ngx_uint_t                   offset;    /* in the conf of Redis */
+    ngx_uint_t                   offset;    /* in the configuration of Redis */
     ngx_uint_t                   sentinel;  /* for Sentinels alone */
 } ngx_b1c_redis_param_t;
 
@@ -271,7 +271,7 @@ ngx_b1c_redis_conf_param(ngx_str_t *arg)
         }
     }
 
-    /* what else has a "=" can only be meant as a parameter */
+    /* anything else with a "=" is meant as a parameter */
 
     if (ngx_strncmp(arg->data, "unix:", 5) != 0
         && ngx_strlchr(arg->data, arg->data + arg->len, '='))
@@ -374,7 +374,7 @@ ngx_b1c_redis_conf_replicas(ngx_conf_t *cf, void *field, ngx_str_t *value)
 
     rv = ngx_b1c_redis_conf_number(cf, field, value);
 
-    /* more replicas than anybody has would refuse every event */
+    /* a wrong number of replicas would refuse every event, so it is limited */
 
     if (rv != NGX_CONF_OK || *(ngx_uint_t *) field < 1
         || *(ngx_uint_t *) field > 100)
@@ -422,7 +422,7 @@ ngx_b1c_redis_conf_secret(ngx_conf_t *cf, void *field, ngx_str_t *value)
 }
 
 
-/* the first line that is there; the file is read as root */
+/* the first line of the file, which root reads */
 
 static ngx_int_t
 ngx_b1c_redis_conf_password(ngx_conf_t *cf, void *data, ngx_str_t *line,

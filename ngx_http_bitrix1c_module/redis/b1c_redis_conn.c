@@ -11,7 +11,7 @@
 #define NGX_B1C_REDIS_MAX_DELAY  1000
 
 
-/* s without a sign of life, s between probes, unanswered ones */
+/* s of silence before probes, s between probes, unanswered probes */
 #define NGX_B1C_REDIS_KEEPIDLE   5
 #define NGX_B1C_REDIS_KEEPINTVL  2
 #define NGX_B1C_REDIS_KEEPCNT    3
@@ -61,7 +61,7 @@ ngx_b1c_redis_conn_connect(ngx_b1c_redis_t *redis)
         return NGX_ERROR;
     }
 
-    /* nobody waits for a connection, so an exiting worker does not either */
+    /* nobody waits for a connection, so an exiting worker must not either */
 
     redis->timer.cancelable = 1;
     ngx_add_timer(&redis->timer, redis->conf->connect_timeout);
@@ -97,7 +97,7 @@ ngx_b1c_redis_conn_open(ngx_addr_t *addr)
 }
 
 
-/* on error the socket is still hiredis' own */
+/* on error the socket still belongs to hiredis */
 
 static ngx_int_t
 ngx_b1c_redis_conn_attach(ngx_b1c_redis_t *redis, redisAsyncContext *ac)
@@ -129,9 +129,9 @@ ngx_b1c_redis_conn_attach(ngx_b1c_redis_t *redis, redisAsyncContext *ac)
 
 
 /*
- * TCP_NODELAY is set by hiredis.  The other side may vanish without a word,
- * behind a firewall or with its machine: what was sent and not acknowledged
- * tells after the timeout of commands, an idle connection by keepalive.
+ * hiredis sets TCP_NODELAY.  The other side may disappear silently, behind a
+ * firewall or with its machine.  Unacknowledged data reveals this after the
+ * timeout of commands, and keepalive reveals it on an idle connection.
  */
 
 static void
@@ -177,8 +177,8 @@ ngx_b1c_redis_conn_sockopt(ngx_connection_t *c, int level, int option,
 
 
 /*
- * Sending is allowed here, freeing is not (hiredis issue 835), so a login
- * that could not be queued is left to the connect timer.
+ * Sending is allowed here, but freeing is not (hiredis issue 835), so a login
+ * that could not be queued is ended by the connect timer.
  */
 
 static void
@@ -206,7 +206,9 @@ ngx_b1c_redis_conn_up(ngx_b1c_redis_t *redis)
 
     ngx_del_timer(&redis->timer);
 
-    /* from now on the timer stands for replies, which a worker waits for */
+    /*
+     * from now on the timer is for replies, for which an exiting worker waits
+     */
 
     redis->timer.cancelable = 0;
 
@@ -228,8 +230,8 @@ ngx_b1c_redis_conn_up(ngx_b1c_redis_t *redis)
 
 
 /*
- * Within a reply's callback hiredis frees the context only when the callback
- * returned; until then the phase keeps new commands out.
+ * Within a reply's callback hiredis frees the context only after the callback
+ * has returned; until then the phase rejects new commands.
  */
 
 void
@@ -248,8 +250,8 @@ ngx_b1c_redis_conn_drop(ngx_b1c_redis_t *redis, const char *reason)
     }
 
     /*
-     * What the kernel has not sent yet must not come to Redis after all, behind
-     * what goes by the next connection.
+     * Data that the kernel has not sent yet must not reach Redis after the
+     * commands of the next connection.
      */
 
     linger.l_onoff = 1;
@@ -262,7 +264,7 @@ ngx_b1c_redis_conn_drop(ngx_b1c_redis_t *redis, const char *reason)
 }
 
 
-/* of all hooks the only one that hiredis calls at every end of a context */
+/* the only hook that hiredis calls at every end of a context */
 
 static void
 ngx_b1c_redis_conn_cleanup(void *data)
@@ -313,8 +315,8 @@ ngx_b1c_redis_conn_down(ngx_b1c_redis_t *redis)
     if (redis->up) {
 
         /*
-         * One that never stays for long is not hurried, and neither lost nor
-         * back each time.
+         * A connection that never lasts is not retried at once, and is not
+         * logged as lost and back each time.
          */
 
         if (ngx_b1c_redis_conn_lasts(redis)) {
@@ -396,7 +398,7 @@ ngx_b1c_redis_conn_retry(ngx_b1c_redis_t *redis, ngx_uint_t soon)
 }
 
 
-/* three waits that exclude each other: next attempt, connection, replies */
+/* the timer of three exclusive waits: next attempt, connection, replies */
 
 void
 ngx_b1c_redis_conn_timer_handler(ngx_event_t *ev)
@@ -418,7 +420,7 @@ ngx_b1c_redis_conn_timer_handler(ngx_event_t *ev)
 
     case NGX_B1C_REDIS_READY:
 
-        /* replies do not move the timer, they only note that they came */
+        /* replies do not restart the timer, they only store their time */
 
         passed = ngx_current_msec - redis->progress;
 

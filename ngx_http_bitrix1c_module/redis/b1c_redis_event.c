@@ -26,7 +26,7 @@ ngx_b1c_redis_event_hook(ngx_b1c_redis_t *redis, void (*cleanup)(void *data))
 
     c = redis->connection;
 
-    /* both from the start: worker_shutdown_timeout calls what it finds */
+    /* both are set at once, because worker_shutdown_timeout calls them */
 
     c->read->handler = ngx_b1c_redis_event_read_handler;
     c->read->log = c->log;
@@ -60,8 +60,8 @@ ngx_b1c_redis_event_read_handler(ngx_event_t *rev)
     if (c->close) {
 
         /*
-         * worker_shutdown_timeout: deliveries are being given back just now,
-         * and the command timer bounds how long that takes
+         * At worker_shutdown_timeout deliveries are being returned to Redis;
+         * the command timer bounds how long that takes.
          */
 
         c->close = 0;
@@ -76,7 +76,7 @@ ngx_b1c_redis_event_read_handler(ngx_event_t *rev)
         return;
     }
 
-    /* of a reply that is long in coming each part is a sign of life */
+    /* each part of a long reply shows that Redis is alive */
 
     redis->progress = ngx_current_msec;
 
@@ -85,8 +85,8 @@ ngx_b1c_redis_event_read_handler(ngx_event_t *rev)
 
 
 /*
- * hiredis aborts the process when a reply comes that nobody asked for.  Redis
- * itself sends one before it closes: that there are too many clients.
+ * hiredis aborts the process at an unexpected reply.  Redis sends one before
+ * it closes a connection because there are too many clients.
  */
 
 static ngx_int_t
@@ -147,9 +147,9 @@ ngx_b1c_redis_event_write_handler(ngx_event_t *wev)
 
 
 /*
- * Runs when the iteration's other posted events are through, so that their
- * commands go with this write.  It steps back once only: two connections that
- * give way to each other would never write.
+ * Runs after the other posted events of the iteration, so that their commands
+ * are in this write.  It postpones itself only once: two connections that
+ * yield to each other would never write.
  */
 
 void
@@ -174,7 +174,7 @@ ngx_b1c_redis_event_flush_handler(ngx_event_t *ev)
 static void
 ngx_b1c_redis_event_write(ngx_b1c_redis_t *redis)
 {
-    /* the context may be gone afterwards, the object never */
+    /* the context may be freed afterwards, the object is not */
 
     redis->writing = 1;
     redisAsyncHandleWrite(redis->ac);
@@ -215,9 +215,9 @@ ngx_b1c_redis_event_del_read(void *data)
 
 
 /*
- * hiredis asks for this at every command.  While the socket takes what is
- * written, one write at the end of the iteration replaces two epoll_ctl() and
- * a round of the loop.
+ * hiredis calls this for every command.  While the socket is writable, one
+ * write at the end of the iteration replaces two epoll_ctl() and a round of
+ * the event loop.
  */
 
 static void
@@ -234,8 +234,8 @@ ngx_b1c_redis_event_add_write(void *data)
     }
 
     /*
-     * At graceful shutdown handlers are called between two iterations, where
-     * a posted event would wait for whatever wakes the loop up.
+     * At graceful shutdown handlers are called between two iterations, where a
+     * posted event would wait for the next wakeup of the loop.
      */
 
     if (redis->phase == NGX_B1C_REDIS_READY

@@ -70,7 +70,7 @@ struct ngx_b1c_command_s {
 };
 
 
-/* a script and the number of the command that took its text to Redis */
+/* a script and the number of the command that sent its text to Redis */
 typedef struct {
     ngx_b1c_redis_script_t           *script;
     uint64_t                          number;
@@ -96,9 +96,9 @@ struct ngx_b1c_redis_s {
     uint64_t                          number;      /* commands ever sent */
     ngx_uint_t                        pending;     /* without a reply yet */
     size_t                            bytes;       /* of those */
-    ngx_msec_t                        progress;    /* of replies, when */
+    ngx_msec_t                        progress;    /* time of the last reply */
 
-    ngx_addr_t                       *peer;        /* whom it goes to */
+    ngx_addr_t                       *peer;        /* of the connection */
     ngx_uint_t                        next;        /* of conf->addrs */
     ngx_uint_t                        permit;      /* tried in this round */
     ngx_addr_t                        target;      /* the address found */
@@ -111,8 +111,8 @@ struct ngx_b1c_redis_s {
     uint32_t                          logged;      /* a bit an address */
     uint32_t                          logged_refused;
 
-    ngx_msec_t                        waited;      /* in full, when short */
-    ngx_uint_t                        findings;    /* of the checks */
+    ngx_msec_t                        waited;      /* last full WAIT */
+    ngx_uint_t                        findings;    /* bits of the checks */
     u_char                            told[NGX_B1C_REDIS_REASON];
 
     ngx_b1c_command_t                *free;
@@ -121,8 +121,8 @@ struct ngx_b1c_redis_s {
     ngx_b1c_loaded_t                  loaded[NGX_B1C_REDIS_SCRIPTS];
     ngx_uint_t                        nloaded;
 
-    unsigned                          found:1;     /* target is to be tried */
-    unsigned                          step:1;      /* this end is no failure */
+    unsigned                          found:1;     /* target must be tried */
+    unsigned                          step:1;      /* end is no failure */
     unsigned                          away:1;      /* leave this address */
     unsigned                          doubted:1;   /* that it will stay */
     unsigned                          up:1;
@@ -137,12 +137,12 @@ struct ngx_b1c_redis_s {
 
 
 /*
- * NGX_ERROR: there is no connection, the reason is set, and nobody was told
- * and no timer armed.
+ * NGX_ERROR: there is no connection and the reason is set, but the owner was
+ * not notified and no timer was set.
  */
 ngx_int_t ngx_b1c_redis_conn_connect(ngx_b1c_redis_t *redis);
 
-/* the login is through: tells the owner */
+/* called after the login: notifies the owner */
 void ngx_b1c_redis_conn_up(ngx_b1c_redis_t *redis);
 
 /* 1 if the connection has been up for a while */
@@ -151,7 +151,7 @@ ngx_uint_t ngx_b1c_redis_conn_lasts(ngx_b1c_redis_t *redis);
 /* ends the connection; a reason of NULL is set already */
 void ngx_b1c_redis_conn_drop(ngx_b1c_redis_t *redis, const char *reason);
 
-/* of redis->timer, whatever it stands for */
+/* handler of redis->timer */
 void ngx_b1c_redis_conn_timer_handler(ngx_event_t *ev);
 
 
@@ -163,39 +163,39 @@ ngx_uint_t ngx_b1c_redis_peer_is_sentinel(ngx_b1c_redis_t *redis);
 ngx_uint_t ngx_b1c_redis_peer_has_peers(ngx_b1c_redis_t *redis);
 
 /*
- * The peer has failed or was lost: chooses the next one.  NGX_OK: which is to
- * be tried at once; NGX_DECLINED: all have been tried, it is time for a pause.
+ * The peer has failed or was lost: selects the next one.  NGX_OK: it must be
+ * tried at once; NGX_DECLINED: all have been tried, and a pause follows.
  */
 ngx_int_t ngx_b1c_redis_peer_failed(ngx_b1c_redis_t *redis);
 
 /*
- * The answer of a Sentinel; drops the connection, and the next one goes to the
- * master.  NGX_DECLINED: it makes no sense, the reason is set.
+ * Handles the answer of a Sentinel: closes the connection, and the next one
+ * goes to the master.  NGX_DECLINED: the answer is invalid, the reason is set.
  */
 ngx_int_t ngx_b1c_redis_peer_master(ngx_b1c_redis_t *redis, redisReply *reply);
 
 /*
- * An error in reply to a script.  NGX_DONE: the connection was dropped in
- * favour of another node, and nothing was carried out; NGX_OK: it is for the
- * caller, though the connection may have been dropped.
+ * Handles an error reply to a script.  NGX_DONE: the connection was closed in
+ * favour of another node, and nothing was executed; NGX_OK: the error is for
+ * the caller, though the connection may have been closed.
  */
 ngx_int_t ngx_b1c_redis_peer_redirected(ngx_b1c_redis_t *redis,
     redisReply *reply);
 
 
-/* sends what must be answered well before scripts are */
+/* sends the commands that must succeed before scripts are sent */
 void ngx_b1c_redis_login_begin(ngx_b1c_redis_t *redis);
 
-/* looks at the settings of Redis and tells the log what to change */
+/* checks the settings of Redis and logs what to change */
 void ngx_b1c_redis_check_send(ngx_b1c_redis_t *redis);
 
 /*
- * Before any reply is looked at.  NGX_DECLINED: there is none, as the context
- * ends, and what is sent now would be lost.
+ * Must be called before a reply is used.  NGX_DECLINED: there is no reply
+ * because the context ends, and new commands would be lost.
  */
 ngx_int_t ngx_b1c_redis_replied(ngx_b1c_redis_t *redis, redisReply *reply);
 
-/* hands the reply, or NULL, to the command's handler and frees the command */
+/* passes the reply, or NULL, to the command's handler, frees the command */
 void ngx_b1c_redis_finish(ngx_b1c_command_t *cmd, redisReply *reply);
 
 /* sends WAIT behind the command */
@@ -205,28 +205,28 @@ void ngx_b1c_redis_wait_send(ngx_b1c_command_t *cmd);
 void ngx_b1c_redis_wait_hold(ngx_b1c_command_t *cmd, redisReply *reply);
 
 
-/* the text may be the other side's own words */
+/* sets the reason; the text may come from the other side */
 void ngx_b1c_redis_log_reason(ngx_b1c_redis_t *redis, const char *verb,
     const char *text, size_t len);
 
-/* tells the log that there is no connection, and why */
+/* logs that there is no connection, with the reason */
 void ngx_b1c_redis_log_outage(ngx_b1c_redis_t *redis);
 
-/* tells the log that the outage is over */
+/* logs the end of the outage */
 void ngx_b1c_redis_log_recovered(ngx_b1c_redis_t *redis);
 
-/* of redis->log */
+/* handler of redis->log */
 u_char *ngx_b1c_redis_log_error(ngx_log_t *log, u_char *buf, size_t len);
 
 
-/* puts the context's hooks and the connection's handlers into place */
+/* sets the hooks of the context and the handlers of the connection */
 void ngx_b1c_redis_event_hook(ngx_b1c_redis_t *redis,
     void (*cleanup)(void *data));
 
-/* of redis->flush */
+/* handler of redis->flush */
 void ngx_b1c_redis_event_flush_handler(ngx_event_t *ev);
 
-/* 1 if bytes came that no command asked for */
+/* 1 if there are bytes without a command */
 ngx_uint_t ngx_b1c_redis_event_surplus(ngx_b1c_redis_t *redis);
 
 

@@ -18,7 +18,7 @@ static ngx_b1c_advice_t *ngx_b1c_redis_log_advise(ngx_b1c_advice_t *a,
     u_char *reason);
 
 
-/* the first text that the reason contains */
+/* the first entry whose text is in the reason applies */
 static ngx_b1c_advice_t  ngx_b1c_redis_advice[] = {
 
     { "AUTH refused: ERR wrong number",
@@ -101,7 +101,7 @@ static ngx_b1c_advice_t  ngx_b1c_redis_advice[] = {
 };
 
 
-/* how something else than Redis ends a connection, and Redis when it dies */
+/* a server other than Redis ends a connection so, and a dying Redis too */
 static ngx_b1c_advice_t  ngx_b1c_redis_login_advice[] = {
 
     { "Connection reset",
@@ -138,9 +138,9 @@ ngx_b1c_redis_log_reason(ngx_b1c_redis_t *redis, const char *verb,
 
 
 /*
- * An outage is one line an address and not one an attempt.  A refusal is told
- * even when the outage was, because it lasts until somebody mends it.  That
- * one of several addresses is a replica's is as it should be.
+ * An outage is logged once per address, not once per attempt.  A refusal is
+ * logged even during a logged outage, because it lasts until somebody fixes
+ * it.  If one of several addresses is a replica, that is normal.
  */
 
 void
@@ -191,7 +191,7 @@ ngx_b1c_redis_log_outage(ngx_b1c_redis_t *redis)
 }
 
 
-/* the last one, which is empty, if none fits */
+/* returns the last entry, which is empty, if none matches */
 
 static ngx_b1c_advice_t *
 ngx_b1c_redis_log_advise(ngx_b1c_advice_t *a, u_char *reason)

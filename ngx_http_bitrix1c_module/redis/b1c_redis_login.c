@@ -7,7 +7,7 @@
 #include "b1c_redis_internal.h"
 
 
-/* NGX_DECLINED: it is no answer to this */
+/* NGX_DECLINED: it is not a valid answer */
 typedef ngx_int_t (*ngx_b1c_word_pt)(
     ngx_b1c_redis_t *redis, redisReply *reply);
 
@@ -87,8 +87,8 @@ ngx_b1c_redis_login_begin(ngx_b1c_redis_t *redis)
     }
 
     /*
-     * All these are answered even while Redis loads its data set, PING is
-     * not: it alone says that scripts will run.
+     * All these are answered even while Redis loads its data set.  Only PING
+     * fails then, and so shows that scripts will run.
      */
 
     ngx_b1c_redis_login_say(redis, &ngx_b1c_redis_ping, NULL, NULL);
@@ -153,7 +153,7 @@ ngx_b1c_redis_login_said(redisAsyncContext *ac, void *r, void *data)
 
     ping = (word == &ngx_b1c_redis_ping);
 
-    /* a user without the right to PING was answered all the same */
+    /* NOPERM for PING is an answer, too */
 
     if (reply->type == REDIS_REPLY_ERROR
         && (!ping || ngx_strncmp(reply->str, "NOPERM", 6) != 0))
@@ -244,7 +244,7 @@ ngx_b1c_redis_login_refuse(ngx_b1c_redis_t *redis, ngx_b1c_word_t *word,
           ? ngx_b1c_redis_login_auth_error(reply)
           : (size_t) reply->len;
 
-    /* these two pass by themselves, any other waits for somebody's hand */
+    /* these two are temporary, any other error needs an operator */
 
     redis->refused = (ngx_strncmp(reply->str, "LOADING", 7) != 0
                       && ngx_strncmp(reply->str, "BUSY", 4) != 0);
@@ -255,9 +255,9 @@ ngx_b1c_redis_login_refuse(ngx_b1c_redis_t *redis, ngx_b1c_word_t *word,
 
 
 /*
- * How much of an error to AUTH may be logged.  Where the command is renamed,
- * or unknown to a proxy, the reply repeats its arguments, so beyond the first
- * word only texts are shown that are known to hold none.
+ * Part of an AUTH error that may be logged.  If the command is renamed, or
+ * unknown to a proxy, the reply repeats its arguments.  So after the first
+ * word only texts are logged that are known to contain none.
  */
 
 static size_t

@@ -7,7 +7,7 @@
 #include "b1c_redis_internal.h"
 
 
-/* a Cluster that sends us about more often than this is out of order */
+/* more redirections than this are a fault of the Cluster */
 #define NGX_B1C_REDIS_HOPS  3
 
 
@@ -53,7 +53,7 @@ ngx_b1c_redis_peer_failed(ngx_b1c_redis_t *redis)
 
     if (redis->up) {
 
-        /* it may be back in a moment, but a Sentinel knows better */
+        /* the master may return soon, but a Sentinel knows the current one */
 
         if (redis->conf->master.len || redis->away) {
             redis->found = 0;
@@ -74,7 +74,7 @@ ngx_b1c_redis_peer_failed(ngx_b1c_redis_t *redis)
         return NGX_OK;
     }
 
-    /* of a master that does not serve the next Sentinel may not know either */
+    /* the next Sentinel may not know yet that this master fails */
 
     redis->next = (redis->next + 1) % redis->conf->naddrs;
 
@@ -178,7 +178,7 @@ ngx_b1c_redis_peer_follow(ngx_b1c_redis_t *redis, redisReply *reply)
 
         redis->found = 1;
 
-        /* nobody need hear of it, unless it goes on and on */
+        /* a redirection is not logged, unless it repeats */
 
         if (redis->attempts < NGX_B1C_REDIS_HOPS) {
             redis->step = 1;
@@ -198,8 +198,8 @@ ngx_b1c_redis_peer_follow(ngx_b1c_redis_t *redis, redisReply *reply)
 
 
 /*
- * "MOVED slot host:port"; without a host the same one is meant, and the last
- * colon is that of the port, since IPv6 has no brackets here.
+ * "MOVED slot host:port".  Without a host the same host is meant.  The last
+ * colon precedes the port, because IPv6 has no brackets here.
  */
 
 static ngx_int_t
@@ -235,7 +235,7 @@ ngx_b1c_redis_peer_moved(ngx_b1c_redis_t *redis, redisReply *reply)
 }
 
 
-/* a name would have to be looked up, and that blocks: only numbers will do */
+/* the lookup of a name would block, so only IP addresses are accepted */
 
 static ngx_int_t
 ngx_b1c_redis_peer_target(ngx_b1c_redis_t *redis, ngx_str_t *host,
@@ -295,7 +295,7 @@ ngx_b1c_redis_peer_target(ngx_b1c_redis_t *redis, ngx_str_t *host,
 }
 
 
-/* scripts quote the error of a command after a "-" before 7.0 */
+/* before 7.0 scripts quote the error of a command after a "-" */
 
 static ngx_uint_t
 ngx_b1c_redis_peer_readonly(redisReply *reply)

@@ -8,14 +8,14 @@
 
 
 /*
- * WAIT holds up all that follows it on the connection, so it may take a part
- * of a command's timeout only; while replicas are known to be short, a small
- * one, lest their loss slow down what does not need them.
+ * WAIT delays all later commands on the connection, so it may take only a part
+ * of a command's timeout; and only a small part while replicas are known to be
+ * missing, so that their loss does not slow down other commands.
  */
 #define NGX_B1C_REDIS_WAIT(timeout)        ((timeout) / 3 + 1)
 #define NGX_B1C_REDIS_WAIT_SHORT(timeout)  ((timeout) / 60 + 1)
 
-/* ms, after which they get the whole time again: they may just be far away */
+/* ms after which WAIT gets its whole time again: replicas may be distant */
 #define NGX_B1C_REDIS_WAIT_AGAIN           5000
 
 
@@ -67,7 +67,7 @@ ngx_b1c_redis_wait_send(ngx_b1c_command_t *cmd)
 }
 
 
-/* the library frees a reply when its callback returns */
+/* hiredis frees a reply when its callback returns */
 
 void
 ngx_b1c_redis_wait_hold(ngx_b1c_command_t *cmd, redisReply *reply)
@@ -76,7 +76,7 @@ ngx_b1c_redis_wait_hold(ngx_b1c_command_t *cmd, redisReply *reply)
 
     if (reply) {
 
-        /* without memory nobody knows what became of it */
+        /* without memory the outcome is unknown */
 
         cmd->held = ngx_b1c_redis_wait_copy(reply, &cmd->redis->log);
     }
@@ -96,7 +96,7 @@ ngx_b1c_redis_wait_reply(redisAsyncContext *ac, void *r, void *data)
 
     (void) ngx_b1c_redis_replied(redis, reply);
 
-    /* the script may have been sent twice, each time with a WAIT */
+    /* the script may have been sent twice, each time with WAIT */
 
     if (--cmd->waits || !cmd->answered) {
         return;
@@ -166,7 +166,7 @@ ngx_b1c_redis_wait_short(ngx_b1c_redis_t *redis)
 }
 
 
-/* one line when they get short, and one when they are back */
+/* one line when replicas become too few, and one when they are back */
 
 static void
 ngx_b1c_redis_wait_shortage(ngx_b1c_redis_t *redis, ngx_uint_t shortage,
