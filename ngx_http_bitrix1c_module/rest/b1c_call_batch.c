@@ -13,7 +13,7 @@
 #include "b1c_queue.h"
 
 
-/* ms that a request may wait for its turn before its calls go back */
+/* ms that a request may wait for a permit before its calls go back */
 #define NGX_B1C_PERMIT  10000
 
 
@@ -45,9 +45,9 @@ static void ngx_b1c_call_batch_slot(ngx_b1c_call_batch_t *batch);
 
 
 /*
- * Calls travel together, so that one request is under way at a time; a moment
- * later others can share it, so that accept leaves the lease to the claim; and
- * after a failover nobody may find a call waiting that was sent.
+ * Calls share a request, so one request is in progress at a time.  Calls that
+ * arrive a moment later can share it, so accept leaves the lease to the
+ * claim.  After a failover a sent call must not be found waiting.
  */
 ngx_b1c_queue_ops_t  ngx_b1c_call_batch_ops = {
     .noun = ngx_string("calls"),
@@ -65,10 +65,9 @@ ngx_b1c_queue_ops_t  ngx_b1c_call_batch_ops = {
 
 
 /*
- * Takes over n calls that were claimed together, none of them of one lane with
- * another, and the place among the deliveries (and probe) under which they
- * were.  What does not fit into one request goes in several, one after the
- * other in that place.
+ * Takes over n calls that were claimed together, each of another lane, and
+ * their concurrency slot (and probe).  Calls that do not fit into one request
+ * go in several, one after another in that slot.
  */
 static void
 ngx_b1c_call_batch_deliver(ngx_b1c_worker_t *w, ngx_b1c_job_t **jobs,
@@ -101,7 +100,7 @@ ngx_b1c_call_batch_deliver(ngx_b1c_worker_t *w, ngx_b1c_job_t **jobs,
 
         if (job->result != NGX_B1C_NONE) {
 
-            /* nothing to send, or nothing that may be sent now */
+            /* there is nothing to send, or nothing may be sent now */
 
             ngx_b1c_call_batch_over(job);
 
@@ -129,7 +128,7 @@ ngx_b1c_call_batch_deliver(ngx_b1c_worker_t *w, ngx_b1c_job_t **jobs,
 }
 
 
-/* it has its verdict without having been sent */
+/* it has its verdict and was not sent */
 static void
 ngx_b1c_call_batch_over(ngx_b1c_job_t *job)
 {
@@ -154,7 +153,7 @@ ngx_b1c_call_batch_over_handler(ngx_event_t *ev)
 }
 
 
-/* those of one location, whose parameters a query string can hold */
+/* calls of one location whose parameters a query string can hold */
 static ngx_uint_t
 ngx_b1c_call_batch_fit(ngx_b1c_job_t *job, ngx_b1c_route_t **route)
 {
@@ -176,7 +175,7 @@ ngx_b1c_call_batch_fit(ngx_b1c_job_t *job, ngx_b1c_route_t **route)
 }
 
 
-/* halves of calls that together are more than the location lets through */
+/* halves the batch if it is larger than the location allows */
 static void
 ngx_b1c_call_batch_add(ngx_b1c_worker_t *w, ngx_b1c_job_t **jobs, ngx_uint_t n,
     ngx_b1c_call_batch_t ***last)
@@ -188,7 +187,7 @@ ngx_b1c_call_batch_add(ngx_b1c_worker_t *w, ngx_b1c_job_t **jobs, ngx_uint_t n,
 
     if (batch == NULL) {
 
-        /* nothing was sent, so they may go again */
+        /* nothing was sent, so they may be sent again */
 
         for (i = 0; i < n; i++) {
             ngx_b1c_call_verdict_unsent(jobs[i]);
@@ -226,7 +225,7 @@ ngx_b1c_call_batch_large(ngx_b1c_call_batch_t *batch)
 }
 
 
-/* its calls' leases are extended while it waits, as they are in flight */
+/* the leases of its calls are extended while it waits */
 static void
 ngx_b1c_call_batch_start(ngx_b1c_call_batch_t *batch, ngx_uint_t probe)
 {
@@ -266,7 +265,7 @@ ngx_b1c_call_batch_send(ngx_b1c_call_batch_t *batch)
 
     if (wait) {
 
-        /* since these were claimed */
+        /* since the calls were claimed */
 
         batch->carrier->attempt.delay = wait;
         ngx_b1c_call_verdict_busy(batch);
@@ -294,9 +293,9 @@ ngx_b1c_call_batch_send(ngx_b1c_call_batch_t *batch)
 
 
 /*
- * Calls whose lease was lost while the request waited do not go with it: they
- * are another's by now, who may have sent them and newer ones of their lanes.
- * Not NGX_OK: there is nothing to send.
+ * Removes calls whose lease was lost while the request waited: another worker
+ * has them now, and may have sent them and newer ones of their lanes.  If the
+ * result is not NGX_OK, there is nothing to send.
  */
 static ngx_int_t
 ngx_b1c_call_batch_left(ngx_b1c_call_batch_t *batch)
@@ -512,7 +511,7 @@ ngx_b1c_call_batch_landed(ngx_b1c_worker_t *w, ngx_b1c_job_t *job)
 }
 
 
-/* a request that waited for this one's slot has it now */
+/* a request that waits for the slot gets it now */
 static void
 ngx_b1c_call_batch_pass(ngx_b1c_call_batch_t *batch)
 {
@@ -532,7 +531,7 @@ ngx_b1c_call_batch_pass(ngx_b1c_call_batch_t *batch)
         return;
     }
 
-    /* what failed this one would fail that one */
+    /* the next one would fail for the same reason */
 
     ngx_b1c_call_verdict_busy(next);
     ngx_post_event(&next->carrier->attempt.done, &ngx_posted_events);
@@ -555,7 +554,7 @@ ngx_b1c_call_batch_slot(ngx_b1c_call_batch_t *batch)
 
     if (carrier->lease.probe) {
 
-        /* broken off without a word of Bitrix */
+        /* aborted without an answer of Bitrix */
 
         carrier->lease.probe = 0;
         (void) ngx_b1c_limits_health(queue->limits, &queue->limits_conf,
@@ -564,7 +563,7 @@ ngx_b1c_call_batch_slot(ngx_b1c_call_batch_t *batch)
 }
 
 
-/* the lease of one call was lost; its request cannot be called back */
+/* the lease of one call was lost; its request cannot be recalled */
 static void
 ngx_b1c_call_batch_lost(ngx_b1c_job_t *job)
 {
@@ -588,8 +587,8 @@ ngx_b1c_call_batch_lost(ngx_b1c_job_t *job)
 
 
 /*
- * The worker has to leave: the request is broken off and its calls, all still
- * linked as flying, have their verdict.
+ * The worker must exit: the request is aborted, and its calls, all still
+ * linked as flying, get their verdict.
  */
 static void
 ngx_b1c_call_batch_abort(ngx_b1c_job_t *job)
@@ -622,7 +621,7 @@ ngx_b1c_call_batch_abort(ngx_b1c_job_t *job)
         ngx_b1c_call(job)->batch = NULL;
         job->attempt.outcome.done = 1;
 
-        /* what 1C is to be told can still be stored, if Redis is there */
+        /* callbacks for 1C can still be stored if Redis is available */
 
         (void) ngx_b1c_callback_send(batch->worker, job);
     }

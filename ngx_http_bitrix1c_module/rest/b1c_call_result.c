@@ -176,7 +176,7 @@ ngx_b1c_call_result_kept(void *data, ngx_b1c_reply_t *reply)
 
     ngx_uint_t  i, n;
 
-    /* the reply is one number, which a count of elements does not fit */
+    /* the reply is one number, so a count of elements cannot be checked */
 
     n = b->n;
     b->n = 0;

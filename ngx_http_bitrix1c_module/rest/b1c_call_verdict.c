@@ -12,7 +12,7 @@
 #include "b1c_delivery.h"
 
 
-/* ms until a portal that wants to be left alone is asked again */
+/* ms until the next call to a portal that refuses calls */
 #define NGX_B1C_LIMITED     1000
 
 #define NGX_B1C_BAD_CREDENTIALS                                           \
@@ -87,7 +87,7 @@ ngx_b1c_call_verdict_set(ngx_b1c_job_t *carrier)
 }
 
 
-/* the answer to the request, whatever became of the calls in it */
+/* the answer to the request as a whole */
 static void
 ngx_b1c_call_verdict_whole(ngx_b1c_job_t *carrier, b1c_reply_t *whole)
 {
@@ -155,7 +155,7 @@ ngx_b1c_call_verdict_one(ngx_b1c_job_t *carrier, ngx_uint_t i,
                    && (whole->answer.kind == B1C_ANSWER_ERROR
                        || whole->answer.kind == B1C_ANSWER_NO_METHOD))
         {
-            /* that says nothing of this call, and none was carried out */
+            /* this says nothing about this call, and no call was executed */
 
             ngx_b1c_call_verdict_retry(job, "Bitrix refused the batch",
                                        reply, 0);
@@ -179,7 +179,7 @@ ngx_b1c_call_verdict_single(b1c_reply_t *reply, ngx_b1c_outcome_t *o)
 }
 
 
-/* the webhook is wrong or was withdrawn: no call of it can do better */
+/* the webhook is wrong or was deleted: every call of it would fail */
 static ngx_uint_t
 ngx_b1c_call_verdict_bad_credentials(b1c_answer_t *answer, ngx_uint_t status)
 {
@@ -262,7 +262,7 @@ ngx_b1c_call_verdict_call(ngx_b1c_job_t *job, ngx_b1c_job_t *carrier,
     case B1C_ANSWER_OK:
         job->result = NGX_B1C_DELIVERED;
 
-        /* its event comes about now */
+        /* its event comes now */
 
         ngx_b1c_echo_mark(&job->event);
         return;
@@ -274,7 +274,7 @@ ngx_b1c_call_verdict_call(ngx_b1c_job_t *job, ngx_b1c_job_t *carrier,
 
     case B1C_ANSWER_OPERATION:
 
-        /* the pace has found out for how long */
+        /* the rate limiter has the time of the stop */
 
         wait = ngx_b1c_portal_blocked(carrier->route->portal,
                                       &job->event.name);
@@ -324,7 +324,7 @@ ngx_b1c_call_verdict_call(ngx_b1c_job_t *job, ngx_b1c_job_t *carrier,
 }
 
 
-/* ms if it costs no attempt, 0 by the schedule of the queue */
+/* ms: it costs no attempt; 0: by the schedule of the queue */
 static void
 ngx_b1c_call_verdict_retry(ngx_b1c_job_t *job, const char *what,
     b1c_reply_t *reply, ngx_msec_t free_retry)
@@ -344,8 +344,8 @@ ngx_b1c_call_verdict_retry(ngx_b1c_job_t *job, const char *what,
 
 
 /*
- * Bitrix' old methods take no idempotency key: adding once more what may have
- * been added would sell, book or ship it twice.
+ * Bitrix's old methods accept no idempotency key: a repeated "add" that may
+ * have been executed would sell, book or ship twice.
  */
 static void
 ngx_b1c_call_verdict_unknown(ngx_b1c_job_t *job, ngx_b1c_job_t *carrier,

@@ -11,7 +11,7 @@
 #include "b1c_queue.h"
 
 
-/* ms until an event that could not be stored is offered again */
+/* ms until the next attempt to store an event */
 #define NGX_B1C_CALLBACK_AGAIN  1000
 
 
@@ -51,7 +51,7 @@ ngx_b1c_callback_send(ngx_b1c_worker_t *w, ngx_b1c_job_t *job)
         return NGX_DECLINED;
     }
 
-    /* a worker that has to leave settles the call without waiting for this */
+    /* an exiting worker settles the call without waiting for this */
 
     job->attempt.outcome.done = 1;
     ngx_b1c_job_ref(job);
@@ -93,8 +93,8 @@ ngx_b1c_callback_job(ngx_b1c_job_t *call, ngx_b1c_route_t *route)
     job->event.domain.data = ngx_pstrdup(job->pool, &call->event.domain);
 
     /*
-     * it is told once, however often this is tried; but of a dead letter that
-     * was replayed it is told that it is done
+     * The result is delivered once, however often this is tried.  A dead
+     * letter that was replayed gets another one when it is done.
      */
 
     key.len = sizeof("call dead ") - 1 + call->id.len;
@@ -177,7 +177,7 @@ ngx_b1c_callback_data(b1c_buf_t *buf, ngx_b1c_job_t *call)
 
     if (ngx_b1c_call(call)->answer.len == 0) {
 
-        /* dead without an answer, so the reason stands in for it */
+        /* the call is dead without an answer, so the reason replaces it */
 
         ngx_memzero(&none, sizeof(b1c_reply_t));
         ngx_b1c_call_result_text(call, &none);

@@ -12,7 +12,7 @@
 #include "b1c_queue.h"
 
 
-/* bytes of a caller's Idempotency-Key, as Bitrix' REST 3.0 has it */
+/* bytes of a caller's Idempotency-Key, as in Bitrix's REST 3.0 */
 #define NGX_B1C_KEY_MAX  255
 
 
@@ -166,7 +166,7 @@ ngx_b1c_calls_record(ngx_http_request_t *r, ngx_b1c_job_t *job,
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
     cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
 
-    /* what this location would refuse when it is sent */
+    /* the location would refuse the call when it is sent */
 
     if (clcf->client_max_body_size
         && clcf->client_max_body_size < (off_t) len)
@@ -184,10 +184,10 @@ ngx_b1c_calls_record(ngx_http_request_t *r, ngx_b1c_job_t *job,
 
 
 /*
- * A call with the caller's Idempotency-Key is done once.  One of
- * bitrix1c_coalesce is a row of which the newest value counts, so it may take
- * the place of one that waits, but a repeat of a done one is done again.  Any
- * other call is itself alone.
+ * A call with the caller's Idempotency-Key is executed once.  A call of
+ * bitrix1c_coalesce writes a row whose newest value counts: it may replace a
+ * waiting one, but a repetition of a done one is executed again.  Any other
+ * call is unique.
  */
 static ngx_int_t
 ngx_b1c_calls_identity(ngx_http_request_t *r, ngx_b1c_job_t *job,
@@ -239,8 +239,9 @@ ngx_b1c_calls_identity(ngx_http_request_t *r, ngx_b1c_job_t *job,
     }
 
     /*
-     * No delivery that was made can have known this call, nor may it overtake
-     * another: more than any time, and than that of an event without one.
+     * No earlier delivery can include this call, and it must not overtake
+     * another: the value is larger than any time and than that of an event
+     * without one.
      */
 
     if (ngx_b1c_job_number(job, (int64_t) 1 << 53, &job->lease.since)
@@ -253,7 +254,7 @@ ngx_b1c_calls_identity(ngx_http_request_t *r, ngx_b1c_job_t *job,
 }
 
 
-/* the name of the row that the call writes; NGX_DECLINED: it is none */
+/* the name of the row that the call writes; NGX_DECLINED: there is none */
 static ngx_int_t
 ngx_b1c_calls_row(ngx_b1c_loc_conf_t *lcf, ngx_b1c_job_t *job, b1c_event_t *ev,
     ngx_str_t *row)
@@ -312,7 +313,7 @@ ngx_b1c_calls_fields(ngx_array_t *fields, ngx_pool_t *pool, b1c_event_t *ev,
         value = b1c_call_field(ev->data, (char *) field[i].data, field[i].len,
                                number);
 
-        /* without one of its names a row is not known */
+        /* a row is unknown if one of its parameters is missing */
 
         if (value == NULL) {
             return NGX_DECLINED;
@@ -364,7 +365,7 @@ ngx_b1c_calls_stored(ngx_b1c_job_t *job)
 }
 
 
-/* RFC 7240, 3: 202, where to look, and that the preference was honoured */
+/* RFC 7240, 3: 202, the address of the result, Preference-Applied */
 static ngx_int_t
 ngx_b1c_calls_answer(ngx_http_request_t *r, ngx_b1c_job_t *job)
 {

@@ -79,7 +79,7 @@ ngx_b1c_calls_show(ngx_http_request_t *r, ngx_str_t *path)
         rc = ngx_b1c_calls_show_ask(r, lcf->rest.route->queue, &id);
     }
 
-    /* a phase handler that has answered says so to core itself */
+    /* a phase handler that has answered finalizes the request itself */
 
     ngx_http_finalize_request(r, rc);
 

@@ -11,13 +11,13 @@
 #include "b1c_http.h"
 
 
-/* what 1C sends is bounded by client_max_body_size, its shape by these */
+/* limits of a call's shape; its size is bounded by client_max_body_size */
 static const b1c_limits_t  ngx_b1c_rest_limits = {
     100000, 64, 1024
 };
 
 
-/* a call while it is looked into */
+/* a call during the checks */
 typedef struct {
     ngx_http_request_t             *request;
     ngx_b1c_rest_t                 *rest;
@@ -108,7 +108,7 @@ ngx_b1c_rest_handler(ngx_http_request_t *r)
 
         rc = ngx_b1c_rest_refuse(r, &error);
 
-        /* a phase handler that has answered says so to core itself */
+        /* a phase handler that has answered finalizes the request itself */
 
         ngx_http_finalize_request(r, rc);
 
@@ -134,7 +134,7 @@ ngx_b1c_rest_handler(ngx_http_request_t *r)
 }
 
 
-/* a "mirror" or the like of another location would get past the checks */
+/* a "mirror" or similar of another location would bypass the checks */
 static ngx_int_t
 ngx_b1c_rest_subrequest(ngx_http_request_t *r)
 {
@@ -227,7 +227,7 @@ ngx_b1c_rest_name(ngx_http_request_t *r, ngx_b1c_loc_conf_t *lcf,
 
     if (what == NULL) {
 
-        /* the location may have been found by another address */
+        /* the location may have been selected by another address */
 
         what = r->uri.len >= prefix->len
                ? b1c_method_method((char *) r->uri.data + prefix->len,
@@ -243,7 +243,7 @@ ngx_b1c_rest_name(ngx_http_request_t *r, ngx_b1c_loc_conf_t *lcf,
     method->data = (u_char *) name;
     method->len = len;
 
-    /* the commands of a batch are looked at by themselves */
+    /* the commands of a batch are checked separately */
 
     if ((len == 5 && ngx_strncasecmp(method->data, (u_char *) "batch", 5) == 0)
         || ngx_b1c_conf_matches(lcf->rest.methods, method))
@@ -326,7 +326,7 @@ ngx_b1c_rest_body(ngx_http_request_t *r)
 }
 
 
-/* NGX_OK: the call may go.  Else it was answered, or failed */
+/* NGX_OK: the call may be sent; otherwise it was answered or failed */
 static ngx_int_t
 ngx_b1c_rest_intake(ngx_b1c_rest_in_t *in, ngx_str_t *body)
 {
@@ -449,8 +449,9 @@ ngx_b1c_rest_parse(ngx_b1c_rest_in_t *in, ngx_str_t *body)
 
 
 /*
- * 1C's own files begin with one.  PHP's json_decode() refuses it, and to Bitrix
- * such a call has no parameters: an update of nothing, a list of all.
+ * Removes a BOM, with which files written by 1C begin.  PHP's json_decode()
+ * rejects it, and Bitrix would see a call without parameters: an update of
+ * nothing, or a list of everything.
  */
 static void
 ngx_b1c_rest_bom(ngx_http_request_t *r, ngx_str_t *body)
@@ -480,7 +481,7 @@ ngx_b1c_rest_bom(ngx_http_request_t *r, ngx_str_t *body)
 
         if (ngx_buf_size(b) == 0) {
 
-            /* an empty buffer would not be sent */
+            /* an empty buffer is not sent */
 
             r->request_body->bufs = cl->next;
         }
@@ -498,7 +499,7 @@ ngx_b1c_rest_malformed(ngx_b1c_rest_in_t *in, b1c_rc_t rc, const char *where)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* the limits of calls are no directive's */
+    /* the limits of calls have no directive */
 
     p = (u_char *) ngx_strstr(in->error.what, " (bitrix1c_limits");
     len = p ? (size_t) (p - (u_char *) in->error.what)
@@ -579,7 +580,7 @@ ngx_b1c_rest_batch(ngx_b1c_rest_in_t *in)
 }
 
 
-/* the answer takes its "Warning" along, the log has it once */
+/* the warning is added to the answer as "Warning" and logged once */
 static ngx_int_t
 ngx_b1c_rest_trap(ngx_b1c_rest_in_t *in)
 {

@@ -26,7 +26,7 @@ void ngx_b1c_rest_conf_create(ngx_b1c_loc_conf_t *lcf);
 void ngx_b1c_rest_conf_merge(ngx_b1c_loc_conf_t *prev,
     ngx_b1c_loc_conf_t *conf);
 
-/* all locations with bitrix1c_rest, when the whole configuration is read */
+/* checks all locations with bitrix1c_rest after the configuration is read */
 ngx_int_t ngx_b1c_rest_conf_check(ngx_conf_t *cf, ngx_b1c_main_conf_t *mcf);
 
 
@@ -36,7 +36,7 @@ ngx_int_t ngx_b1c_rest_handler(ngx_http_request_t *r);
 
 ngx_int_t ngx_b1c_rest_filter_init(ngx_conf_t *cf);
 
-/* the method that is called, for $bitrix1c_method */
+/* the called method, for $bitrix1c_method */
 ngx_str_t *ngx_b1c_rest_method(ngx_b1c_rest_t *rest);
 
 /* in init_process */

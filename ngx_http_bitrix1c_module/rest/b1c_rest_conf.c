@@ -9,7 +9,7 @@
 #include "b1c_portal.h"
 
 
-/* a longer wait would outlive the caller; pace.lua relies on it too */
+/* the caller would not wait longer; pace.lua relies on it too */
 #define NGX_B1C_MAX_WAIT  600000
 
 
@@ -30,7 +30,7 @@ static ngx_str_t *ngx_b1c_rest_conf_host(ngx_b1c_route_t *rest);
 extern ngx_module_t  ngx_http_proxy_module;
 
 
-/* what is done twice with the same end: values that are set, not added to */
+/* idempotent methods: they set values and do not add to them */
 static ngx_str_t  ngx_b1c_rest_masks[] = {
     ngx_string("*.update"),
     ngx_string("*.set")
@@ -222,8 +222,8 @@ ngx_b1c_rest_conf_check(ngx_conf_t *cf, ngx_b1c_main_conf_t *mcf)
 
 
 /*
- * A queue has one breaker, one pace and one concurrency, which are about one
- * server: calls are kept in a queue only if it is not 1C's.
+ * A queue has one breaker, one rate and one concurrency, which are those of
+ * one server: a queue of calls must not be one of 1C's events.
  */
 static ngx_int_t
 ngx_b1c_rest_conf_check_calls(ngx_conf_t *cf, ngx_b1c_main_conf_t *mcf,
@@ -307,7 +307,7 @@ ngx_b1c_rest_conf_check_one(ngx_conf_t *cf, ngx_b1c_main_conf_t *mcf,
 }
 
 
-/* what follows the location's name is the method */
+/* the path after the location's name is the method */
 static ngx_int_t
 ngx_b1c_rest_conf_check_location(ngx_conf_t *cf, ngx_b1c_route_t *rest)
 {
@@ -392,9 +392,9 @@ ngx_b1c_rest_conf_check_portal(ngx_conf_t *cf, ngx_b1c_main_conf_t *mcf,
 
 
 /*
- * The configuration of the proxy module is its own, but that of its upstream
- * stands first in it: ngx_http_upstream.c takes every such module's by that.
- * With variables there is none.
+ * The configuration of the proxy module is private, but it begins with that of
+ * its upstream: ngx_http_upstream.c relies on that for every such module.
+ * With variables there is no upstream.
  */
 static ngx_str_t *
 ngx_b1c_rest_conf_host(ngx_b1c_route_t *rest)

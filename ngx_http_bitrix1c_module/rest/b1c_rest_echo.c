@@ -71,7 +71,7 @@ ngx_b1c_rest_echo_batch(ngx_b1c_rest_t *rest)
 }
 
 
-/* what cannot be told goes unmarked: an echo is a nuisance and no loss */
+/* on failure nothing is marked: an echo is a nuisance and not a loss */
 static void
 ngx_b1c_rest_echo_add(ngx_b1c_rest_t *rest, char *method, size_t len,
     b1c_form_t *args, b1c_form_t *form, cJSON *json)

@@ -12,10 +12,10 @@
 
 
 /*
- * The answer of a try on its way.  Its header waits for the first bytes of the
- * body, because a 200 may hold an error.  What is no success is held back; all
- * else goes on as it comes, in the buffers of the upstream, as bare proxy_pass
- * would send it.
+ * Filters the answer of a try.  Its header waits for the first bytes of the
+ * body, because a 200 may contain an error.  An answer that is not a success
+ * is held back; any other is passed on in the buffers of the upstream, as by
+ * plain proxy_pass.
  */
 
 
@@ -54,7 +54,7 @@ ngx_b1c_rest_filter_header(ngx_http_request_t *r)
     rest->headed = 1;
     r->header_sent = 1;
 
-    /* to look for the key in what the upstream has put into a file */
+    /* to redact the key in the part that the upstream has put into a file */
 
     r->filter_need_in_memory = 1;
 
@@ -104,7 +104,9 @@ ngx_b1c_rest_filter_body(ngx_http_request_t *r, ngx_chain_t *in)
 
     default:
 
-        /* taken, or the upstream would wait for its buffers for ever */
+        /*
+         * the buffers are consumed, otherwise the upstream would wait forever
+         */
 
         for (cl = in; cl; cl = cl->next) {
             cl->buf->pos = cl->buf->last;
@@ -161,7 +163,7 @@ ngx_b1c_rest_filter_begin(ngx_b1c_rest_t *rest, ngx_chain_t *in)
 }
 
 
-/* a page for people: the portal is closed, moved, or a login is wanted */
+/* an HTML page: the portal is closed, has moved, or requires a login */
 static ngx_uint_t
 ngx_b1c_rest_filter_html(ngx_http_request_t *sr)
 {
@@ -176,7 +178,7 @@ ngx_b1c_rest_filter_html(ngx_http_request_t *sr)
 }
 
 
-/* NGX_DECLINED: it is too large, and *in is all of it that has come */
+/* NGX_DECLINED: it is too large, and *in is the received part */
 static ngx_int_t
 ngx_b1c_rest_filter_hold(ngx_b1c_rest_t *rest, ngx_chain_t **in)
 {
@@ -292,7 +294,7 @@ ngx_b1c_rest_filter_pass(ngx_b1c_rest_t *rest, ngx_http_request_t *sr,
         ngx_b1c_rest_filter_look(rest, b);
     }
 
-    /* the caller who has all of it may call again, and by another worker */
+    /* a caller with the whole answer may call again, through another worker */
 
     if (rest->passed == rest->request->headers_out.content_length_n) {
         ngx_b1c_rest_filter_learn(rest);
@@ -341,8 +343,9 @@ ngx_b1c_rest_filter_learn(ngx_b1c_rest_t *rest)
 
 
 /*
- * Keeps what the verdict needs: of a batch all that has room, else the end.
- * Without memory for it nothing is learned, which is not worth an error.
+ * Stores what the verdict needs: of a batch as much as there is room for,
+ * otherwise the end.  Without memory nothing is learned from the answer, which
+ * is not an error.
  */
 static void
 ngx_b1c_rest_filter_look(ngx_b1c_rest_t *rest, ngx_buf_t *b)

@@ -18,19 +18,19 @@
 
 
 /*
- * An answer that is no success is held back up to this size, since it may have
- * to be repeated or replaced; of a batch as much is looked into as it passes;
- * of others the end, where "time" stands.
+ * An answer that is not a success is held back up to this size, because it may
+ * have to be repeated or replaced.  Of a batch this many bytes are inspected
+ * while they pass; of other answers the end, which contains "time".
  */
 #define NGX_B1C_HELD  65536
 #define NGX_B1C_TAIL  1024
 
 
 typedef enum {
-    NGX_B1C_REST_BEGIN = 0,    /* nothing of the body has come */
+    NGX_B1C_REST_BEGIN = 0,    /* no part of the body has come */
     NGX_B1C_REST_HELD,
     NGX_B1C_REST_DROPPED,      /* it will be replaced */
-    NGX_B1C_REST_PASSED        /* to the caller, as it comes */
+    NGX_B1C_REST_PASSED        /* passed to the caller */
 } ngx_b1c_rest_state_e;
 
 
@@ -43,12 +43,12 @@ typedef enum {
 
 
 /*
- * A call of a portal: the caller's request, parked until its turn has come, and
- * a subrequest for each try, which runs nothing but the location's proxy_pass.
+ * A call of a portal: the caller's request, parked until it has a permit, and
+ * a subrequest for each try, which runs only the location's proxy_pass.
  */
 struct ngx_b1c_rest_s {
     ngx_http_request_t              *request;
-    ngx_http_request_t              *sr;         /* the try that runs */
+    ngx_http_request_t              *sr;         /* the current try */
     ngx_b1c_route_t                 *conf;
     ngx_b1c_portal_t                *portal;
     ngx_str_t                        method;
@@ -64,105 +64,106 @@ struct ngx_b1c_rest_s {
     ngx_event_t                      again;      /* the next try */
     ngx_http_post_subrequest_t       post;
 
-    /* of the try that runs or ended */
+    /* of the current or last try */
     ngx_b1c_outcome_t                outcome;
     ngx_int_t                        rc;
     ngx_b1c_rest_state_e             state;
     ngx_b1c_redact_t                 redact;
-    u_char                          *text;       /* held, or looked into */
+    u_char                          *text;       /* held, or inspected */
     size_t                           len;
     size_t                           size;
     off_t                            passed;     /* bytes to the caller */
     unsigned                         headed:1;   /* its header has come */
-    unsigned                         learned:1;  /* what it says of limits */
-    unsigned                         cut:1;      /* text is not all of it */
+    unsigned                         learned:1;  /* applied to the limits */
+    unsigned                         cut:1;      /* text is incomplete */
 };
 
 
-/* between the files of this layer */
+/* shared by the files of this layer */
 
 /*
- * Begins with the call when its turn has come.  NGX_DONE: it ends by itself,
- * else what the request is to be finalized with.
+ * Starts the call when it has a permit.  NGX_DONE: it ends by itself;
+ * otherwise the code to finalize the request with.
  */
 ngx_int_t ngx_b1c_rest_proxy_start(ngx_b1c_rest_t *rest);
 
 /*
- * What the body is, and that the portal sees the same in it: NGX_DECLINED if
- * its type is told twice.  1C sends no type unless it is told to, and Bitrix
- * would take that for no parameters at all.  An answer that is compressed could
- * not be looked into.
+ * Determines the type of the body and makes sure that the portal sees the
+ * same: NGX_DECLINED if there are two types. 1C sends no type by default, and
+ * Bitrix would then see no parameters at all.  Compressed answers are
+ * disabled, because they cannot be inspected.
  */
 ngx_int_t ngx_b1c_rest_type_check(ngx_http_request_t *r, ngx_str_t *body,
     ngx_b1c_type_e *type);
 
-/* the header of a try, the warning and "Retry-After" as that of the caller */
+/* sends the header of a try with the warning and "Retry-After" */
 ngx_int_t ngx_b1c_rest_proxy_send_header(ngx_b1c_rest_t *rest,
     ngx_uint_t retry_after);
 
-/* what a success says of the portal, a batch of each command; only once */
+/* applies a success, or each command of a batch, to the limits; only once */
 void ngx_b1c_rest_filter_learn(ngx_b1c_rest_t *rest);
 
-/* for the answer, and for the log if nobody has told it yet */
+/* adds a warning to the answer, and to the log if it is new */
 ngx_int_t ngx_b1c_rest_proxy_warn(ngx_b1c_rest_t *rest, const char *text);
 
 /*
- * For bitrix1c_echo: what the call writes is marked, the parameters as they
- * were read; and when it has ended, once more or no longer.
+ * For bitrix1c_echo: marks what the call writes, by its parsed parameters; at
+ * the end of the call it is marked again or unmarked.
  */
 void ngx_b1c_rest_echo_mark(ngx_b1c_rest_t *rest, b1c_form_t *args,
     b1c_form_t *form, cJSON *json);
 void ngx_b1c_rest_echo_end(ngx_b1c_rest_t *rest, ngx_uint_t good);
 
-/* 1 if the method, by its name, changes nothing; a batch may */
+/*
+ * 1 if the name of the method tells that it changes nothing; not for a batch
+ */
 ngx_uint_t ngx_b1c_rest_echo_reads(const char *method, size_t len);
 
 
 /*
- * Calls that 1C leaves with the gateway: stored before they are answered with
- * 202, sent when the portal bears it, and their results kept to be asked for.
+ * Queued calls of 1C: they are stored before they are answered with 202, sent
+ * when the portal allows it, and their results are stored for requests.
  */
 
 
 /*
- * 1 if the call is to be stored: its method is one of bitrix1c_async, or the
- * caller says "Prefer: respond-async" (RFC 7240).
+ * 1 if the call must be queued: its method is one of bitrix1c_async, or the
+ * caller sends "Prefer: respond-async" (RFC 7240).
  */
 ngx_uint_t ngx_b1c_calls_wanted(ngx_http_request_t *r, ngx_str_t *method);
 
 /*
- * Stores a call that has been found good.  NGX_DONE: the request is answered
- * when that is done, else what it is to be finalized with.
+ * Stores a valid call.  NGX_DONE: the request is answered after that;
+ * otherwise the code to finalize it with.
  */
 ngx_int_t ngx_b1c_calls_store(ngx_b1c_rest_t *rest, b1c_form_t *args,
     b1c_form_t *form, cJSON *json);
 
 /*
- * PREFIXbitrix1c/calls/ID: what has become of a call.  NGX_DECLINED if the
- * path, less the prefix, is not of this form.
+ * PREFIXbitrix1c/calls/ID: the state of a call.  NGX_DECLINED if the path
+ * without the prefix has another form.
  */
 ngx_int_t ngx_b1c_calls_show(ngx_http_request_t *r, ngx_str_t *path);
 
-/* an answer in Bitrix' form; returns what the request is finalized with */
+/* an answer in Bitrix's form; returns the code to finalize with */
 ngx_int_t ngx_b1c_calls_refuse(ngx_http_request_t *r, ngx_uint_t status,
     const char *code, const char *text);
 
 
 /*
- * Queued calls of 1C on their way to Bitrix: up to 50 in one request, since a
- * portal counts requests and not calls.  The request belongs to a job of its
- * own, the carrier, which is in no queue; each call keeps its own lease and
- * gets its own verdict.
+ * Queued calls of 1C on their way to Bitrix: up to 50 in one request, because
+ * a portal counts requests and not calls.  The request belongs to a job of its
+ * own, which is in no queue; each call has its own lease and verdict.
  */
 
 
 typedef struct ngx_b1c_call_batch_s  ngx_b1c_call_batch_t;
 
 
-/* job->kind of a call, and of the job that carries calls and is none itself */
+/* job->kind of a call, and of the job that carries a batch of calls */
 typedef struct {
     ngx_b1c_call_batch_t            *batch;      /* NULL: in none */
-    ngx_str_t                        answer;     /* JSON, to be kept */
+    ngx_str_t                        answer;     /* JSON, to be stored */
 } ngx_b1c_call_t;
 
 #define ngx_b1c_call(job)  ((ngx_b1c_call_t *) (job)->kind)
@@ -178,30 +179,30 @@ struct ngx_b1c_call_batch_s {
 };
 
 
-/* the operations of a queue that holds calls */
+/* operations of a queue of calls */
 extern ngx_b1c_queue_ops_t  ngx_b1c_call_batch_ops;
 
 
-/* bytes of one answer that are kept; of a longer one only that it came */
+/* bytes of one answer that are stored; a longer one is only noted */
 #define NGX_B1C_RESULT_MAX  65536
 
 
 /*
- * The answer to a call as it is kept and shown, into job->answer_text:
+ * Writes the answer to a call as it is stored and shown into job->answer_text:
  * {"status":200,"result":...} or {"status":400,"error":"CODE",
  * "error_description":"..."}.
  */
 void ngx_b1c_call_result_text(ngx_b1c_job_t *job, b1c_reply_t *reply);
 
 /*
- * What these calls, at most NGX_B1C_SCRIPT_JOBS, were answered goes to
- * Redis: right before their verdict, on the same connection, so that a call
- * which is done has its answer.
+ * Sends the answers to these calls, at most NGX_B1C_SCRIPT_JOBS, to Redis:
+ * right before their verdicts, on the same connection, so that a call which is
+ * done has its answer.
  */
 ngx_int_t ngx_b1c_call_result_keep(ngx_b1c_worker_t *w, ngx_b1c_job_t **jobs,
     ngx_uint_t n);
 
-/* the key {b1c:NAME}:r:ID under which it is kept */
+/* the key {b1c:NAME}:r:ID of the answer */
 ngx_int_t ngx_b1c_call_result_key(ngx_pool_t *pool, ngx_b1c_queue_t *queue,
     ngx_str_t *id, ngx_str_t *key);
 
@@ -209,27 +210,29 @@ ngx_int_t ngx_b1c_call_result_key(ngx_pool_t *pool, ngx_b1c_queue_t *queue,
 /* the name of call i in a batch */
 void ngx_b1c_call_verdict_name(ngx_uint_t i, char name[4]);
 
-/* what Bitrix' answer to the carrier's request means for each of its calls */
+/* the meaning of Bitrix's answer to a batch for each of its calls */
 void ngx_b1c_call_verdict_set(ngx_b1c_job_t *carrier);
 
 /*
- * Before a call is sent: finds its location, and leaves job->result as NONE if
- * it may go.  Unless it may be repeated, a call whose worker died with it is a
- * dead letter, since nobody knows whether Bitrix has carried it out; one whose
- * method or portal is closed waits.
+ * Called before a call is sent: finds its location, and leaves job->result at
+ * NONE if it may be sent.  A call whose worker died during it becomes a dead
+ * letter unless it is idempotent, because it is unknown whether Bitrix has
+ * executed it.  A call whose method or portal is stopped waits.
  */
 void ngx_b1c_call_verdict_before(ngx_b1c_job_t *job);
 
-/* the calls of a pack whose turn did not come; carrier->delay tells when */
+/*
+ * the calls of a batch without a permit; carrier->delay is the time until it
+ */
 void ngx_b1c_call_verdict_busy(ngx_b1c_call_batch_t *batch);
 
 /*
- * The worker has to leave while the request runs: what Bitrix may have read by
- * now and must not read twice is a dead letter, everything else goes again.
+ * The worker must exit during the request: a call that Bitrix may have read
+ * and must not read twice becomes a dead letter, any other is sent again.
  */
 void ngx_b1c_call_verdict_leave(ngx_b1c_call_batch_t *batch);
 
-/* a call whose lease too few replicas of Redis know of */
+/* a call whose lease is on too few replicas of Redis */
 void ngx_b1c_call_verdict_short(ngx_b1c_job_t *job);
 
 /* a call that could not be sent for lack of memory */
@@ -237,9 +240,9 @@ void ngx_b1c_call_verdict_unsent(ngx_b1c_job_t *job);
 
 
 /*
- * bitrix1c_callback: what came of a queued call is told to 1C as an event of
- * its own, BITRIX1CCALL, through a location with bitrix1c_webhook, and so with
- * all that events have: order, retries, dead letters.
+ * bitrix1c_callback: the result of a queued call is sent to 1C as an event
+ * BITRIX1CCALL, through a location with bitrix1c_webhook, with all that events
+ * have: order, retries, dead letters.
  */
 
 
@@ -247,9 +250,9 @@ void ngx_b1c_call_verdict_unsent(ngx_b1c_job_t *job);
 ngx_int_t ngx_b1c_callback_check(ngx_conf_t *cf, ngx_b1c_main_conf_t *mcf);
 
 /*
- * Takes over a call that is done or dead, still flying, and goes on with
- * ngx_b1c_queue_conf_done() when its event is stored.  NGX_DECLINED: there
- * is nothing to tell or no memory to do it.
+ * Takes over a call that is done or dead, still flying, and continues with
+ * ngx_b1c_queue_done() when its event is stored.  NGX_DECLINED: there is
+ * no callback, or no memory for it.
  */
 ngx_int_t ngx_b1c_callback_send(ngx_b1c_worker_t *w, ngx_b1c_job_t *job);
 

@@ -13,10 +13,10 @@
 
 
 /*
- * Every try is a subrequest, since a request of core's cannot be made twice;
- * and a subrequest's answer can be held back while the caller's request stays
- * untouched.  It runs the location's content handler and no phase: what applies
- * to the caller has been applied.
+ * Every try is a subrequest, because core cannot send a request twice, and
+ * because the answer of a subrequest can be held back while the caller's
+ * request stays unchanged.  It runs the location's content handler and no
+ * phases: these have been applied to the caller's request.
  */
 
 
@@ -76,7 +76,7 @@ ngx_b1c_rest_proxy_start(ngx_b1c_rest_t *rest)
 }
 
 
-/* what ngx_b1c_rest_proxy_start() returns */
+/* the result of ngx_b1c_rest_proxy_start() */
 static ngx_int_t
 ngx_b1c_rest_proxy_try(ngx_b1c_rest_t *rest)
 {
@@ -97,7 +97,7 @@ ngx_b1c_rest_proxy_try(ngx_b1c_rest_t *rest)
         return ngx_b1c_rest_proxy(rest);
     }
 
-    /* or the end of a client that hangs up meanwhile is not noticed */
+    /* otherwise a client that hangs up would not be noticed */
 
     if (ngx_handle_read_event(rest->request->connection->read, 0) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -107,7 +107,7 @@ ngx_b1c_rest_proxy_try(ngx_b1c_rest_t *rest)
 }
 
 
-/* calls that the portal has said not to make; NGX_DECLINED: it is none */
+/* refuses calls that the portal has stopped; NGX_DECLINED: it has not */
 static ngx_int_t
 ngx_b1c_rest_proxy_closed(ngx_b1c_rest_t *rest)
 {
@@ -177,7 +177,7 @@ ngx_b1c_rest_proxy_permit(ngx_b1c_permit_t *permit, ngx_int_t rc)
 
     if (rc == NGX_OK) {
 
-        /* the portal may have closed while it waited */
+        /* the portal may have been blocked while the call waited */
 
         rc = ngx_b1c_rest_proxy_closed(rest);
 
@@ -222,7 +222,7 @@ ngx_b1c_rest_proxy(ngx_b1c_rest_t *rest)
 
     rest->sr = sr;
 
-    /* a write by GET must not be sent again by proxy_next_upstream either */
+    /* proxy_next_upstream must not repeat a write by GET either */
 
     sr->method = ngx_b1c_rest_echo_reads((char *) rest->method.data,
                                          rest->method.len)
@@ -230,7 +230,7 @@ ngx_b1c_rest_proxy(ngx_b1c_rest_t *rest)
     sr->method_name = r->method_name;
     sr->header_in = r->header_in;
 
-    /* as the caller's request has found it, "if" blocks and captures as well */
+    /* the location of the caller's request, with "if" blocks and captures */
 
     sr->loc_conf = r->loc_conf;
     sr->valid_location = r->valid_location;
@@ -245,7 +245,7 @@ ngx_b1c_rest_proxy(ngx_b1c_rest_t *rest)
 
     sr->write_event_handler = ngx_b1c_rest_proxy_content;
 
-    /* $upstream_status and the like of the caller's request tell every try */
+    /* $upstream_status and the like of the caller's request show every try */
 
     sr->upstream_states = r->upstream_states;
 
@@ -262,7 +262,7 @@ ngx_b1c_rest_proxy_content(ngx_http_request_t *sr)
 }
 
 
-/* may be called twice, and only stores; what is left is done by "woken" */
+/* may be called twice, and only stores; "woken" does the rest */
 static ngx_int_t
 ngx_b1c_rest_proxy_post(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 {
@@ -275,13 +275,13 @@ ngx_b1c_rest_proxy_post(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 
     rest->request->upstream_states = sr->upstream_states;
 
-    /* the caller is gone */
+    /* the caller has gone */
 
     if (rc == NGX_HTTP_CLIENT_CLOSED_REQUEST || sr->connection->error) {
         return rc;
     }
 
-    /* what broke while it was sent cannot be mended */
+    /* an answer that broke while it was passed on cannot be replaced */
 
     if (rc == NGX_ERROR
         && rest->state == NGX_B1C_REST_PASSED)
@@ -315,7 +315,7 @@ ngx_b1c_rest_proxy_woken(ngx_http_request_t *r)
 }
 
 
-/* NGX_DONE: there is another try, else what to finalize the request with */
+/* NGX_DONE: there is another try; otherwise the code to finalize with */
 static ngx_int_t
 ngx_b1c_rest_proxy_ended(ngx_b1c_rest_t *rest)
 {
@@ -343,7 +343,7 @@ ngx_b1c_rest_proxy_end_passed(ngx_b1c_rest_t *rest)
     ngx_b1c_rest_filter_learn(rest);
     ngx_b1c_rest_echo_end(rest, 1);
 
-    /* one that was cut off must not look whole, as with bare proxy_pass */
+    /* as with plain proxy_pass, a cut answer must not look complete */
 
     if (rest->outcome.truncated) {
         r->keepalive = 0;
@@ -416,7 +416,7 @@ ngx_b1c_rest_proxy_end_held(ngx_b1c_rest_t *rest)
 }
 
 
-/* nothing came, or nothing that could be given to the caller */
+/* no answer came, or none that can be passed to the caller */
 static ngx_int_t
 ngx_b1c_rest_proxy_end_none(ngx_b1c_rest_t *rest)
 {
@@ -433,7 +433,7 @@ ngx_b1c_rest_proxy_end_none(ngx_b1c_rest_t *rest)
 
     if (rest->headed && status < NGX_HTTP_OK) {
 
-        /* what nginx takes for HTTP/0.9, and a 103, which it does not know */
+        /* an answer that nginx takes for HTTP/0.9, or a 103 */
 
         error.code = "BITRIX1C_NO_ANSWER";
         error.text = "the portal's answer is not HTTP; it is unknown whether "
@@ -466,7 +466,7 @@ ngx_b1c_rest_proxy_end_none(ngx_b1c_rest_t *rest)
 
     } else if (rest->headed && rest->rc == NGX_OK) {
 
-        /* a success without a word */
+        /* a success without a body */
 
         if (ngx_b1c_rest_proxy_send_header(rest, 0) != NGX_OK) {
             return NGX_ERROR;
@@ -512,7 +512,7 @@ ngx_b1c_rest_proxy_send_header(ngx_b1c_rest_t *rest, ngx_uint_t retry_after)
 
     r->headers_out = sr->headers_out;
 
-    /* a list that has not grown ends in itself */
+    /* an empty list would point to itself */
 
     if (r->headers_out.headers.last == &sr->headers_out.headers.part) {
         r->headers_out.headers.last = &r->headers_out.headers.part;
@@ -529,7 +529,7 @@ ngx_b1c_rest_proxy_send_header(ngx_b1c_rest_t *rest, ngx_uint_t retry_after)
         return NGX_ERROR;
     }
 
-    /* the body, which is the subrequest's, would follow a 304 all the same */
+    /* the body of the subrequest would be sent even after a 304 */
 
     r->disable_not_modified = 1;
 
@@ -544,7 +544,7 @@ ngx_b1c_rest_proxy_send_header(ngx_b1c_rest_t *rest, ngx_uint_t retry_after)
 
 #endif
 
-    /* so that its 413, if it is one, is known to be the portal's */
+    /* marks a possible 413 as the portal's */
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
     ctx->answered = 1;
@@ -555,7 +555,7 @@ ngx_b1c_rest_proxy_send_header(ngx_b1c_rest_t *rest, ngx_uint_t retry_after)
         return NGX_ERROR;
     }
 
-    /* filters of the body have made themselves known by now */
+    /* body filters are set up by now */
 
     sr->main_filter_need_in_memory = r->main_filter_need_in_memory;
 
@@ -593,8 +593,8 @@ ngx_b1c_rest_proxy_warn(ngx_b1c_rest_t *rest, const char *text)
 
 
 /*
- * A call that was refused for the portal's limit was not carried out, so it is
- * made again for as long as the caller may wait.  0: it is not.
+ * A call that was refused for the portal's limit was not executed, so it is
+ * repeated as long as the caller may wait. 0: it is not repeated.
  */
 static ngx_uint_t
 ngx_b1c_rest_proxy_again(ngx_b1c_rest_t *rest, ngx_msec_t delay)

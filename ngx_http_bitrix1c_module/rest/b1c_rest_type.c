@@ -49,7 +49,7 @@ ngx_b1c_rest_type_check(ngx_http_request_t *r, ngx_str_t *body,
 }
 
 
-/* how often the type is told; and the answer may not be compressed */
+/* counts Content-Type headers, and sets Accept-Encoding to identity */
 static ngx_uint_t
 ngx_b1c_rest_type_headers(ngx_http_request_t *r)
 {
