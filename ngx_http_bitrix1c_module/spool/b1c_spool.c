@@ -13,11 +13,11 @@
 #endif
 
 
-/* ms until a file is tried again that somebody is writing */
+/* ms until the next try of a file that is being written */
 #define NGX_B1C_SPOOL_AGAIN  5
 
 
-/* what a thread is to do, and who is told that it was done */
+/* a task of a thread, and who is notified when it is done */
 typedef struct {
 #if (NGX_THREADS)
     ngx_thread_task_t                   thread;
@@ -44,7 +44,7 @@ struct ngx_b1c_spool_s {
     ngx_err_t                           err;
 
     ngx_b1c_spool_task_t                reader;
-    ngx_b1c_spool_read_t               *read;    /* NULL: no replay */
+    ngx_b1c_spool_read_t               *read;    /* NULL: no drain */
     ngx_b1c_spool_drain_pt              replay;
     void                               *replay_data;
     ngx_uint_t                          taken;   /* records of the chunk */
@@ -283,7 +283,7 @@ ngx_b1c_spool_write_done(ngx_event_t *ev)
 }
 
 
-/* one line when it begins and one when it is over */
+/* one line when the fault begins and one when it ends */
 static void
 ngx_b1c_spool_write_fault(ngx_b1c_spool_t *spool, ngx_b1c_spool_fault_e fault)
 {
@@ -399,7 +399,7 @@ ngx_b1c_spool_drain_end(ngx_b1c_spool_t *spool)
 
     if (spool->reader.busy) {
 
-        /* its handler will see */
+        /* the handler of the task will see it */
 
         return;
     }
@@ -498,7 +498,7 @@ ngx_b1c_spool_drain_take(ngx_b1c_spool_t *spool, b1c_record_event_t *ev,
             return NGX_OK;
         }
 
-        /* whole, but not of this version: for a person to look at */
+        /* whole records of another version: an operator must check them */
 
         r->note = NGX_B1C_SPOOL_GAP;
         r->from = record->end - record->len - B1C_RECORD_FRAME;

@@ -39,7 +39,7 @@ ngx_b1c_spool_conf_spool(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
         return NGX_CONF_ERROR;
     }
 
-    /* without a name it is "default", which need not be configured */
+    /* the default pool needs no configuration */
 
     queue->spool_conf->pool = ngx_thread_pool_add(cf, NULL);
 
@@ -149,7 +149,9 @@ ngx_b1c_spool_conf_path(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
     path->conf_file = cf->conf_file->file.name.data;
     path->line = cf->conf_file->line;
 
-    /* the master makes it for the workers' user, as it does temporary ones */
+    /*
+     * the master creates it for the workers' user, as with temporary folders
+     */
 
     if (ngx_add_path(cf, &path) != NGX_OK) {
         return NGX_ERROR;

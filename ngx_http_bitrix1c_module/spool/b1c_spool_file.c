@@ -110,7 +110,7 @@ ngx_b1c_spool_file_parse(ngx_b1c_spool_conf_t *conf, char *name)
 
     for (n = 0; p[n] >= '0' && p[n] <= '9'; n++) { /* void */ }
 
-    /* as we write it, or two names would be one file */
+    /* as this module writes it, otherwise two names would be one file */
 
     if (n == 0 || n > 18 || p[0] == '0' || ngx_strcmp(p + n, ".spool") != 0) {
         return 0;
@@ -122,7 +122,7 @@ ngx_b1c_spool_file_parse(ngx_b1c_spool_conf_t *conf, char *name)
 }
 
 
-/* files of other queues, locks, and what was kept for its damage */
+/* files of other queues, locks, and damaged files */
 static ngx_uint_t
 ngx_b1c_spool_file_known(char *name)
 {
@@ -155,7 +155,7 @@ ngx_b1c_spool_file_path(ngx_b1c_spool_conf_t *conf, uint64_t number,
 {
     u_char  *p;
 
-    /* the directive has seen to it that there is room */
+    /* the directive has checked the length */
 
     p = ngx_sprintf(path, "%V/%V.", &conf->path->name, &conf->name);
 

@@ -26,23 +26,23 @@
 /* bytes after which the next file is begun */
 #define NGX_B1C_SPOOL_SEGMENT  (4 * 1024 * 1024)
 
-/* bytes read at once, and so few that new events may wait for their replay */
+/* bytes read at once; few, because new events may wait for their drain */
 #define NGX_B1C_SPOOL_CHUNK    (256 * 1024)
 
 /* records of a chunk */
 #define NGX_B1C_SPOOL_RECORDS  1024
 
-/* files that are passed over one by one in a run */
+/* files that are skipped one by one in a run */
 #define NGX_B1C_SPOOL_SKIP     64
 
-/* of the longest name that is given to a file here, less the queue's name */
+/* length of the longest name of a file, without the queue's name */
 #define NGX_B1C_SPOOL_SUFFIX   64
 
 
 typedef u_char  ngx_b1c_spool_path_t[NGX_MAX_PATH];
 
 
-/* files to be passed over: these, and all up to a number */
+/* files to skip: these, and all up to a number */
 typedef struct {
     uint64_t                           numbers[NGX_B1C_SPOOL_SKIP];
     ngx_uint_t                         n;
@@ -52,7 +52,7 @@ typedef struct {
 
 /* what is in the folder */
 typedef struct {
-    uint64_t                           first;    /* of the files to look at */
+    uint64_t                           first;    /* first file to look at */
     uint64_t                           last;
     ngx_uint_t                         files;
     off_t                              bytes;    /* of all with such a name */
@@ -72,8 +72,8 @@ typedef struct {
     size_t                             len;
 
     /*
-     * NGX_OK: they are on the disk; NGX_AGAIN: just now nothing may be
-     * appended; NGX_DECLINED: max is reached; NGX_ERROR
+     * NGX_OK: they are on the disk; NGX_AGAIN: nothing may be appended now;
+     * NGX_DECLINED: max is reached; NGX_ERROR
      */
     ngx_int_t                          rc;
     ngx_err_t                          err;
@@ -85,7 +85,7 @@ typedef enum {
     NGX_B1C_SPOOL_SILENT = 0,
     NGX_B1C_SPOOL_LOCK,            /* cannot be locked, goes on */
     NGX_B1C_SPOOL_FOLDER,          /* cannot be read */
-    NGX_B1C_SPOOL_UNREADABLE,      /* a file, passed over */
+    NGX_B1C_SPOOL_UNREADABLE,      /* a file, skipped */
     NGX_B1C_SPOOL_ALIEN,
     NGX_B1C_SPOOL_VERSION,
     NGX_B1C_SPOOL_TAIL,            /* torn, cut off */
@@ -102,7 +102,7 @@ typedef struct {
 } ngx_b1c_spool_record_t;
 
 
-/* one run of the replay */
+/* one run of the drain */
 typedef struct {
     ngx_b1c_spool_conf_t              *conf;
     ngx_fd_t                           lock;
@@ -111,8 +111,8 @@ typedef struct {
     ino_t                              ino;
     off_t                              size;
     b1c_record_reader_t                at;
-    uint64_t                           acked;    /* all before is in Redis */
-    uint64_t                           stored;   /* so the file itself says */
+    uint64_t                           acked;    /* in Redis up to here */
+    uint64_t                           stored;   /* as stored in the file */
     ngx_uint_t                         serial;   /* of CLOSING, 0: not so */
 
     u_char                            *buf;
@@ -123,17 +123,17 @@ typedef struct {
     ngx_b1c_spool_skip_t               skip;
 
     /*
-     * NGX_OK: there are records or a note; NGX_AGAIN: somebody is writing;
-     * NGX_DONE: nothing is left; NGX_DECLINED: another process replays
+     * NGX_OK: there are records or a note; NGX_AGAIN: the file is being
+     * written; NGX_DONE: nothing is left; NGX_DECLINED: another process drains
      */
     ngx_int_t                          rc;
     ngx_b1c_spool_note_e               note;
-    uint64_t                           from;     /* of what the note tells */
+    uint64_t                           from;     /* of the note */
     uint64_t                           to;
     ngx_err_t                          err;
 
     unsigned                           begun:1;
-    unsigned                           proven:1; /* Redis took some */
+    unsigned                           proven:1; /* Redis stored some */
     unsigned                           exclusive:1;
     unsigned                           damaged:1;
     unsigned                           marked:1;  /* as such */
@@ -141,22 +141,22 @@ typedef struct {
 } ngx_b1c_spool_read_t;
 
 
-/* both are what a task runs */
+/* both are run by a task */
 void ngx_b1c_spool_write_thread(void *data);
 void ngx_b1c_spool_read_thread(void *data);
 
-/* the end of a run: the progress goes into the file, the locks are free */
+/* the end of a run: stores the progress in the file, releases the locks */
 void ngx_b1c_spool_read_end(void *data);
 
-/* NGX_DECLINED: the folder is not there; skip may be NULL */
+/* NGX_DECLINED: there is no folder; skip may be NULL */
 ngx_int_t ngx_b1c_spool_file_list(ngx_b1c_spool_conf_t *conf,
     ngx_b1c_spool_skip_t *skip, ngx_b1c_spool_list_t *list, ngx_err_t *err);
 
-/* the path of a file, terminated; returns where it ends */
+/* the path of a file, NUL-terminated; returns its end */
 u_char *ngx_b1c_spool_file_path(ngx_b1c_spool_conf_t *conf, uint64_t number,
     ngx_b1c_spool_path_t path);
 
-/* NGX_OK: locked; NGX_AGAIN: another holds a lock that forbids it */
+/* NGX_OK: locked; NGX_AGAIN: another process holds the lock */
 ngx_int_t ngx_b1c_spool_file_flock(ngx_fd_t fd, int how);
 
 void ngx_b1c_spool_file_close(ngx_fd_t *fd);

@@ -70,13 +70,13 @@ ngx_b1c_spool_read_begin(ngx_b1c_spool_read_t *r)
 
     if (r->lock == NGX_INVALID_FILE) {
 
-        /* without a folder there is nothing to be locked */
+        /* without a folder there is nothing to lock */
 
         if (ngx_errno == NGX_ENOENT) {
             return NGX_OK;
         }
 
-        /* two who replay do the work twice, and lose nothing */
+        /* two processes that drain do the work twice, but lose nothing */
 
         return ngx_b1c_spool_read_note(r, NGX_B1C_SPOOL_LOCK, ngx_errno);
     }
@@ -121,7 +121,7 @@ ngx_b1c_spool_read_first(ngx_b1c_spool_read_t *r)
     ngx_b1c_spool_list_t  list;
 
     if (ngx_b1c_spool_file_list(r->conf, &r->skip, &list, &err) == NGX_ERROR) {
-        /* in a folder that cannot be read nothing can be waited for */
+        /* nothing can be expected from a folder that cannot be read */
 
         ngx_memzero(&list, sizeof(ngx_b1c_spool_list_t));
 
@@ -143,8 +143,8 @@ ngx_b1c_spool_read_first(ngx_b1c_spool_read_t *r)
 
 
 /*
- * What a writer had begun before the mode was CLOSING is in a file by now, so
- * it is looked for once more, and then nobody can add anything.
+ * A write that had begun before the mode was CLOSING is in a file by now.  So
+ * files are looked for once more, and then nothing can be added.
  */
 static ngx_int_t
 ngx_b1c_spool_read_empty(ngx_b1c_spool_read_t *r)
@@ -184,7 +184,7 @@ ngx_b1c_spool_read_open(ngx_b1c_spool_read_t *r)
 
     if (r->fd == NGX_INVALID_FILE) {
 
-        /* it has gone since it was listed */
+        /* it has disappeared since it was listed */
 
         if (ngx_errno == NGX_ENOENT) {
             return NGX_OK;
@@ -214,7 +214,7 @@ ngx_b1c_spool_read_open(ngx_b1c_spool_read_t *r)
     ngx_memzero(&r->at, sizeof(b1c_record_reader_t));
     r->at.offset = r->acked;
 
-    /* of another nginx, or put back by hand: it goes before what is new */
+    /* of another nginx, or put back by hand: it precedes new files */
 
     if (ngx_b1c_spool_shm_enter(r->conf->state)) {
         r->entered = 1;
@@ -262,9 +262,9 @@ ngx_b1c_spool_read_header(ngx_b1c_spool_read_t *r)
 
 
 /*
- * The file must get no more before its end is taken for an end.  While Redis
- * has not shown that it stores again, writers are left alone: the file is only
- * looked at, and what is in it is tried.
+ * No more may be appended before the end of the file is final.  Until Redis
+ * has shown that it stores again, writers are not disturbed: the file is only
+ * read, and its events are tried.
  */
 static ngx_int_t
 ngx_b1c_spool_read_lock(ngx_b1c_spool_read_t *r)
@@ -300,7 +300,7 @@ ngx_b1c_spool_read_lock(ngx_b1c_spool_read_t *r)
 
     if (ngx_fd_info(r->fd, &fi) == NGX_FILE_ERROR || fi.st_nlink == 0) {
 
-        /* somebody has removed it */
+        /* the file was removed */
 
         ngx_b1c_spool_file_close(&r->fd);
         return NGX_OK;
@@ -357,14 +357,14 @@ ngx_b1c_spool_read_chunk(ngx_b1c_spool_read_t *r)
             break;
         }
 
-        /* the first record is larger than what was read */
+        /* the first record is larger than the bytes read */
 
         size = ngx_max(need, NGX_B1C_SPOOL_CHUNK);
     }
 
     if (!r->exclusive && r->n == 0) {
 
-        /* nothing that could be tried: it has to be found out otherwise */
+        /* there is no event to try, so Redis must be tested otherwise */
 
         r->proven = 1;
     }
@@ -373,7 +373,7 @@ ngx_b1c_spool_read_chunk(ngx_b1c_spool_read_t *r)
 }
 
 
-/* as many as there are, up to size, from where the reader stands */
+/* reads up to size bytes from the reader's offset */
 static ssize_t
 ngx_b1c_spool_read_bytes(ngx_b1c_spool_read_t *r, size_t size)
 {
@@ -413,7 +413,7 @@ ngx_b1c_spool_read_bytes(ngx_b1c_spool_read_t *r, size_t size)
 }
 
 
-/* NGX_AGAIN: *need bytes are due */
+/* NGX_AGAIN: *need bytes are needed */
 static ngx_int_t
 ngx_b1c_spool_read_records(ngx_b1c_spool_read_t *r, size_t len, ngx_uint_t eof,
     size_t *need)
@@ -448,7 +448,7 @@ ngx_b1c_spool_read_records(ngx_b1c_spool_read_t *r, size_t len, ngx_uint_t eof,
 
             if (!r->exclusive) {
 
-                /* perhaps only because it is being written */
+                /* perhaps because it is being written */
 
                 r->at = before;
                 return NGX_OK;
@@ -484,7 +484,7 @@ ngx_b1c_spool_read_records(ngx_b1c_spool_read_t *r, size_t len, ngx_uint_t eof,
 }
 
 
-/* all that was in the file is in Redis */
+/* all events of the file are in Redis */
 static ngx_int_t
 ngx_b1c_spool_read_done(ngx_b1c_spool_read_t *r)
 {
@@ -507,7 +507,7 @@ ngx_b1c_spool_read_done(ngx_b1c_spool_read_t *r)
 }
 
 
-/* for a person, who may know better what the bytes between records were */
+/* for an operator, who may be able to read the damaged part */
 static ngx_int_t
 ngx_b1c_spool_read_keep(ngx_b1c_spool_read_t *r)
 {
@@ -520,7 +520,7 @@ ngx_b1c_spool_read_keep(ngx_b1c_spool_read_t *r)
 
     last = ngx_cpymem(last, ".damaged", sizeof(".damaged"));
 
-    /* link() does not overwrite what was kept before */
+    /* link() does not overwrite a file that was kept before */
 
     for (i = 2; i < NGX_B1C_SPOOL_DAMAGED; i++) {
 
@@ -571,7 +571,9 @@ ngx_b1c_spool_read_skip(ngx_b1c_spool_read_t *r)
 
     if (r->skip.n == NGX_B1C_SPOOL_SKIP) {
 
-        /* the oldest comes first, so all of them are older than this one */
+        /*
+         * the oldest file comes first, so all of these are older than this one
+         */
 
         r->skip.floor = r->number;
         r->skip.n = 0;
@@ -579,7 +581,7 @@ ngx_b1c_spool_read_skip(ngx_b1c_spool_read_t *r)
 
     r->skip.numbers[r->skip.n++] = r->number;
 
-    /* complained of once, not in every run */
+    /* reported once, not in every run */
 
     if (ngx_b1c_spool_shm_told(r->conf->state, r->number)) {
         r->note = NGX_B1C_SPOOL_SILENT;
@@ -587,7 +589,7 @@ ngx_b1c_spool_read_skip(ngx_b1c_spool_read_t *r)
 }
 
 
-/* not synced: what is replayed twice is recognised */
+/* not synced: events that are drained twice are recognized */
 static void
 ngx_b1c_spool_read_store(ngx_b1c_spool_read_t *r)
 {
@@ -597,7 +599,7 @@ ngx_b1c_spool_read_store(ngx_b1c_spool_read_t *r)
         return;
     }
 
-    /* first, since the progress may go past it */
+    /* first, because the progress may pass it */
 
     if (r->damaged && !r->marked) {
         damaged = 1;

@@ -8,10 +8,10 @@
 #include "b1c_base.h"
 
 
-/* ms after which who scans or closes is taken for dead or stuck */
+/* ms after which a scanning or closing worker counts as dead or hanging */
 #define NGX_B1C_SPOOL_STALE  500
 
-/* files that were complained of */
+/* files that were reported */
 #define NGX_B1C_SPOOL_TOLD   32
 
 
@@ -22,7 +22,7 @@ typedef struct {
     ngx_msec_t                       looked;
     ngx_msec_t                       drained;    /* last progress */
 
-    uint64_t                         number;     /* appended to, 0: none */
+    uint64_t                         number;     /* current file, 0: none */
     uint64_t                         last;       /* ever used */
     uint64_t                         replaying;  /* file, 0: none */
     ino_t                            ino;        /* its own */
@@ -252,7 +252,7 @@ ngx_b1c_spool_shm_reopen(ngx_b1c_spool_shm_t *state, ngx_uint_t serial)
     if (mine) {
         sh->mode = NGX_B1C_SPOOL_SPOOLING;
 
-        /* the file may be locked by who closes */
+        /* the closing worker may have locked the file */
 
         sh->number = ngx_b1c_spool_shm_next_number(sh);
     }
@@ -331,7 +331,7 @@ ngx_b1c_spool_shm_rotate(ngx_b1c_spool_shm_t *state, uint64_t number)
 }
 
 
-/* by the clock, so that an earlier nginx has not used it; and always growing */
+/* by the clock, so that no earlier nginx has used it; always increasing */
 static uint64_t
 ngx_b1c_spool_shm_next_number(ngx_b1c_spool_sh_t *sh)
 {
@@ -485,7 +485,7 @@ ngx_b1c_spool_shm_told(ngx_b1c_spool_shm_t *state, uint64_t number)
 
     } else {
 
-        /* more of them would fill the log at every look */
+        /* more of them would fill the log at every check */
 
         told = 1;
     }

@@ -33,7 +33,7 @@ ngx_b1c_spool_write_thread(void *data)
 
     w->rc = NGX_DECLINED;
 
-    /* files change under us when another worker begins the next one */
+    /* another worker may begin the next file meanwhile */
 
     for (i = 0; i < NGX_B1C_SPOOL_TRIES; i++) {
         w->rc = ngx_b1c_spool_write_open(w);
@@ -61,7 +61,7 @@ ngx_b1c_spool_write_thread(void *data)
 
 
 /*
- * NGX_OK: the file to append to is open, has a header and our shared lock;
+ * NGX_OK: the current file is open, has a header and our shared lock;
  * NGX_DECLINED: try again.
  */
 static ngx_int_t
@@ -105,7 +105,7 @@ ngx_b1c_spool_write_open(ngx_b1c_spool_write_t *w)
     if (ngx_file_info(path, &there) == NGX_FILE_ERROR
         || ngx_file_uniq(&there) != ngx_file_uniq(&fi))
     {
-        /* drained, removed or moved away: nobody would look for it there */
+        /* drained, removed or moved away: its events would not be drained */
 
         ngx_b1c_spool_shm_rotate(w->conf->state, number);
         ngx_b1c_spool_file_close(&w->fd);
@@ -128,7 +128,7 @@ ngx_b1c_spool_write_open(ngx_b1c_spool_write_t *w)
 }
 
 
-/* it is none to append to any more; nobody may look for what was only made */
+/* it is not the current file any more, and an empty file may stay unseen */
 static void
 ngx_b1c_spool_write_leave(ngx_b1c_spool_write_t *w, uint64_t number)
 {
@@ -148,7 +148,7 @@ ngx_b1c_spool_write_leave(ngx_b1c_spool_write_t *w, uint64_t number)
 }
 
 
-/* of several who find an empty file only one may write its header */
+/* of several workers that find an empty file one writes the header */
 static ngx_int_t
 ngx_b1c_spool_write_header(ngx_b1c_spool_write_t *w)
 {
@@ -194,7 +194,7 @@ ngx_b1c_spool_write_header(ngx_b1c_spool_write_t *w)
 }
 
 
-/* or a power cut could leave the file without its name */
+/* otherwise a power failure could leave the file without its name */
 static ngx_int_t
 ngx_b1c_spool_write_folder(ngx_b1c_spool_write_t *w)
 {
@@ -251,7 +251,7 @@ ngx_b1c_spool_write_records(ngx_b1c_spool_write_t *w)
     if (fdatasync(w->fd) == -1) {
         w->rc = ngx_b1c_spool_write_failed(w, "fdatasync()");
 
-        /* what this file has in store nobody knows any more */
+        /* the state of this file is unknown now */
 
         ngx_b1c_spool_shm_rotate(w->conf->state, w->number);
         return;
@@ -264,8 +264,8 @@ ngx_b1c_spool_write_records(ngx_b1c_spool_write_t *w)
 
 
 /*
- * A disk that is full must not fill up with parts of records.  If somebody else
- * has written behind ours they stay, and the reader passes over them.
+ * A full disk must not fill up with partial records.  If another process has
+ * written after ours they remain, and the reader skips them.
  */
 static void
 ngx_b1c_spool_write_undo(ngx_b1c_spool_write_t *w, size_t written)
