@@ -107,8 +107,8 @@ ngx_b1c_token_line(ngx_conf_t *cf, void *data, ngx_str_t *line,
     while (p < last && *p != ' ' && *p != '\t') {
 
         /*
-         * An address in place of a domain, or the byte order mark that some
-         * editors put first, would never match, silently.
+         * An address instead of a domain, or the byte order mark that some
+         * editors write first, would silently never match.
          */
 
         if (*p == '/' || *p == 0xef) {
@@ -175,7 +175,7 @@ ngx_b1c_token_check(ngx_array_t *tokens, ngx_str_t *token,
     found = 0;
     known = tokens->elts;
 
-    /* to the end, whatever was found: time must not tell which one it was */
+    /* always to the end: the time must not reveal which token matched */
 
     for (i = 0; i < tokens->nelts; i++) {
         differs = ngx_b1c_token_differs(&known[i].token, token);
@@ -189,7 +189,7 @@ ngx_b1c_token_check(ngx_array_t *tokens, ngx_str_t *token,
 }
 
 
-/* the portal is no secret, so it is compared as everything else */
+/* the portal is not secret, so a normal comparison is sufficient */
 static ngx_uint_t
 ngx_b1c_token_portal(ngx_str_t *portal, ngx_str_t *member_id,
     ngx_str_t *domain)
@@ -218,7 +218,7 @@ ngx_b1c_token_differs(ngx_str_t *known, ngx_str_t *token)
 
     differs = known->len ^ token->len;
 
-    /* as many steps as the known one has bytes, which it has anyway */
+    /* the number of steps depends on the known token only */
 
     for (i = 0; i < known->len; i++) {
         c = token->len ? token->data[i % token->len] : 0;

@@ -12,7 +12,7 @@
 #include "b1c_queue.h"
 
 
-/* a body on its way to an event */
+/* state while a body becomes an event */
 typedef struct {
     ngx_http_request_t             *request;
     ngx_b1c_ctx_t                  *ctx;
@@ -62,7 +62,7 @@ ngx_b1c_webhook_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    /* portals look whether the address answers before they subscribe */
+    /* portals test whether the address answers before they subscribe */
 
     if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
         return ngx_b1c_webhook_simple(r, NGX_B1C_READY);
@@ -138,7 +138,7 @@ ngx_b1c_webhook_subrequest(ngx_http_request_t *r, ngx_b1c_loc_conf_t *lcf)
     if (ctx && ctx->delivery) {
 
         /*
-         * The configuration may have another location for this address by now,
+         * The configuration may now have another location for this address,
          * whose 200 would be taken for 1C's.
          */
 
@@ -150,7 +150,7 @@ ngx_b1c_webhook_subrequest(ngx_http_request_t *r, ngx_b1c_loc_conf_t *lcf)
         return NGX_DECLINED;
     }
 
-    /* a "mirror" or the like of another location would get past the token */
+    /* a "mirror" or similar of another location would bypass the token */
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "bitrix1c refused a subrequest: it is not a delivery");
@@ -180,7 +180,7 @@ ngx_b1c_webhook_simple(ngx_http_request_t *r, ngx_b1c_result_e result)
 
     rc = ngx_b1c_webhook_reply(r, ctx, NULL);
 
-    /* a phase handler that has answered says so to core itself */
+    /* a phase handler that has answered finalizes the request itself */
 
     ngx_http_finalize_request(r, rc);
 
@@ -347,7 +347,7 @@ ngx_b1c_webhook_event(ngx_b1c_intake_t *in)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* what this location would refuse when it is delivered */
+    /* the delivery would be refused by this location */
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
@@ -398,9 +398,9 @@ ngx_b1c_webhook_job(ngx_b1c_intake_t *in)
     }
 
     /*
-     * ts has whole seconds of the portal's clock: only a delivery that began
-     * after that second, and after what the two clocks may differ, must have
-     * seen the change.  Without a ts no delivery is known to have.
+     * ts has whole seconds of the portal's clock.  Only a delivery that began
+     * after that second, and after the allowed difference of the clocks, has
+     * surely seen the change.  Without a ts no delivery has surely seen it.
      */
 
     since = job->event.ts
@@ -470,7 +470,7 @@ ngx_b1c_webhook_malformed(ngx_b1c_intake_t *in, b1c_rc_t rc)
 }
 
 
-/* the sender is not told why: whoever guesses tokens should learn nothing */
+/* the sender does not learn the reason, so that tokens cannot be guessed */
 static ngx_int_t
 ngx_b1c_webhook_forbidden(ngx_b1c_intake_t *in, const char *why)
 {
@@ -483,7 +483,7 @@ ngx_b1c_webhook_forbidden(ngx_b1c_intake_t *in, const char *why)
 }
 
 
-/* every answer is counted, whatever it says */
+/* every answer is counted, whatever its result */
 static ngx_int_t
 ngx_b1c_webhook_reply(ngx_http_request_t *r, ngx_b1c_ctx_t *ctx,
     ngx_b1c_detail_t *detail)
@@ -501,7 +501,7 @@ ngx_b1c_webhook_answer(ngx_b1c_job_t *job)
     ngx_b1c_ctx_t       *ctx;
     ngx_b1c_loc_conf_t  *lcf;
 
-    /* nobody may be left to be answered */
+    /* the client may have gone */
 
     ngx_b1c_report_taken(job->queue, job->result);
 
@@ -520,7 +520,7 @@ ngx_b1c_webhook_answer(ngx_b1c_job_t *job)
 
         if (lcf->webhook.wait && job->result == NGX_B1C_ACCEPTED) {
 
-            /* the job answers again when 1C has */
+            /* the job answers again after 1C's answer */
 
             if (!job->lease.slot) {
                 ngx_b1c_queue_wait(job);

@@ -13,14 +13,14 @@
 
 /*
  * The phase handler of a location with bitrix1c_webhook: it answers every
- * request of a client itself, and declines the subrequests of deliveries, so
- * that they reach proxy_pass.
+ * request of a client, and declines the subrequests of deliveries, so that
+ * they reach proxy_pass.
  */
 ngx_int_t ngx_b1c_webhook_handler(ngx_http_request_t *r);
 
 /*
- * The handler of an earlier phase: by which address the location was found,
- * before a "rewrite" of its own gives it another.
+ * The handler of an earlier phase: stores the address by which the location
+ * was selected, before a "rewrite" changes it.
  */
 ngx_int_t ngx_b1c_webhook_entry(ngx_http_request_t *r);
 
@@ -42,8 +42,8 @@ char *ngx_b1c_token(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_b1c_token_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /*
- * NGX_OK if the token is one of those of this portal.  Takes the same time
- * whatever the token is: every entry is compared to its end.
+ * NGX_OK if the token is one of this portal.  It always takes the same time,
+ * because every entry is compared to its end.
  */
 ngx_int_t ngx_b1c_token_check(ngx_array_t *tokens, ngx_str_t *token,
     ngx_str_t *member_id, ngx_str_t *domain);
@@ -62,7 +62,7 @@ void ngx_b1c_webhook_conf_create(ngx_b1c_loc_conf_t *lcf);
 char *ngx_b1c_webhook_conf_merge(ngx_conf_t *cf, ngx_b1c_loc_conf_t *parent,
     ngx_b1c_loc_conf_t *child);
 
-/* all of them, when the whole configuration is read */
+/* checks all of them after the configuration is read */
 ngx_int_t ngx_b1c_webhook_conf_check(ngx_conf_t *cf,
     ngx_b1c_main_conf_t *mcf);
 

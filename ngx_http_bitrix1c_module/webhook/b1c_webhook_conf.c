@@ -12,7 +12,7 @@ static ngx_int_t ngx_b1c_webhook_conf_check_route(ngx_conf_t *cf,
     ngx_b1c_main_conf_t *mcf, ngx_b1c_route_t *route);
 
 
-/* 1C reads these as "the event is wrong", which no repetition mends */
+/* with these 1C rejects the event, so a retry is useless */
 static ngx_uint_t  ngx_b1c_webhook_conf_codes[] = {
     400, 410, 413, 415, 422
 };
@@ -64,7 +64,7 @@ ngx_b1c_webhook_conf_limits(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         n = ngx_atoi(value[i].data + len, value[i].len - len);
 
-        /* the tree is walked by recursion, so its depth has a bound */
+        /* the tree is walked by recursion, so its depth is limited */
 
         if (limit == NULL || n == NGX_ERROR || n < 1
             || n > (limit == &lcf->webhook.depth ? 64 : 1000000))
