@@ -146,7 +146,7 @@ ngx_b1c_job_recycle(ngx_b1c_job_t *job)
 
     pool = job->pool;
 
-    /* one that has grown for a large event would keep its blocks */
+    /* a pool that has grown for a large event would not shrink again */
 
     if (job->record.len > NGX_B1C_JOB_POOL / 4
         || ngx_b1c_job_npools == NGX_B1C_JOB_POOLS)

@@ -259,7 +259,7 @@ int b1c_warning_answer(const char *method, size_t len,
 
 
 /*
- * Bitrix' method "batch": up to 50 calls in one request, which counts as one
+ * Bitrix's method "batch": up to 50 calls in one request, which counts as one
  * (apidocs.bitrix24.com: settings/how-to-call-rest-api/batch).
  */
 

@@ -187,15 +187,15 @@ typedef struct {
 /*
  * Reads an object (RFC 8259, and a BOM before it).  Limits: "pairs" counts
  * members and elements of all levels, "depth" levels, the outermost being the
- * first, "key" bytes of one decoded name.  A name twice in one object is
- * malformed.  Strings are treated as the values of a form are; control
- * characters may also stand in them unescaped, as cJSON and PHP allow or send.
- * A number that would lose digits in a double or be written back with an
- * exponent becomes a string with its digits intact: one of more than 15
- * significant digits, with an exponent, or below 0.0001.
+ * first, "key" bytes of one decoded name.  A repeated name in one object is
+ * malformed.  Strings are treated like the values of a form.  They may contain
+ * unescaped control characters, which cJSON accepts and PHP sends.  A number
+ * that would lose digits in a double or be written back with an exponent
+ * becomes a string with all its digits: a number of more than 15 significant
+ * digits, with an exponent, or below 0.0001.
  *
- * charset as in b1c_form_parse(); with it err->where counts bytes of the
- * converted text.  On B1C_OK the tree is the caller's.
+ * The charset is used as in b1c_form_parse(); with it err->where counts bytes
+ * of the converted text.  On B1C_OK the caller owns the tree.
  */
 b1c_rc_t b1c_json_parse(cJSON **tree, const char *text, size_t len,
     const b1c_limits_t *limits, const char *charset, b1c_error_t *err);
@@ -260,17 +260,17 @@ void b1c_json_scan_text(b1c_span_t value, char *buf, size_t size);
 
 
 /*
- * The pure core: what the bytes of a spool's file mean.  A file is a header and
- * records, a record is
+ * The format of a file of the spool.  A file is a header and records.  A record
+ * has four parts:
  *
- *     magic     4 bytes, not valid in UTF-8, so that no payload has them
- *     length    4 bytes, of the payload, the least first
- *     CRC32     4 bytes, of the payload, likewise
+ *     magic     4 bytes, not valid in UTF-8, so that no payload contains them
+ *     length    4 bytes, of the payload, little-endian
+ *     CRC32     4 bytes, of the payload, little-endian
  *     payload   "1 id flags since key lane\n" and the event's record; the flags
  *               are the sum of 1, once, and 2, again
  *
- * Processes append whole records to a file that they share; one that is killed
- * may leave a part of a record in the middle of it.
+ * Processes append whole records to a common file.  A killed process may leave
+ * a part of a record in the middle of it.
  */
 
 
@@ -302,7 +302,7 @@ typedef enum {
 
 typedef enum {
     B1C_RECORD_RECORD = 0,     /* payload and len are set */
-    B1C_RECORD_MORE,           /* at least need bytes are due */
+    B1C_RECORD_MORE,           /* needs at least need bytes */
     B1C_RECORD_DAMAGE,         /* from ... to is lost, a record follows */
     B1C_RECORD_TORN,           /* the same, and nothing follows */
     B1C_RECORD_END

@@ -488,8 +488,8 @@ b1c_json_exact(const char *p, const char *end)
 
 
 /*
- * From behind the opening quote to behind the closing one.  The decoded bytes
- * stay where they are put until all is read, with room for a terminator.
+ * Reads from after the opening quote to after the closing one.  The decoded
+ * bytes stay in place until all is read, with room for a terminator.
  */
 
 static b1c_rc_t

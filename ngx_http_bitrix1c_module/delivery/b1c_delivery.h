@@ -104,9 +104,9 @@ ngx_b1c_route_t *ngx_b1c_route_call(ngx_b1c_job_t *job);
 
 
 /*
- * bitrix1c_sign file: lines "whsec_<base64>" of the Standard Webhooks
- * specification, several while a secret is being changed.  An ngx_array_t * of
- * ngx_str_t keys at cmd->offset.
+ * bitrix1c_sign file: reads lines "whsec_<base64>" of the Standard Webhooks
+ * specification, several while a secret is being changed, into an ngx_array_t
+ * * of ngx_str_t keys at cmd->offset.
  */
 char *ngx_b1c_sign_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 

@@ -16,8 +16,8 @@
                                    "\xd0\xb8\xd1\x81."
 
 /*
- * Начало сеанса с информационной базой запрещено: what stands behind it in the
- * answer is the administrator's own message
+ * Начало сеанса с информационной базой запрещено: the administrator's own
+ * message follows it in the answer
  */
 #define NGX_B1C_LOCKED                                             \
     "\xd0\x9d\xd0\xb0\xd1\x87\xd0\xb0\xd0\xbb\xd0\xbe "                      \

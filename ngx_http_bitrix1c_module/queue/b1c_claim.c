@@ -54,7 +54,7 @@ ngx_b1c_claim_send(ngx_b1c_worker_t *w)
 
     if (grant.n == 0) {
 
-        /* whoever frees a slot also claims */
+        /* a worker that frees a slot also claims */
 
         ngx_b1c_limits_mark(w->queue->limits);
 

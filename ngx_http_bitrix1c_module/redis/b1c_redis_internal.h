@@ -15,22 +15,18 @@
 
 
 /*
- * The inside of ngx_b1c_redis.h, shared by the files that know
- * hiredis: _redis.c has the commands, _redis_wait.c what follows durable ones,
- * _redis_conn.c the connection's life, _redis_peer.c whom it goes to,
- * _redis_login.c how it begins, _redis_check.c what is then looked at,
- * _redis_log.c the error log and _redis_event.c the library's hooks into the
- * event loop.  Nobody else includes this.
+ * Private declarations of the files that use hiredis: _redis.c sends commands,
+ * _redis_wait.c sends WAIT after durable ones, _redis_conn.c opens and closes
+ * the connection, _redis_peer.c selects the address, _redis_login.c logs in,
+ * _redis_check.c checks the settings of Redis, _redis_log.c writes the error
+ * log, and _redis_event.c connects hiredis to the event loop.  No other file
+ * may include this header.
  *
- * hiredis is written for level-triggered loops: it reads 16 KB a call and
- * expects to be called again.  nginx owns the socket, since otherwise both
- * would close it.  In use is only what 0.14 and 1.x have in common: 0.14 has
+ * hiredis is written for level-triggered loops: it reads 16 KB per call and
+ * expects to be called again.  nginx owns the socket, otherwise both would
+ * close it.  Only features that 0.14 and 1.x have in common are used: 0.14 has
  * no timers, and before 1.1 a context must not be freed in onConnect.
  */
-
-
-
-
 
 
 #define NGX_B1C_REDIS_SCRIPTS  16
@@ -122,13 +118,13 @@ struct ngx_b1c_redis_s {
     ngx_uint_t                        nloaded;
 
     unsigned                          found:1;     /* target must be tried */
-    unsigned                          step:1;      /* end is no failure */
+    unsigned                          step:1;      /* not a failure */
     unsigned                          away:1;      /* leave this address */
     unsigned                          doubted:1;   /* that it will stay */
     unsigned                          up:1;
     unsigned                          told_down:1;
     unsigned                          refused:1;
-    unsigned                          replica:1;   /* it says it is one */
+    unsigned                          replica:1;   /* by its own reply */
     unsigned                          shortage:1;  /* of replicas */
     unsigned                          writing:1;
     unsigned                          deferred:1;

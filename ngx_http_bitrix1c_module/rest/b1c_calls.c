@@ -284,8 +284,8 @@ ngx_b1c_calls_row(ngx_b1c_loc_conf_t *lcf, ngx_b1c_job_t *job, b1c_event_t *ev,
 
 
 /*
- * "row PORTAL METHOD LEN:VALUE LEN:VALUE", so that no two rows are called the
- * same
+ * "row PORTAL METHOD LEN:VALUE LEN:VALUE"; the lengths make the names of
+ * different rows different
  */
 static ngx_int_t
 ngx_b1c_calls_fields(ngx_array_t *fields, ngx_pool_t *pool, b1c_event_t *ev,

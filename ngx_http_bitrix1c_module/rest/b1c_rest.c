@@ -318,7 +318,7 @@ ngx_b1c_rest_body(ngx_http_request_t *r)
         rc = ngx_b1c_rest_proxy_start(ctx->rest);
     }
 
-    /* NGX_DONE: it was answered, or is on its way */
+    /* NGX_DONE: it was answered or is being sent */
 
     if (rc != NGX_DONE) {
         ngx_http_finalize_request(r, rc);

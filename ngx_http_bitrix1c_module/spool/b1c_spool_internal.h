@@ -13,13 +13,13 @@
 
 
 /*
- * The inside of ngx_b1c_spool.h: what threads do with the files of a
- * spool.  All of it may block, and none of it touches an event or logs.
+ * Private declarations of the spool: the work of threads on its files.  These
+ * functions may block; they do not use events and do not log.
  *
- * Files are "<queue>.<number>.spool".  Who appends holds a shared lock, who
- * replays the exclusive one: when he has it, nobody is writing, and whoever
- * comes later sees by the shared state that the file is none to append to.  The
- * kernel ends the locks of a process that was killed.
+ * Files are "<queue>.<number>.spool".  A process that appends holds a shared
+ * lock, a process that drains holds the exclusive lock.  While it holds it, no
+ * process writes, and later writers see in the shared state that the file is
+ * not the current one.  The kernel releases the locks of a killed process.
  */
 
 

@@ -35,9 +35,10 @@ typedef struct {
 char *ngx_b1c_token(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /*
- * bitrix1c_token_file path: lines "portal token", '#' comments, the portal is
- * a member_id, a domain or "*"; several lines a portal.  Read by the master,
- * so that workers need no right to read it, and again on every reload.
+ * bitrix1c_token_file path: reads lines "portal token" and '#' comments.  The
+ * portal is a member_id, a domain or "*", and may have several lines.  The
+ * master reads the file, also on every reload, so that workers need no right
+ * to read it.
  */
 char *ngx_b1c_token_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
