@@ -59,8 +59,8 @@ char *
 ngx_b1c_rest_conf_repeatable(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                       "the \"bitrix1c_repeatable\" directive has a new "
-                       "name, use \"bitrix1c_idempotent\" instead");
+                       "the \"bitrix1c_repeatable\" directive is deprecated, "
+                       "use the \"bitrix1c_idempotent\" directive instead");
 
     return ngx_b1c_conf_globs(cf, cmd, conf);
 }
@@ -134,10 +134,10 @@ ngx_b1c_rest_conf_pace(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid parameter \"%V\" in \"bitrix1c_pace\" "
-                           "directive: expected rate=number/s or number/m, "
-                           "burst=number, max_wait=time of at most 10m, "
-                           "overload=time of at most 1d or portal=name, each "
-                           "once", &value[i]);
+                           "directive: expected a rate such as rate=2r/s or "
+                           "rate=30r/m, burst=number, max_wait=time of at "
+                           "most 10m, overload=time of at most 1d or "
+                           "portal=name, each once", &value[i]);
         return NGX_CONF_ERROR;
     }
 
