@@ -107,7 +107,7 @@ typedef struct {
 typedef struct {
     ngx_uint_t                   n;          /* slots that were taken */
     ngx_msec_t                   wait;       /* 0: until a slot is free */
-    ngx_uint_t                   probe;      /* the one of an open breaker */
+    ngx_uint_t                   probe;      /* the probe of an open breaker */
 } ngx_b1c_grant_t;
 
 
@@ -115,7 +115,7 @@ typedef struct {
 typedef enum {
     NGX_B1C_HEALTH_UNKNOWN = 0,           /* 1C was not asked */
     NGX_B1C_HEALTH_OK,
-    NGX_B1C_HEALTH_FAILING,                   /* opens after some of them */
+    NGX_B1C_HEALTH_FAILING,                   /* opens after "failures" */
     NGX_B1C_HEALTH_MISCONFIGURED,                 /* opens at once */
     NGX_B1C_HEALTH_MAINTENANCE                 /* opens at once, too */
 } ngx_b1c_health_e;
@@ -132,12 +132,12 @@ typedef enum {
 
 typedef struct {
     ngx_uint_t                   taken;      /* slots, of all workers */
-    ngx_uint_t                   open;       /* the breaker is */
-    ngx_uint_t                   probing;    /* and one delivery tries */
-    ngx_msec_t                   left;       /* until the next probe */
-    ngx_uint_t                   failed;     /* in a row */
-    ngx_uint_t                   operator;   /* holds it */
-    ngx_uint_t                   held;       /* by whomever */
+    ngx_uint_t                   open;       /* the breaker is open */
+    ngx_uint_t                   probing;    /* a probe is in progress */
+    ngx_msec_t                   left;       /* ms until the next probe */
+    ngx_uint_t                   failed;     /* failed in succession */
+    ngx_uint_t                   operator;   /* held by an operator */
+    ngx_uint_t                   held;       /* held in any way */
 } ngx_b1c_limits_info_t;
 
 
@@ -237,7 +237,7 @@ typedef enum {
 
 typedef enum {
     NGX_B1C_T_ANSWER = 0,          /* request to answer */
-    NGX_B1C_T_DELIVERY,            /* 1C's own */
+    NGX_B1C_T_DELIVERY,            /* 1C's response time */
     NGX_B1C_T_EVENT,               /* receipt to 1C's success */
 
     NGX_B1C_TIMES
@@ -267,9 +267,9 @@ typedef enum {
 
 
 typedef struct {
-    ngx_atomic_t                 minute;     /* of the epoch */
+    ngx_atomic_t                 minute;     /* Unix time / 60 */
     ngx_atomic_t                 n[NGX_B1C_MINUTE_COUNTERS];
-    ngx_atomic_t                 waiting;    /* one more; 0 is unknown */
+    ngx_atomic_t                 waiting;    /* depth + 1; 0: unknown */
 } ngx_b1c_minute_t;
 
 
@@ -279,7 +279,7 @@ typedef struct {
 /* the last ended delivery; read and written as a whole */
 typedef struct {
     int64_t                      time;       /* ms, 0: there was none */
-    ngx_uint_t                   status;     /* 0: no answer came */
+    ngx_uint_t                   status;     /* 0: no answer */
     ngx_uint_t                   result;     /* ngx_b1c_result_e */
     ngx_msec_t                   took;
     size_t                       event_len;
@@ -293,7 +293,7 @@ typedef struct {
 /* contents of a queue in Redis, see status.lua */
 typedef struct {
     ngx_uint_t                   known;
-    int64_t                      living;     /* followers not counted */
+    int64_t                      living;     /* without followers */
     int64_t                      due;
     int64_t                      followers;
     int64_t                      dead;
@@ -435,7 +435,7 @@ typedef enum {
 typedef struct {
     ngx_str_t                        noun;       /* "events" or "calls" */
     ngx_str_t                        receiver;   /* "1C" or "Bitrix" */
-    ngx_uint_t                       requests;   /* at once, by one claim */
+    ngx_uint_t                       requests;   /* requests of one claim */
     ngx_uint_t                       together;   /* jobs in one request */
     ngx_uint_t                       unleased;   /* accept takes no lease */
     ngx_uint_t                       durable;    /* claims wait for replicas */
@@ -471,8 +471,8 @@ struct ngx_b1c_queue_s {
     ngx_b1c_limits_conf_t            limits_conf;
     ngx_array_t                     *retry;      /* of ngx_msec_t */
     ngx_msec_t                       window;
-    ngx_msec_t                       margin;     /* between two clocks */
-    ngx_uint_t                       dead_max;   /* dead letters kept */
+    ngx_msec_t                       margin;     /* allowed clock difference */
+    ngx_uint_t                       dead_max;   /* dead letters to keep */
     time_t                           dead_age;
 
     ngx_str_t                        keys[4];    /* {b1c:name}:q h f d */
@@ -523,7 +523,7 @@ typedef struct {
 
 /* a location with bitrix1c_webhook */
 typedef struct {
-    ngx_b1c_route_t                 *route;      /* NULL: it is none */
+    ngx_b1c_route_t                 *route;      /* NULL: not set here */
     ngx_array_t                     *tokens;
     ngx_array_t                     *events;     /* of ngx_str_t, globs */
     ngx_array_t                     *once;
@@ -541,10 +541,10 @@ typedef struct {
 
 /* a location with bitrix1c_rest */
 typedef struct {
-    ngx_b1c_route_t                 *route;      /* NULL: it is none */
+    ngx_b1c_route_t                 *route;      /* NULL: not set here */
     ngx_array_t                     *methods;    /* of ngx_str_t, globs */
-    ngx_array_t                     *async;      /* the same */
-    ngx_array_t                     *idempotent; /* the same */
+    ngx_array_t                     *async;      /* of ngx_str_t, globs */
+    ngx_array_t                     *idempotent; /* of ngx_str_t, globs */
     ngx_array_t                     *coalesce;   /* of ..._coalesce_t */
     ngx_str_t                        callback;   /* a location's name */
     ngx_b1c_route_t                 *callback_route;
@@ -566,7 +566,7 @@ typedef struct {
 typedef struct {
     ngx_b1c_webhook_loc_t            webhook;
     ngx_b1c_rest_loc_t               rest;
-    ngx_b1c_api_loc_t               *api;        /* NULL: it is none */
+    ngx_b1c_api_loc_t               *api;        /* NULL: not set here */
     ngx_http_complex_value_t        *lane;       /* of events and of calls */
     ngx_str_t                        charset;
 } ngx_b1c_loc_conf_t;

@@ -28,16 +28,16 @@ typedef struct {
 
 /* the result of one attempt */
 typedef struct {
-    ngx_uint_t                       status;     /* 0: none came */
+    ngx_uint_t                       status;     /* 0: no answer */
     ngx_uint_t                       seconds;    /* Retry-After, 0: none */
     u_char                          *answer;     /* its stored part */
     size_t                           len;
-    size_t                           size;       /* of the memory for it */
-    size_t                           max;        /* 0: ..._ANSWER */
+    size_t                           size;       /* allocated bytes */
+    size_t                           max;        /* limit; 0: ..._ANSWER */
     unsigned                         done:1;
     unsigned                         truncated:1;
-    unsigned                         sent:1;     /* it may have been read */
-    unsigned                         ours:1;     /* no upstream was asked */
+    unsigned                         sent:1;     /* 1C may have read it */
+    unsigned                         ours:1;     /* nginx answered itself */
 } ngx_b1c_outcome_t;
 
 
@@ -60,10 +60,10 @@ typedef struct {
 /* the job's state in Redis and in the limits of the queue */
 typedef struct {
     ngx_str_t                        since;      /* ms, see accept.lua */
-    ngx_str_t                        epoch;      /* of our lease, a number */
-    ngx_uint_t                       attempts;   /* that have failed */
-    ngx_uint_t                       lost_leases; /* with their workers */
-    ngx_msec_t                       leased;     /* or extended, when */
+    ngx_str_t                        epoch;      /* of the lease, a number */
+    ngx_uint_t                       attempts;   /* failed attempts */
+    ngx_uint_t                       lost_leases; /* by death of a worker */
+    ngx_msec_t                       leased;     /* lease or extension */
 
     unsigned                         maybe_accepted:1; /* reply was lost */
     unsigned                         slot:1;     /* counts in concurrency */
@@ -77,9 +77,9 @@ typedef struct {
     ngx_msec_t                       started;
     ngx_msec_t                       delay;      /* until the next attempt */
     ngx_str_t                        delay_text;
-    ngx_b1c_health_e                 health;     /* 1C's, by this attempt */
+    ngx_b1c_health_e                 health;     /* 1C's state by this one */
 
-    ngx_str_t                        body;       /* instead of the event's */
+    ngx_str_t                        body;       /* replaces the event's */
     void                           (*verdict)(ngx_b1c_job_t *job);
 
     ngx_http_request_t              *detached;
@@ -114,7 +114,7 @@ struct ngx_b1c_job_s {
     ngx_str_t                        uri;
     ngx_str_t                        record;     /* as stored in Redis */
     ngx_b1c_event_t                  event;
-    ngx_msec_t                       arrived;    /* was received */
+    ngx_msec_t                       arrived;    /* time of receipt */
 
     ngx_b1c_result_e                 result;
     ngx_str_t                        reason;     /* of the last failure */
@@ -124,8 +124,8 @@ struct ngx_b1c_job_s {
     ngx_b1c_attempt_t                attempt;
     void                            *kind;       /* of the queue's layer */
 
-    unsigned                         flying:1;   /* linked as such */
-    unsigned                         waited:1;   /* so is this */
+    unsigned                         flying:1;   /* linked in "flying" */
+    unsigned                         waited:1;   /* linked in "waited" */
 };
 
 

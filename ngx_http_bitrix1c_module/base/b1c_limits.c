@@ -28,12 +28,12 @@ typedef struct {
     ngx_msec_t                   polled;
 
     ngx_uint_t                   tokens;     /* thousandths of a delivery */
-    ngx_msec_t                   filled;     /* when, 0: never */
+    ngx_msec_t                   filled;     /* time, 0: never */
 
     ngx_uint_t                   failed;     /* consecutive failures */
-    ngx_msec_t                   until;      /* open, if not 0 */
+    ngx_msec_t                   until;      /* end of open state or 0 */
     ngx_pid_t                    probe;      /* worker with the probe */
-    ngx_atomic_t                 held;       /* by the operator */
+    ngx_atomic_t                 held;       /* by an operator */
 
     ngx_b1c_entry_t              workers[NGX_B1C_WORKERS];
 } ngx_b1c_limits_sh_t;

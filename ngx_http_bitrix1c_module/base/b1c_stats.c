@@ -21,11 +21,11 @@ typedef struct {
     ngx_b1c_minute_t               ring[NGX_B1C_RING];
     ngx_atomic_t                   asked;    /* minute of the last depth */
     ngx_atomic_t                   said[NGX_B1C_SAYINGS];
-    ngx_atomic_t                   failures; /* of the series */
-    ngx_atomic_t                   told;     /* when one was, s */
-    ngx_b1c_last_t                 last[2];  /* of all, of failures */
+    ngx_atomic_t                   failures; /* of the current series */
+    ngx_atomic_t                   told;     /* last log line, s */
+    ngx_b1c_last_t                 last[2];  /* delivery, failure */
     ngx_b1c_depth_t                depth;
-    ngx_msec_t                     sampled;  /* when that was */
+    ngx_msec_t                     sampled;  /* time of the depth */
 } ngx_b1c_stats_sh_t;
 
 

@@ -168,7 +168,7 @@ typedef enum {
     B1C_ANSWER_QUERY_LIMIT,   /* too many requests; not executed */
     B1C_ANSWER_OPERATION,     /* execution time is used up; the same */
     B1C_ANSWER_OVERLOAD,      /* blocked until support lifts it */
-    B1C_ANSWER_FOREIGN,       /* no JSON object: HTML or the like */
+    B1C_ANSWER_FOREIGN,       /* not a JSON object, such as HTML */
     B1C_ANSWER_TRUNCATED,
     B1C_ANSWER_NONE           /* the command was not executed */
 } b1c_answer_e;
@@ -177,7 +177,7 @@ typedef enum {
 typedef struct {
     b1c_answer_e     kind;
     char             code[B1C_CODE_MAX];     /* "error", "" if there is none */
-    unsigned         operating;  /* whole s of the method in ten minutes */
+    unsigned         operating;  /* s in ten minutes */
     int64_t          reset_at;   /* time of its reset, 0: unknown */
 } b1c_answer_t;
 

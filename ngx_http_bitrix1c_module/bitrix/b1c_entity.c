@@ -255,7 +255,7 @@ b1c_entity_id(const cJSON *data, b1c_number_t number)
     static const struct {
         const char  *map;
         const char  *name;
-        int          zero;      /* is 0 an id here? */
+        int          zero;      /* 1: 0 is a valid id */
     } places[] = {
         { "FIELDS",        "ID",         1 },
         { "FIELDS_AFTER",  "ID",         0 },

@@ -20,13 +20,13 @@ typedef struct {
     ngx_b1c_job_t                   *job;        /* NULL: none yet */
     ngx_b1c_rest_t                  *rest;       /* a call of a portal */
     ngx_b1c_result_e                 result;
-    ngx_str_t                        uri;        /* that found the location */
+    ngx_str_t                        uri;        /* selected the location */
     ngx_http_event_handler_pt        read;       /* core's, of an h2 body */
     ngx_event_t                      wait;
     unsigned                         delivery:1;
-    unsigned                         entered:1;  /* it found its location */
+    unsigned                         entered:1;  /* uri is set */
     unsigned                         answered:1; /* by this module */
-    unsigned                         hung_up:1;  /* while its body was read */
+    unsigned                         hung_up:1;  /* during its body */
     unsigned                         replaced:1; /* a body of core's, by us */
 } ngx_b1c_ctx_t;
 
@@ -36,7 +36,7 @@ typedef struct {
     ngx_str_t                    id;
     ngx_str_t                    error;      /* static, needs no escaping */
     size_t                       where;      /* byte offset, with an error */
-    ngx_uint_t                   status;     /* of 1C, 0: unknown */
+    ngx_uint_t                   status;     /* of 1C; 0: unknown */
 } ngx_b1c_detail_t;
 
 
@@ -78,7 +78,7 @@ typedef struct {
     ngx_uint_t                   status;
     const char                  *code;
     const char                  *text;
-    ngx_uint_t                   retry_after;    /* s, 0: not told */
+    ngx_uint_t                   retry_after;    /* s; 0: not sent */
     unsigned                     only_get:1;     /* for a 405 */
 } ngx_b1c_error_t;
 
@@ -142,7 +142,7 @@ ngx_uint_t ngx_b1c_origin_foreign(ngx_http_request_t *r);
 /* state of a body that is redacted buffer by buffer; begins as zeros */
 typedef struct {
     ngx_str_t                    key;        /* len 0: there is none */
-    size_t                       matched;    /* at the last end */
+    size_t                       matched;    /* partial match at the end */
 } ngx_b1c_redact_t;
 
 

@@ -17,7 +17,7 @@
 typedef struct {
     u_char                       name[B1C_METHOD_MAX];     /* in lower case */
     size_t                       len;        /* 0: the entry is free */
-    ngx_msec_t                   until;      /* blocked, if set */
+    ngx_msec_t                   until;      /* end of a stop, if set */
     time_t                       reset_at;
     ngx_msec_t                   used;       /* last written */
     unsigned                     set:1;

@@ -101,7 +101,7 @@ typedef struct ngx_b1c_permit_s  ngx_b1c_permit_t;
  */
 struct ngx_b1c_permit_s {
     ngx_b1c_portal_t             *portal;
-    ngx_msec_t                    max;        /* ms that it may wait */
+    ngx_msec_t                    max;        /* maximum wait, ms */
     void                        (*handler)(ngx_b1c_permit_t *permit,
                                            ngx_int_t rc);
     void                         *data;
@@ -109,9 +109,9 @@ struct ngx_b1c_permit_s {
     ngx_queue_t                   link;
     ngx_msec_t                    asked;
     ngx_msec_t                    at;         /* when it is given */
-    ngx_msec_t                    wait;       /* it would take if refused */
+    ngx_msec_t                    wait;       /* ms, if refused */
     unsigned                      queued:1;
-    unsigned                      sent:1;     /* Redis is being asked */
+    unsigned                      sent:1;     /* requested from Redis */
 };
 
 

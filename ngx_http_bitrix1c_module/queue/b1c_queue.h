@@ -69,9 +69,9 @@ struct ngx_b1c_worker_s {
     ngx_str_t                        dead_max;
     ngx_str_t                        dead_age;   /* ms */
 
-    unsigned                         empty:1;    /* as of the last claim */
+    unsigned                         empty:1;    /* by the last claim */
     unsigned                         claiming:1;
-    unsigned                         claim:1;    /* at the next flush */
+    unsigned                         claim:1;    /* claim at the next flush */
     unsigned                         stopped:1;
 };
 

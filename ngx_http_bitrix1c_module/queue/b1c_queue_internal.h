@@ -109,7 +109,7 @@ struct ngx_b1c_spill_s {
 
     unsigned                         busy:1;     /* the mode forbade writing */
     unsigned                         active:1;   /* the drain runs */
-    unsigned                         looking:1;  /* it was DIRECT before */
+    unsigned                         looking:1;  /* the mode was DIRECT */
     unsigned                         replayed:1; /* events were drained */
     unsigned                         doubtful:1; /* some may be in Redis */
 };

@@ -29,7 +29,7 @@ typedef struct ngx_b1c_reply_s  ngx_b1c_reply_t;
 
 struct ngx_b1c_redis_conf_s {
     ngx_str_t                    name;      /* as written in the directive */
-    ngx_addr_t                  *addrs;     /* resolved when configured */
+    ngx_addr_t                  *addrs;     /* resolved at configuration */
     ngx_uint_t                   naddrs;    /* at most _REDIS_ADDRS */
     ngx_str_t                    master;    /* addrs are its Sentinels */
     ngx_str_t                    sentinel_user;
@@ -58,7 +58,7 @@ typedef struct {
 
 typedef struct {
     ngx_uint_t                   up;
-    ngx_msec_t                   since;     /* of coming up or loss */
+    ngx_msec_t                   since;     /* of this state */
     u_char                      *reason;    /* of the last loss, "" while up */
 } ngx_b1c_redis_info_t;
 

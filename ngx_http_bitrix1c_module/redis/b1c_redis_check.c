@@ -29,7 +29,7 @@
 typedef struct {
     ngx_uint_t   bit;
     const char  *name;      /* of a line of INFO */
-    const char  *bad;       /* value, NULL if any but "good" */
+    const char  *bad;       /* bad value, NULL: all but "good" */
     const char  *good;
     const char  *advice;
 } ngx_b1c_finding_t;

@@ -89,22 +89,22 @@ struct ngx_b1c_redis_s {
     ngx_event_t                       flush;
     ngx_log_t                         log;
 
-    uint64_t                          number;      /* commands ever sent */
+    uint64_t                          number;      /* commands sent */
     ngx_uint_t                        pending;     /* without a reply yet */
-    size_t                            bytes;       /* of those */
+    size_t                            bytes;       /* of these commands */
     ngx_msec_t                        progress;    /* time of the last reply */
 
     ngx_addr_t                       *peer;        /* of the connection */
-    ngx_uint_t                        next;        /* of conf->addrs */
+    ngx_uint_t                        next;        /* index in conf->addrs */
     ngx_uint_t                        permit;      /* tried in this round */
     ngx_addr_t                        target;      /* the address found */
     ngx_sockaddr_t                    target_sockaddr;
     u_char                            target_name[NGX_SOCKADDR_STRLEN];
 
     ngx_uint_t                        attempts;
-    ngx_msec_t                        since;       /* up, or down */
+    ngx_msec_t                        since;       /* of this state */
     u_char                            reason[NGX_B1C_REDIS_REASON];
-    uint32_t                          logged;      /* a bit an address */
+    uint32_t                          logged;      /* bit per address */
     uint32_t                          logged_refused;
 
     ngx_msec_t                        waited;      /* last full WAIT */
@@ -119,13 +119,13 @@ struct ngx_b1c_redis_s {
 
     unsigned                          found:1;     /* target must be tried */
     unsigned                          step:1;      /* not a failure */
-    unsigned                          away:1;      /* leave this address */
+    unsigned                          away:1;      /* try another address */
     unsigned                          doubted:1;   /* that it will stay */
     unsigned                          up:1;
     unsigned                          told_down:1;
     unsigned                          refused:1;
     unsigned                          replica:1;   /* by its own reply */
-    unsigned                          shortage:1;  /* of replicas */
+    unsigned                          shortage:1;  /* too few replicas */
     unsigned                          writing:1;
     unsigned                          deferred:1;
     unsigned                          destroyed:1;

@@ -53,7 +53,7 @@ struct ngx_b1c_rest_s {
     ngx_b1c_portal_t                *portal;
     ngx_str_t                        method;
     ngx_str_t                        args;
-    b1c_batch_t                     *batch;      /* NULL: it is none */
+    b1c_batch_t                     *batch;      /* NULL: not a batch */
     ngx_str_t                        warning;
     ngx_array_t                     *writes;     /* of ..._event_t */
 
@@ -72,7 +72,7 @@ struct ngx_b1c_rest_s {
     u_char                          *text;       /* held, or inspected */
     size_t                           len;
     size_t                           size;
-    off_t                            passed;     /* bytes to the caller */
+    off_t                            passed;     /* bytes passed on */
     unsigned                         headed:1;   /* its header has come */
     unsigned                         learned:1;  /* applied to the limits */
     unsigned                         cut:1;      /* text is incomplete */

@@ -83,7 +83,7 @@ typedef struct {
 
 typedef enum {
     NGX_B1C_SPOOL_SILENT = 0,
-    NGX_B1C_SPOOL_LOCK,            /* cannot be locked, goes on */
+    NGX_B1C_SPOOL_LOCK,            /* cannot be locked, continues */
     NGX_B1C_SPOOL_FOLDER,          /* cannot be read */
     NGX_B1C_SPOOL_UNREADABLE,      /* a file, skipped */
     NGX_B1C_SPOOL_ALIEN,
@@ -136,8 +136,8 @@ typedef struct {
     unsigned                           proven:1; /* Redis stored some */
     unsigned                           exclusive:1;
     unsigned                           damaged:1;
-    unsigned                           marked:1;  /* as such */
-    unsigned                           entered:1; /* it was DIRECT before */
+    unsigned                           marked:1;  /* file is marked */
+    unsigned                           entered:1; /* mode was DIRECT */
 } ngx_b1c_spool_read_t;
 
 
