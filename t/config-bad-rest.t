@@ -130,7 +130,7 @@ invalid glob "sale *" in "bitrix1c_methods" directive: expected a method's name 
 bitrix1c_pace rate=2;
 --- error_log
 invalid parameter "rate=2" in "bitrix1c_pace" directive
-rate=number/s
+rate=2r/s or rate=30r/m
 
 
 === TEST 16: pace rate=0/s
@@ -138,7 +138,7 @@ rate=number/s
 bitrix1c_pace rate=0/s;
 --- error_log
 invalid parameter "rate=0/s" in "bitrix1c_pace" directive
-rate=number/s
+rate=2r/s or rate=30r/m
 
 
 === TEST 17: pace rate=2/h
@@ -146,7 +146,7 @@ rate=number/s
 bitrix1c_pace rate=2/h;
 --- error_log
 invalid parameter "rate=2/h" in "bitrix1c_pace" directive
-rate=number/s
+rate=2r/s or rate=30r/m
 
 
 === TEST 18: pace rate=x/s
@@ -154,7 +154,7 @@ rate=number/s
 bitrix1c_pace rate=x/s;
 --- error_log
 invalid parameter "rate=x/s" in "bitrix1c_pace" directive
-rate=number/s
+rate=2r/s or rate=30r/m
 
 
 === TEST 19: pace rate=-1/s
@@ -162,7 +162,7 @@ rate=number/s
 bitrix1c_pace rate=-1/s;
 --- error_log
 invalid parameter "rate=-1/s" in "bitrix1c_pace" directive
-rate=number/s
+rate=2r/s or rate=30r/m
 
 
 === TEST 20: pace burst=0
@@ -170,7 +170,7 @@ rate=number/s
 bitrix1c_pace burst=0;
 --- error_log
 invalid parameter "burst=0" in "bitrix1c_pace" directive
-rate=number/s
+rate=2r/s or rate=30r/m
 
 
 === TEST 21: pace burst=x
@@ -178,7 +178,7 @@ rate=number/s
 bitrix1c_pace burst=x;
 --- error_log
 invalid parameter "burst=x" in "bitrix1c_pace" directive
-rate=number/s
+rate=2r/s or rate=30r/m
 
 
 === TEST 22: pace burst=2000000
@@ -186,7 +186,7 @@ rate=number/s
 bitrix1c_pace burst=2000000;
 --- error_log
 invalid parameter "burst=2000000" in "bitrix1c_pace" directive
-rate=number/s
+rate=2r/s or rate=30r/m
 
 
 === TEST 23: pace max_wait=x
@@ -194,7 +194,7 @@ rate=number/s
 bitrix1c_pace max_wait=x;
 --- error_log
 invalid parameter "max_wait=x" in "bitrix1c_pace" directive
-rate=number/s
+rate=2r/s or rate=30r/m
 
 
 === TEST 24: pace max_wait=11m
@@ -202,7 +202,7 @@ rate=number/s
 bitrix1c_pace max_wait=11m;
 --- error_log
 invalid parameter "max_wait=11m" in "bitrix1c_pace" directive
-rate=number/s
+rate=2r/s or rate=30r/m
 
 
 === TEST 25: pace overload=2d
@@ -210,7 +210,7 @@ rate=number/s
 bitrix1c_pace overload=2d;
 --- error_log
 invalid parameter "overload=2d" in "bitrix1c_pace" directive
-rate=number/s
+rate=2r/s or rate=30r/m
 
 
 === TEST 26: pace portal=
@@ -218,7 +218,7 @@ rate=number/s
 bitrix1c_pace portal=;
 --- error_log
 invalid parameter "portal=" in "bitrix1c_pace" directive
-rate=number/s
+rate=2r/s or rate=30r/m
 
 
 === TEST 27: pace portal=a/b
@@ -226,7 +226,7 @@ rate=number/s
 bitrix1c_pace portal=a/b;
 --- error_log
 invalid parameter "portal=a/b" in "bitrix1c_pace" directive
-rate=number/s
+rate=2r/s or rate=30r/m
 
 
 === TEST 28: pace wait=1s
@@ -234,7 +234,7 @@ rate=number/s
 bitrix1c_pace wait=1s;
 --- error_log
 invalid parameter "wait=1s" in "bitrix1c_pace" directive
-rate=number/s
+rate=2r/s or rate=30r/m
 
 
 === TEST 29: pace rate
@@ -242,7 +242,7 @@ rate=number/s
 bitrix1c_pace rate;
 --- error_log
 invalid parameter "rate" in "bitrix1c_pace" directive
-rate=number/s
+rate=2r/s or rate=30r/m
 
 
 === TEST 30: pace twice
