@@ -127,7 +127,7 @@ $gw->{store} = 'sentinel orders ' . $two->address;
 ok $gw->reload, 'a Redis in place of a Sentinel';
 is $gw->post(id => ++$n)->{status}, 503,
     'no event is accepted with a Redis in place of a Sentinel';
-told('a Redis', qr/SENTINEL refused: ERR unknown command.*it is no Sentinel/);
+told('a Redis', qr/SENTINEL refused: ERR unknown command.*it is not a Sentinel/);
 
 @$gw{qw(store login)} = ('redis ' . $watchers[2]->address, '');
 ok $gw->reload, 'a Sentinel in place of a Redis';
