@@ -168,7 +168,7 @@ is_deeply [$gw->rest_call('sale.a', {}, headers => { Origin => 'http://b' })
 for my $name (qw(sale.order.add sale.order.update batch)) {
     my $cmd = $name eq 'batch' ? '?cmd[a]=sale.order.add' : '?id=1';
 
-    like whole("$name$cmd"), qr/\AHTTP\S+ 502 .*not known/s, "GET $name";
+    like whole("$name$cmd"), qr/\AHTTP\S+ 502 .*is unknown/s, "GET $name";
     is counted("GET $name"), 1, "GET $name: once";
 
     $gw->rest_call($name, $name eq 'batch'
