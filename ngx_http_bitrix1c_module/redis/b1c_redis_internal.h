@@ -18,7 +18,8 @@
  * The inside of ngx_b1c_redis.h, shared by the files that know
  * hiredis: _redis.c has the commands, _redis_wait.c what follows durable ones,
  * _redis_conn.c the connection's life, _redis_peer.c whom it goes to,
- * _redis_login.c how it begins, _redis_check.c what is then looked at,
+ * _redis_login.c and _redis_greeting.c how it begins, _redis_check.c what is then
+ * looked at,
  * _redis_log.c the error log and _redis_event.c the library's hooks into the
  * event loop.  Nobody else includes this.
  *
@@ -86,6 +87,7 @@ struct ngx_b1c_redis_s {
     ngx_int_t                         ident;
 
     ngx_b1c_redis_phase_e             phase;
+    ngx_b1c_redis_greeting_t         *greeting;
     ngx_b1c_redis_state_pt            state;
     void                             *data;
 
@@ -129,6 +131,7 @@ struct ngx_b1c_redis_s {
     unsigned                          told_down:1;
     unsigned                          refused:1;
     unsigned                          replica:1;   /* it says it is one */
+    unsigned                          unusable:1;  /* says the greeting */
     unsigned                          shortage:1;  /* of replicas */
     unsigned                          writing:1;
     unsigned                          deferred:1;
@@ -183,8 +186,21 @@ ngx_int_t ngx_b1c_redis_peer_redirected(ngx_b1c_redis_t *redis,
     redisReply *reply);
 
 
+/* ngx_b1c_redis_eval() whatever the phase */
+ngx_int_t ngx_b1c_redis_command(ngx_b1c_redis_t *redis,
+    ngx_b1c_redis_script_t *script, ngx_uint_t nkeys, ngx_uint_t argc,
+    const ngx_str_t *argv, ngx_b1c_reply_pt handler, void *data);
+
+
 /* sends what must be answered well before scripts are */
 void ngx_b1c_redis_login_begin(ngx_b1c_redis_t *redis);
+
+/* an error that does not pass by itself; ends the connection */
+void ngx_b1c_redis_login_refuse(ngx_b1c_redis_t *redis, const char *verb,
+    const char *text, size_t len);
+
+/* the login is through */
+void ngx_b1c_redis_greeting_send(ngx_b1c_redis_t *redis);
 
 /* looks at the settings of Redis and tells the log what to change */
 void ngx_b1c_redis_check_send(ngx_b1c_redis_t *redis);

@@ -591,7 +591,8 @@ ngx_b1c_spool_fault_text(ngx_b1c_spool_note_e note)
         return "is no file of a spool, whatever its name says: left alone";
 
     case NGX_B1C_SPOOL_VERSION:
-        return "is of another version of this module: left alone";
+        return "is of another version of this module: left alone, drain it "
+               "with that version, see UPGRADING.md";
 
     case NGX_B1C_SPOOL_TAIL:
         return "ends with a record that was not written to its end,";
