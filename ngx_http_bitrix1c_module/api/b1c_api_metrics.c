@@ -152,7 +152,8 @@ ngx_b1c_api_metrics_text(ngx_b1c_query_t *call, ngx_b1c_api_state_t *states,
     ngx_memzero(&buf, sizeof(b1c_buf_t));
 
     ngx_b1c_api_metrics_head(&buf, "info", "gauge",
-                             "1, with the versions of the module and of nginx.");
+                             "1, with the versions of the module and of "
+                             "nginx.");
     ngx_b1c_query_text_put(&buf, "bitrix1c_info{version=\"%s\","
                            "nginx=\"%s\"} 1\n",
                            NGX_B1C_VERSION, NGINX_VERSION);

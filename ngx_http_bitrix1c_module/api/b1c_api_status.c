@@ -49,7 +49,8 @@ ngx_b1c_api_status_text(ngx_b1c_query_t *call, ngx_b1c_api_state_t *states,
 
     ngx_b1c_query_text_put(&buf, "{\"version\":\"%s\",\"nginx\":\"%s\","
                            "\"time\":%T.%03M,\"pid\":%P,\"queues\":[",
-                           NGX_B1C_VERSION, NGINX_VERSION, tp->sec, tp->msec, ngx_pid);
+                           NGX_B1C_VERSION, NGINX_VERSION, tp->sec, tp->msec,
+                           ngx_pid);
 
     for (i = 0; i < n; i++) {
         ngx_b1c_query_text_put(&buf, i ? "," : "");

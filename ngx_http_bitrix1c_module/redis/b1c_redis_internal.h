@@ -15,13 +15,12 @@
 
 
 /*
- * The inside of ngx_b1c_redis.h, shared by the files that know
- * hiredis: _redis.c has the commands, _redis_wait.c what follows durable ones,
+ * The inside of ngx_b1c_redis.h, shared by the files that know hiredis:
+ * _redis.c has the commands, _redis_wait.c what follows durable ones,
  * _redis_conn.c the connection's life, _redis_peer.c whom it goes to,
- * _redis_login.c and _redis_greeting.c how it begins, _redis_check.c what is then
- * looked at,
- * _redis_log.c the error log and _redis_event.c the library's hooks into the
- * event loop.  Nobody else includes this.
+ * _redis_login.c and _redis_greeting.c how it begins, _redis_check.c what is
+ * looked at meanwhile, _redis_log.c the error log and _redis_event.c the
+ * library's hooks into the event loop.  Nobody else includes this.
  *
  * hiredis is written for level-triggered loops: it reads 16 KB a call and
  * expects to be called again.  nginx owns the socket, since otherwise both
