@@ -1,17 +1,21 @@
--- layout: says whether this version may use the queue.  It runs before anything
--- else does on a connection, and every 30 s after that.
+-- layout: checks that this version can read the queue, and marks a queue that
+-- has no mark yet.
 --
--- KEYS  1 STRING, number of the layout in which the queue's keys are stored
--- ARGV  1 number of this version's layout, 2 name of the queue
--- Returns OK, or the error "LAYOUT ...", and then nothing may be read or
---       written.  A queue without a number is an empty one, or one of 0.1.0,
---       which stored layout 1: it gets the number.
+-- Called at each connection, before any other script, and then every 30 s.
+--
+-- KEYS   1 v: number of the layout of the queue (see accept.lua)
+-- ARGV   1 number of this version's layout, 2 name of the queue
+-- Reply  OK
+-- Errors LAYOUT: the queue is stored in another layout; the caller must neither
+--        read nor write it
+--
+-- A queue without a mark is empty or of 0.1.0, which stored layout 1.
 
 local mark = redis.call('GET', KEYS[1])
 
 if not mark then
-    -- a Redis that refuses writes, for lack of memory say, refuses this one
-    -- too; it may recover, and what it holds is no other layout
+    -- a Redis that refuses writes, e.g. for lack of memory, refuses this one
+    -- too; the next call sets the mark
     redis.pcall('SET', KEYS[1], ARGV[1])
 
 elseif mark ~= ARGV[1] then
