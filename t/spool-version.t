@@ -46,7 +46,7 @@ sub put_file {
 
 sub lines {
     my $n = () = $gw->slurp('error.log')
-        =~ /\[error\][^\n]*"\Q$file\E" is of another version[^\n]*UPGRADING/g;
+        =~ /\[error\][^\n]*"\Q$file\E"[^\n]*another version[^\n]*UPGRADING/g;
     return $n;
 }
 
