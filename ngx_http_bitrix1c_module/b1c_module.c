@@ -5,6 +5,7 @@
 
 
 #include "b1c_variables.h"
+#include "b1c_version.h"
 #include "b1c_job.h"
 #include "b1c_portal.h"
 #include "b1c_http.h"
@@ -21,6 +22,7 @@ static void *ngx_b1c_module_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_b1c_module_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static ngx_int_t ngx_b1c_module_init(ngx_conf_t *cf);
+static ngx_int_t ngx_b1c_module_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_b1c_module_init_process(ngx_cycle_t *cycle);
 static void ngx_b1c_module_exit_process(ngx_cycle_t *cycle);
 static void ngx_b1c_module_shutdown_timeout(ngx_cycle_t *cycle);
@@ -233,7 +235,7 @@ ngx_module_t  ngx_http_bitrix1c_module = {
     ngx_b1c_commands,                      /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_b1c_module_init_module,            /* init module */
     ngx_b1c_module_init_process,           /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -378,6 +380,23 @@ ngx_b1c_module_init(ngx_conf_t *cf)
     }
 
     return ngx_b1c_filter_init(cf, ngx_b1c_report_answer);
+}
+
+
+static ngx_int_t
+ngx_b1c_module_init_module(ngx_cycle_t *cycle)
+{
+    ngx_b1c_main_conf_t  *mcf;
+
+    mcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                              ngx_http_bitrix1c_module);
+
+    if (mcf && mcf->queues.nelts && !ngx_test_config) {
+        ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
+                      "ngx_http_bitrix1c_module " NGX_B1C_VERSION);
+    }
+
+    return NGX_OK;
 }
 
 

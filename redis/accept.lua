@@ -32,6 +32,7 @@
 --   k:KEY  STRING, done marker of an identity: "started id", where started is
 --          ms when the delivery that succeeded began; expires after "window"
 --   r:ID   STRING, result of a call, see result.lua
+--   v      STRING, number of this layout, see layout.lua
 --
 -- KEYS   1 q, 2 h, 3 f; then one for each event: its done marker k:KEY
 -- ARGV   1 lease, ms; then 3 for each event: its fields k:KEY, l:LANE and ID:m;

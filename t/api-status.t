@@ -54,7 +54,7 @@ is $answer->{status}, 200, 'status';
 is $answer->{headers}{$_->[0]}, $_->[1], "status: $_->[0]"
     for ['content-type', 'application/json; charset=utf-8'],
         ['cache-control', 'no-store'], ['x-content-type-options', 'nosniff'];
-is $answer->{json}{version}, 1, 'status: version';
+is $answer->{json}{version}, '0.2.0', 'status: version';
 like $answer->{json}{nginx}, qr/^\d+\.\d+\.\d+$/, 'status: nginx';
 cmp_ok abs($answer->{json}{time} - time), '<', 5, 'status: time';
 ok scalar(grep { $_ == $answer->{json}{pid} } $gw->workers), 'status: pid';

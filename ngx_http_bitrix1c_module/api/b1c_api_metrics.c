@@ -7,6 +7,7 @@
 #include "b1c_api_internal.h"
 #include "b1c_core.h"
 #include "b1c_base.h"
+#include "b1c_version.h"
 #include "b1c_http.h"
 #include "b1c_queue.h"
 
@@ -156,9 +157,11 @@ ngx_b1c_api_metrics_text(ngx_b1c_query_t *call, ngx_b1c_api_state_t *states,
     ngx_memzero(&buf, sizeof(b1c_buf_t));
 
     ngx_b1c_api_metrics_head(&buf, "info", "gauge",
-                             "1, with the version of nginx.");
-    ngx_b1c_query_text_put(&buf, "bitrix1c_info{nginx=\"%s\"} 1\n",
-                           NGINX_VERSION);
+                             "1, with the versions of the module and of "
+                             "nginx.");
+    ngx_b1c_query_text_put(&buf, "bitrix1c_info{version=\"%s\","
+                           "nginx=\"%s\"} 1\n",
+                           NGX_B1C_VERSION, NGINX_VERSION);
 
     for (i = 0; i < NGX_B1C_GAUGES; i++) {
         ngx_b1c_api_metrics_gauge(&buf, i, states, values, n);

@@ -7,6 +7,7 @@
 #include "b1c_api_internal.h"
 #include "b1c_core.h"
 #include "b1c_base.h"
+#include "b1c_version.h"
 #include "b1c_http.h"
 #include "b1c_queue.h"
 
@@ -46,9 +47,10 @@ ngx_b1c_api_status_text(ngx_b1c_query_t *call, ngx_b1c_api_state_t *states,
 
     tp = ngx_timeofday();
 
-    ngx_b1c_query_text_put(&buf, "{\"version\":1,\"nginx\":\"%s\","
+    ngx_b1c_query_text_put(&buf, "{\"version\":\"%s\",\"nginx\":\"%s\","
                            "\"time\":%T.%03M,\"pid\":%P,\"queues\":[",
-                           NGINX_VERSION, tp->sec, tp->msec, ngx_pid);
+                           NGX_B1C_VERSION, NGINX_VERSION, tp->sec, tp->msec,
+                           ngx_pid);
 
     for (i = 0; i < n; i++) {
         ngx_b1c_query_text_put(&buf, i ? "," : "");

@@ -475,7 +475,7 @@ struct ngx_b1c_queue_s {
     ngx_uint_t                       dead_max;   /* dead letters to keep */
     time_t                           dead_age;
 
-    ngx_str_t                        keys[4];    /* {b1c:name}:q h f d */
+    ngx_str_t                        keys[5];    /* {b1c:name}:q h f d v */
     ngx_str_t                        prefix;     /* {b1c:name}:k: */
     ngx_b1c_limits_t                *limits;
     ngx_b1c_stats_t                 *stats;

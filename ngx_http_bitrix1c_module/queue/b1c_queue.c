@@ -73,8 +73,9 @@ ngx_b1c_queue_start(ngx_b1c_queue_t *queue, ngx_log_t *log)
         return NGX_ERROR;
     }
 
-    w->redis = ngx_b1c_redis_create(queue->redis_conf, log, ngx_b1c_queue_state,
-                                    w);
+    w->redis = ngx_b1c_redis_create(queue->redis_conf, log,
+                                    ngx_b1c_layout_greeting(w),
+                                    ngx_b1c_queue_state, w);
     if (w->redis == NULL) {
         ngx_b1c_spill_stop(w);
         ngx_free(w);
@@ -419,6 +420,7 @@ ngx_b1c_queue_poll_handler(ngx_event_t *ev)
     ngx_add_timer(ev, wait);
 
     ngx_b1c_depth_sample(w);
+    ngx_b1c_layout_poll(w);
 
     if (w->claim) {
         ngx_post_event(&w->flush, &ngx_posted_events);

@@ -69,6 +69,12 @@ struct ngx_b1c_worker_s {
     ngx_str_t                        dead_max;
     ngx_str_t                        dead_age;   /* ms */
 
+    struct {
+        ngx_b1c_redis_greeting_t     greeting;
+        ngx_str_t                    words[3];
+        ngx_msec_t                   checked;    /* when */
+    } layout;
+
     unsigned                         empty:1;    /* by the last claim */
     unsigned                         claiming:1;
     unsigned                         claim:1;    /* claim at the next flush */

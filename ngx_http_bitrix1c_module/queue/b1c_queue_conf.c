@@ -244,16 +244,16 @@ ngx_b1c_queue_conf_keys(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
     size_t      len;
     ngx_uint_t  i;
 
-    static char  suffixes[] = "qhfd";
+    static char  suffixes[] = "qhfdv";
 
     len = sizeof("{b1c:}:q") - 1 + queue->name.len;
 
-    p = ngx_pnalloc(cf->pool, len * 5 + 1);
+    p = ngx_pnalloc(cf->pool, len * 6 + 1);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    for (i = 0; i < 4; i++) {
+    for (i = 0; i < 5; i++) {
         queue->keys[i].data = p;
         queue->keys[i].len = len;
         p = ngx_sprintf(p, "{b1c:%V}:%c", &queue->name, suffixes[i]);

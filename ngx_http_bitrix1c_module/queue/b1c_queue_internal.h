@@ -88,6 +88,18 @@ ngx_uint_t ngx_b1c_script_failed(ngx_b1c_script_t *b, ngx_b1c_reply_t *reply,
 
 
 /*
+ * The keys of a queue have a mark that says in which form they are stored.  A
+ * queue of another form is not touched: its Redis counts as away.
+ */
+
+void ngx_b1c_layout_init(void);
+ngx_b1c_redis_greeting_t *ngx_b1c_layout_greeting(ngx_b1c_worker_t *w);
+
+/* looks at the mark again, if it is time to */
+void ngx_b1c_layout_poll(ngx_b1c_worker_t *w);
+
+
+/*
  * Events that Redis does not store are spilled to the spool, and drained from
  * it when Redis stores again.  Without a spool these functions do nothing.
  */

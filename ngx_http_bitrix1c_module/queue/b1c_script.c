@@ -37,6 +37,8 @@ ngx_b1c_script_init(void)
     {
         ngx_b1c_redis_script_init(&ngx_b1c_scripts[i]);
     }
+
+    ngx_b1c_layout_init();
 }
 
 

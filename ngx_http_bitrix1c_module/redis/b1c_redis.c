@@ -50,7 +50,8 @@ ngx_b1c_redis_script_init(ngx_b1c_redis_script_t *script)
 
 ngx_b1c_redis_t *
 ngx_b1c_redis_create(ngx_b1c_redis_conf_t *conf, ngx_log_t *log,
-    ngx_b1c_redis_state_pt state, void *data)
+    ngx_b1c_redis_greeting_t *greeting, ngx_b1c_redis_state_pt state,
+    void *data)
 {
     ngx_b1c_redis_t  *redis;
 
@@ -62,6 +63,7 @@ ngx_b1c_redis_create(ngx_b1c_redis_conf_t *conf, ngx_log_t *log,
     redis->conf = conf;
     redis->ident = -1;
     redis->since = ngx_current_msec;
+    redis->greeting = greeting;
     redis->state = state;
     redis->data = data;
 
@@ -146,15 +148,25 @@ ngx_b1c_redis_eval(ngx_b1c_redis_t *redis, ngx_b1c_redis_script_t *script,
     ngx_uint_t nkeys, ngx_uint_t argc, const ngx_str_t *argv,
     ngx_b1c_reply_pt handler, void *data)
 {
-    ngx_uint_t          i;
-    ngx_b1c_command_t  *cmd;
-
     if (redis->phase != NGX_B1C_REDIS_READY
         || redis->pending >= NGX_B1C_REDIS_PENDING
         || redis->bytes >= NGX_B1C_REDIS_BYTES)
     {
         return NGX_DECLINED;
     }
+
+    return ngx_b1c_redis_command(redis, script, nkeys, argc, argv, handler,
+                                 data);
+}
+
+
+ngx_int_t
+ngx_b1c_redis_command(ngx_b1c_redis_t *redis, ngx_b1c_redis_script_t *script,
+    ngx_uint_t nkeys, ngx_uint_t argc, const ngx_str_t *argv,
+    ngx_b1c_reply_pt handler, void *data)
+{
+    ngx_uint_t          i;
+    ngx_b1c_command_t  *cmd;
 
     cmd = ngx_b1c_redis_get_command(redis);
     if (cmd == NULL) {
@@ -183,7 +195,9 @@ ngx_b1c_redis_eval(ngx_b1c_redis_t *redis, ngx_b1c_redis_script_t *script,
 
     redis->bytes += cmd->size;
 
-    if (redis->pending++ == 0) {
+    /* that of the login runs until the connection is ready */
+
+    if (redis->pending++ == 0 && redis->phase == NGX_B1C_REDIS_READY) {
         redis->progress = ngx_current_msec;
         ngx_add_timer(&redis->timer, redis->conf->timeout);
     }
@@ -382,7 +396,9 @@ ngx_b1c_redis_reply(redisAsyncContext *ac, void *r, void *data)
                 return;
             }
 
-        } else if (redis->doubted && ngx_b1c_redis_conn_lasts(redis)) {
+        } else if (redis->up && redis->doubted
+                   && ngx_b1c_redis_conn_lasts(redis))
+        {
             ngx_b1c_redis_log_recovered(redis);
         }
     }

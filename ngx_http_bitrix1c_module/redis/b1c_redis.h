@@ -56,6 +56,19 @@ typedef struct {
 } ngx_b1c_redis_script_t;
 
 
+/*
+ * A script that runs before the connection is ready.  An error in reply to it
+ * means that this Redis must not be used: the connection is closed, and tried
+ * again like one that could not log in.
+ */
+typedef struct {
+    ngx_b1c_redis_script_t      *script;
+    ngx_uint_t                   nkeys;
+    ngx_uint_t                   argc;
+    const ngx_str_t             *argv;      /* keys and arguments */
+} ngx_b1c_redis_greeting_t;
+
+
 typedef struct {
     ngx_uint_t                   up;
     ngx_msec_t                   since;     /* of this state */
@@ -78,10 +91,14 @@ void ngx_b1c_redis_script_init(ngx_b1c_redis_script_t *script);
 
 /*
  * Allocated with ngx_alloc() for the life of the worker; connects at once and
- * reconnects forever.  NULL: no memory.
+ * reconnects forever.  The greeting must stay valid.  NULL: no memory.
  */
 ngx_b1c_redis_t *ngx_b1c_redis_create(ngx_b1c_redis_conf_t *conf,
-    ngx_log_t *log, ngx_b1c_redis_state_pt state, void *data);
+    ngx_log_t *log, ngx_b1c_redis_greeting_t *greeting,
+    ngx_b1c_redis_state_pt state, void *data);
+
+/* runs the greeting again; an error ends the connection */
+void ngx_b1c_redis_greeting_check(ngx_b1c_redis_t *redis);
 
 /* outstanding commands get a NULL reply before this returns */
 void ngx_b1c_redis_destroy(ngx_b1c_redis_t *redis);

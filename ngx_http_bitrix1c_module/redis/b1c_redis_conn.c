@@ -41,6 +41,7 @@ ngx_b1c_redis_conn_connect(ngx_b1c_redis_t *redis)
     redis->reason[0] = '\0';
     redis->refused = 0;
     redis->replica = 0;
+    redis->unusable = 0;
 
     ac = ngx_b1c_redis_conn_open(redis->peer);
 
@@ -220,10 +221,6 @@ ngx_b1c_redis_conn_up(ngx_b1c_redis_t *redis)
     redis->up = 1;
     redis->permit = 0;
     redis->told_down = 0;
-
-    if (ngx_worker == 0) {
-        ngx_b1c_redis_check_send(redis);
-    }
 
     redis->state(redis->data, 1);
 }

@@ -18,9 +18,9 @@
  * Private declarations of the files that use hiredis: _redis.c sends commands,
  * _redis_wait.c sends WAIT after durable ones, _redis_conn.c opens and closes
  * the connection, _redis_peer.c selects the address, _redis_login.c logs in,
- * _redis_check.c checks the settings of Redis, _redis_log.c writes the error
- * log, and _redis_event.c connects hiredis to the event loop.  No other file
- * may include this header.
+ * _redis_greeting.c runs the owner's first script, _redis_check.c checks the
+ * settings of Redis, _redis_log.c writes the error log, and _redis_event.c
+ * connects hiredis to the event loop.  No other file may include this header.
  *
  * hiredis is written for level-triggered loops: it reads 16 KB per call and
  * expects to be called again.  nginx owns the socket, otherwise both would
@@ -82,6 +82,7 @@ struct ngx_b1c_redis_s {
     ngx_int_t                         ident;
 
     ngx_b1c_redis_phase_e             phase;
+    ngx_b1c_redis_greeting_t         *greeting;
     ngx_b1c_redis_state_pt            state;
     void                             *data;
 
@@ -125,6 +126,7 @@ struct ngx_b1c_redis_s {
     unsigned                          told_down:1;
     unsigned                          refused:1;
     unsigned                          replica:1;   /* by its own reply */
+    unsigned                          unusable:1;  /* by the greeting */
     unsigned                          shortage:1;  /* too few replicas */
     unsigned                          writing:1;
     unsigned                          deferred:1;
@@ -179,8 +181,21 @@ ngx_int_t ngx_b1c_redis_peer_redirected(ngx_b1c_redis_t *redis,
     redisReply *reply);
 
 
+/* ngx_b1c_redis_eval() whatever the phase */
+ngx_int_t ngx_b1c_redis_command(ngx_b1c_redis_t *redis,
+    ngx_b1c_redis_script_t *script, ngx_uint_t nkeys, ngx_uint_t argc,
+    const ngx_str_t *argv, ngx_b1c_reply_pt handler, void *data);
+
+
 /* sends the commands that must succeed before scripts are sent */
 void ngx_b1c_redis_login_begin(ngx_b1c_redis_t *redis);
+
+/* an error in reply to the login; ends the connection */
+void ngx_b1c_redis_login_refuse(ngx_b1c_redis_t *redis, const char *verb,
+    const char *text, size_t len);
+
+/* the login is through */
+void ngx_b1c_redis_greeting_send(ngx_b1c_redis_t *redis);
 
 /* checks the settings of Redis and logs what to change */
 void ngx_b1c_redis_check_send(ngx_b1c_redis_t *redis);

@@ -60,6 +60,10 @@ static ngx_b1c_advice_t  ngx_b1c_redis_advice[] = {
     { "not allowed in cluster mode",
       "a Redis Cluster has only database 0: remove \"db\"", NULL },
 
+    { "has layout",
+      "drain it with the version that wrote it, or give the queue another "
+      "name, see UPGRADING.md", NULL },
+
     { "it is a replica", "none of the addresses belongs to a master",
       NULL },
 
@@ -185,7 +189,8 @@ ngx_b1c_redis_log_outage(ngx_b1c_redis_t *redis)
 
     ngx_log_error(level, &redis->log, 0, "%s is %s: %s%s%s%s",
                   sentinel ? "Sentinel" : "Redis",
-                  redis->up ? "lost" : "not available", redis->reason,
+                  redis->unusable ? "not used"
+                  : redis->up ? "lost" : "not available", redis->reason,
                   advice ? " (" : "", advice ? advice : "",
                   advice ? ")" : "");
 }

@@ -30,8 +30,6 @@ static ngx_int_t ngx_b1c_redis_login_role_is(ngx_b1c_redis_t *redis,
     redisReply *reply);
 static ngx_int_t ngx_b1c_redis_login_pong(ngx_b1c_redis_t *redis,
     redisReply *reply);
-static void ngx_b1c_redis_login_refuse(ngx_b1c_redis_t *redis,
-    ngx_b1c_word_t *word, redisReply *reply);
 static size_t ngx_b1c_redis_login_auth_error(redisReply *reply);
 
 
@@ -140,6 +138,7 @@ ngx_b1c_redis_login_said(redisAsyncContext *ac, void *r, void *data)
 {
     ngx_b1c_word_t *word = data;
 
+    size_t            len;
     ngx_uint_t        ping;
     redisReply       *reply;
     ngx_b1c_redis_t  *redis;
@@ -158,7 +157,11 @@ ngx_b1c_redis_login_said(redisAsyncContext *ac, void *r, void *data)
     if (reply->type == REDIS_REPLY_ERROR
         && (!ping || ngx_strncmp(reply->str, "NOPERM", 6) != 0))
     {
-        ngx_b1c_redis_login_refuse(redis, word, reply);
+        len = (word == &ngx_b1c_redis_auth)
+              ? ngx_b1c_redis_login_auth_error(reply)
+              : (size_t) reply->len;
+
+        ngx_b1c_redis_login_refuse(redis, word->verb, reply->str, len);
         return;
     }
 
@@ -228,28 +231,22 @@ ngx_b1c_redis_login_pong(ngx_b1c_redis_t *redis, redisReply *reply)
         return NGX_OK;
     }
 
-    ngx_b1c_redis_conn_up(redis);
+    ngx_b1c_redis_greeting_send(redis);
 
     return NGX_OK;
 }
 
 
-static void
-ngx_b1c_redis_login_refuse(ngx_b1c_redis_t *redis, ngx_b1c_word_t *word,
-    redisReply *reply)
+void
+ngx_b1c_redis_login_refuse(ngx_b1c_redis_t *redis, const char *verb,
+    const char *text, size_t len)
 {
-    size_t  len;
-
-    len = (word == &ngx_b1c_redis_auth)
-          ? ngx_b1c_redis_login_auth_error(reply)
-          : (size_t) reply->len;
-
     /* these two are temporary, any other error needs an operator */
 
-    redis->refused = (ngx_strncmp(reply->str, "LOADING", 7) != 0
-                      && ngx_strncmp(reply->str, "BUSY", 4) != 0);
+    redis->refused = (ngx_strncmp(text, "LOADING", 7) != 0
+                      && ngx_strncmp(text, "BUSY", 4) != 0);
 
-    ngx_b1c_redis_log_reason(redis, word->verb, reply->str, len);
+    ngx_b1c_redis_log_reason(redis, verb, text, len);
     ngx_b1c_redis_conn_drop(redis, NULL);
 }
 

@@ -169,6 +169,15 @@ ngx_b1c_redis_peer_follow(ngx_b1c_redis_t *redis, redisReply *reply)
 
     ngx_b1c_redis_log_reason(redis, NULL, reply->str, reply->len);
 
+    if (redis->phase == NGX_B1C_REDIS_LOGIN) {
+
+        /* the node is there, so that the hops are counted and no failures */
+
+        redis->up = 1;
+        redis->permit = 0;
+        redis->since = ngx_current_msec;
+    }
+
     if (ngx_b1c_redis_peer_moved(redis, reply) == NGX_OK) {
 
         level = redis->doubted ? NGX_LOG_INFO : NGX_LOG_NOTICE;

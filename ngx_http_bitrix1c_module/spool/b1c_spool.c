@@ -593,7 +593,8 @@ ngx_b1c_spool_fault_text(ngx_b1c_spool_note_e note)
         return "is not a file of a spool despite its name: it is ignored";
 
     case NGX_B1C_SPOOL_VERSION:
-        return "was written by another version of this module: it is ignored";
+        return "was written by another version of this module: it is ignored, "
+               "drain it with that version, see UPGRADING.md";
 
     case NGX_B1C_SPOOL_TAIL:
         return "ends with an incomplete record";

@@ -8,7 +8,8 @@ package Bitrix1C::FakeRedis;
 #   close    then the connection is closed
 #   answer   bytes sent whenever something comes, whatever it is
 #   replies  { COMMAND => bytes }; others are answered as a Redis does that
-#            has nothing and knows no script; ADDRESS is the port's own
+#            has nothing and knows no script; ADDRESS is the port's own; LAYOUT
+#            is the script layout.lua, which is answered with OK
 # Without any of these it accepts and sends nothing.
 
 use strict;
@@ -27,6 +28,7 @@ my %REPLIES = (
     CONFIG  => "*2\r\n\$11\r\nappendfsync\r\n\$8\r\neverysec\r\n",
     EVALSHA => "-NOSCRIPT No matching script\r\n",
     EVAL    => "-ERR no scripts here\r\n",
+    LAYOUT  => "+OK\r\n",
     WAIT    => ":0\r\n",
 );
 
@@ -141,7 +143,9 @@ sub converse {
         }
 
         substr $c->{in}, 0, $pos, '';
-        my $reply = $c->{how}{replies}{ uc $args[0] } // $REPLIES{ uc $args[0] }
+        my $what = uc $args[0];
+        $what = 'LAYOUT' if $what =~ /^EVAL/ && $args[3] =~ /\}:v$/;
+        my $reply = $c->{how}{replies}{$what} // $REPLIES{$what}
                     // "-ERR unknown command '$args[0]'\r\n";
         $reply =~ s/ADDRESS/127.0.0.1:$c->{port}/g;
         syswrite $sock, $reply;

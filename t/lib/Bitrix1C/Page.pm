@@ -159,7 +159,7 @@ sub queue {
 
 sub status {
     my (@queues) = @_;
-    return { version => 1, nginx => '1.22.1', time => time, pid => $$,
+    return { version => '0.2.0', nginx => '1.22.1', time => time, pid => $$,
              queues => \@queues };
 }
 
