@@ -229,7 +229,7 @@ test-deps:
 	@sh tools/deps.sh $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST) $(DEPS_HARM)
 
 .PHONY: picture
-picture: test-deps	## take README's picture of the dashboard anew
+picture: test-deps	## take the picture of the dashboard again
 	@BITRIX1C_TEST_PICTURE=docs/dashboard.png prove -It/lib t/page-states.t
 
 .PHONY: arch
