@@ -237,14 +237,6 @@ invalid address "127.0.0.1:99999" in "redis" of "bitrix1c_queue" "orders"
 port
 
 
-=== TEST 29: Redis of an unknown host
---- queue
-redis no-such-host.invalid:6379;
---- error_log
-"no-such-host.invalid:6379" in "redis" of "bitrix1c_queue" "orders"
-host not found
-
-
 === TEST 30: Redis with db=one
 --- queue
 redis unix:/r db=one;
@@ -588,14 +580,6 @@ master's name
 bitrix1c_queue orders { sentinel orders unix:/s; }
 --- error_log
 invalid address "unix:/s" in "sentinel" of "bitrix1c_queue" "orders": Sentinels are reachable over TCP only; expected host:port
-
-
-=== TEST 75: Sentinel of an unknown host
---- http_config
-bitrix1c_queue orders { sentinel orders no-such-host.invalid; }
---- error_log
-invalid address "no-such-host.invalid" in "sentinel" of "bitrix1c_queue"
-host not found
 
 
 === TEST 76: Sentinel with colour=red

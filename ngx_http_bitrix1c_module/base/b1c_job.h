@@ -34,9 +34,12 @@ typedef struct {
     size_t                           len;
     size_t                           size;       /* allocated bytes */
     size_t                           max;        /* limit; 0: ..._ANSWER */
+    ngx_str_t                       *location;   /* of a redirect, or NULL;
+                                                    gone with its request */
     unsigned                         done:1;
     unsigned                         truncated:1;
     unsigned                         sent:1;     /* 1C may have read it */
+    unsigned                         too_big:1;  /* the header was */
     unsigned                         ours:1;     /* nginx answered itself */
 } ngx_b1c_outcome_t;
 

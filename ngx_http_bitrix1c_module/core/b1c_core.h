@@ -375,4 +375,15 @@ int b1c_glob_match(const char *mask, size_t mask_len, const char *name,
     size_t len);
 
 
+/*
+ * 1 if an answer of 1C with status 200 is the text of an exception that the
+ * author of the HTTP service has caught: it names a place in a module, as the
+ * platform writes it, "{ОбщийМодуль.Обмен.Модуль(40)}:" or in English.  Looked
+ * for in the first line, at the beginning of one of the first lines (that is
+ * the platform's detailed form), and in values of JSON that are named like an
+ * error.  The text may be gzipped, UTF-16 or windows-1251, and cut off.
+ */
+int b1c_onec_failed(const char *text, size_t len);
+
+
 #endif /* _B1C_CORE_H_INCLUDED_ */

@@ -10,6 +10,7 @@
 
 
 static ngx_uint_t ngx_b1c_outcome_sent(ngx_http_request_t *r);
+static ngx_uint_t ngx_b1c_outcome_too_big(ngx_http_request_t *r);
 static ngx_uint_t ngx_b1c_outcome_truncated(ngx_http_request_t *r);
 static ngx_uint_t ngx_b1c_outcome_retry_after(ngx_http_request_t *r);
 
@@ -56,6 +57,7 @@ ngx_b1c_outcome_read(ngx_b1c_outcome_t *o, ngx_http_request_t *r, ngx_int_t rc)
 
         o->status = r->upstream->headers_in.status_n == (ngx_uint_t) rc
                     ? (ngx_uint_t) rc : 0;
+        o->too_big = (o->status == 0 && ngx_b1c_outcome_too_big(r));
 
     } else {
         o->status = r->upstream->headers_in.status_n;
@@ -63,6 +65,22 @@ ngx_b1c_outcome_read(ngx_b1c_outcome_t *o, ngx_http_request_t *r, ngx_int_t rc)
     }
 
     o->seconds = ngx_b1c_outcome_retry_after(r);
+
+    if (r->upstream->headers_in.location) {
+        o->location = &r->upstream->headers_in.location->value;
+    }
+}
+
+
+/* nginx gives up a header that fills its buffer, and tells the log alone */
+static ngx_uint_t
+ngx_b1c_outcome_too_big(ngx_http_request_t *r)
+{
+    ngx_buf_t  *b;
+
+    b = &r->upstream->buffer;
+
+    return b->start && b->last == b->end;
 }
 
 

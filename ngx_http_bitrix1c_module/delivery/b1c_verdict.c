@@ -6,14 +6,11 @@
 
 #include "b1c_delivery.h"
 #include "b1c_job.h"
+#include "b1c_core.h"
 
 
 /* ms until the next attempt when 1C reports maintenance */
 #define NGX_B1C_MAINTENANCE  60000
-
-/* {HTTPСервис. an exception that 1C's author caught and returned with a 200 */
-#define NGX_B1C_CAUGHT   "{HTTP\xd0\xa1\xd0\xb5\xd1\x80\xd0\xb2"  \
-                                   "\xd0\xb8\xd1\x81."
 
 /*
  * Начало сеанса с информационной базой запрещено: the administrator's own
@@ -67,6 +64,11 @@ ngx_b1c_verdict(ngx_b1c_job_t *job)
             o->status ? "nginx itself answered, proxy_pass was not reached"
                       : "nginx could not start the delivery", NULL);
 
+    } else if (o->too_big) {
+        ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_MISCONFIGURED,
+            "the header of 1C's answer is larger than proxy_buffer_size, set a "
+            "larger one in the location", NULL);
+
     } else if (o->status == 0) {
         ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_FAILING,
                               "1C did not answer", NULL);
@@ -85,19 +87,13 @@ ngx_b1c_verdict(ngx_b1c_job_t *job)
 static void
 ngx_b1c_verdict_taken(ngx_b1c_job_t *job, ngx_str_t *answer)
 {
-    size_t  len;
-
     if (job->attempt.outcome.truncated) {
         ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_FAILING,
                               "1C's answer was cut off", NULL);
         return;
     }
 
-    len = sizeof(NGX_B1C_CAUGHT) - 1;
-
-    if (answer->len >= len
-        && ngx_memcmp(answer->data, NGX_B1C_CAUGHT, len) == 0)
-    {
+    if (b1c_onec_failed((char *) answer->data, answer->len)) {
         ngx_b1c_verdict_dead(job, "1C returned an exception's text", answer);
         return;
     }
@@ -152,6 +148,14 @@ ngx_b1c_verdict_refused(ngx_b1c_job_t *job, ngx_str_t *answer)
         return;
 
     default:
+
+        if (status < 400) {
+            ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_FAILING,
+                "1C redirects to another address, see proxy_pass",
+                job->attempt.outcome.location);
+            return;
+        }
+
         ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_FAILING,
                               "1C failed", answer);
     }

@@ -193,7 +193,7 @@ ngx_b1c_queue_conf_done(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
 {
     ngx_msec_t  *retry;
 
-    if (queue->redis_conf->naddrs == 0) {
+    if (queue->redis_conf->naddrs == 0 && queue->redis_conf->names == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "no \"redis\" and no \"sentinel\" in "
                            "\"bitrix1c_queue\" \"%V\": one of them is "

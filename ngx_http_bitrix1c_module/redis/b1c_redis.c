@@ -110,6 +110,8 @@ ngx_b1c_redis_destroy(ngx_b1c_redis_t *redis)
         ngx_del_timer(&redis->timer);
     }
 
+    ngx_b1c_redis_lookup_free(redis);
+
     while (redis->free) {
         cmd = redis->free;
         redis->free = cmd->next;

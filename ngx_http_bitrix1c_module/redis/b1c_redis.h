@@ -31,6 +31,9 @@ struct ngx_b1c_redis_conf_s {
     ngx_str_t                    name;      /* as written in the directive */
     ngx_addr_t                  *addrs;     /* resolved at configuration */
     ngx_uint_t                   naddrs;    /* at most _REDIS_ADDRS */
+    ngx_array_t                 *names;     /* ngx_url_t without an address;
+                                               NULL: all have one */
+    void                        *pool;      /* of threads that resolve them */
     ngx_str_t                    master;    /* addrs are its Sentinels */
     ngx_str_t                    sentinel_user;
     ngx_str_t                    sentinel_password;

@@ -204,7 +204,12 @@ ngx_b1c_redis_check_config(redisAsyncContext *ac, void *r, void *data)
         ngx_log_error(NGX_LOG_WARN, &redis->log, 0,
                       "Redis: CONFIG GET was refused, so it is not known "
                       "whether \"appendfsync\" is \"everysec\" or \"always\": "
-                      "allow \"+config|get\" in its ACL");
+                      "%s",
+                      reply->type == REDIS_REPLY_ERROR
+                      && ngx_strstr(reply->str, "unknown command")
+                      ? "check it in the configuration of Redis, which removes "
+                        "CONFIG by \"rename-command\""
+                      : "allow \"+config|get\" in its ACL");
     }
 
     if (there) {

@@ -21,6 +21,8 @@ static char *ngx_b1c_redis_conf_args(ngx_conf_t *cf, ngx_b1c_queue_t *queue,
     ngx_uint_t n);
 static char *ngx_b1c_redis_conf_addr(ngx_conf_t *cf, ngx_b1c_queue_t *queue,
     ngx_str_t *value);
+static char *ngx_b1c_redis_conf_name(ngx_conf_t *cf, ngx_b1c_queue_t *queue,
+    ngx_url_t *u);
 static char *ngx_b1c_redis_conf_add(ngx_conf_t *cf, ngx_b1c_queue_t *queue,
     ngx_url_t *u);
 static ngx_b1c_redis_param_t *ngx_b1c_redis_conf_param(ngx_str_t *arg);
@@ -108,7 +110,7 @@ ngx_b1c_redis_conf_sentinel(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
         return NGX_CONF_ERROR;
     }
 
-    if (queue->redis_conf->naddrs == 0) {
+    if (queue->redis_conf->naddrs == 0 && queue->redis_conf->names == NULL) {
         queue->redis_conf->master = value[1];
     }
 
@@ -130,7 +132,7 @@ ngx_b1c_redis_conf_args(ngx_conf_t *cf, ngx_b1c_queue_t *queue, ngx_uint_t n)
     value = cf->args->elts;
     redis = queue->redis_conf;
 
-    if (redis->naddrs) {
+    if (redis->naddrs || redis->names) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"bitrix1c_queue\" has a duplicate \"%V\" or both "
                            "\"redis\" and \"sentinel\": expected one of them",
@@ -155,7 +157,7 @@ ngx_b1c_redis_conf_args(ngx_conf_t *cf, ngx_b1c_queue_t *queue, ngx_uint_t n)
         }
     }
 
-    if (redis->naddrs == 0) {
+    if (redis->naddrs == 0 && redis->names == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "no address in \"%V\" of \"bitrix1c_queue\" \"%V\" "
                            "before \"%V\"", &value[0], &queue->name,
@@ -191,6 +193,10 @@ ngx_b1c_redis_conf_addr(ngx_conf_t *cf, ngx_b1c_queue_t *queue,
     if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
         err = u.err ? u.err : "it has no address";
 
+        if (u.host.len && u.err && ngx_strcmp(u.err, "host not found") == 0) {
+            return ngx_b1c_redis_conf_name(cf, queue, &u);
+        }
+
     } else if (u.naddrs == 0) {
         err = "it has no address";
 
@@ -213,6 +219,64 @@ ngx_b1c_redis_conf_addr(ngx_conf_t *cf, ngx_b1c_queue_t *queue,
 }
 
 
+/* it need not be in DNS when nginx starts, which is not there for Redis alone */
+
+static char *
+ngx_b1c_redis_conf_name(ngx_conf_t *cf, ngx_b1c_queue_t *queue, ngx_url_t *u)
+{
+#if (NGX_THREADS)
+
+    ngx_url_t             *name;
+    ngx_b1c_redis_conf_t  *redis;
+
+    redis = queue->redis_conf;
+
+    if (redis->names == NULL) {
+        redis->names = ngx_array_create(cf->pool, 2, sizeof(ngx_url_t));
+        redis->pool = ngx_thread_pool_add(cf, NULL);
+    }
+
+    if (redis->addrs == NULL) {
+        redis->addrs = ngx_pcalloc(cf->pool,
+                                   NGX_B1C_REDIS_ADDRS * sizeof(ngx_addr_t));
+    }
+
+    if (redis->names == NULL || redis->pool == NULL || redis->addrs == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    name = ngx_array_push(redis->names);
+    if (name == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *name = *u;
+
+    if (redis->name.len == 0) {
+        redis->name = u->url;
+    }
+
+    ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                       "host not found: \"%V\" in \"%s\" of "
+                       "\"bitrix1c_queue\" \"%V\"; the queue starts without "
+                       "it and looks it up again, check the name and DNS",
+                       &u->url, redis->master.len ? "sentinel" : "redis",
+                       &queue->name);
+
+    return NGX_CONF_OK;
+
+#else
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "host not found: \"%V\" in the redis of "
+                       "\"bitrix1c_queue\" \"%V\"; check the name and DNS",
+                       &u->url, &queue->name);
+    return NGX_CONF_ERROR;
+
+#endif
+}
+
+
 /* a name may have several addresses, and each of them is tried */
 
 static char *
@@ -223,8 +287,11 @@ ngx_b1c_redis_conf_add(ngx_conf_t *cf, ngx_b1c_queue_t *queue, ngx_url_t *u)
 
     redis = queue->redis_conf;
 
-    if (redis->naddrs == 0) {
+    if (redis->name.len == 0) {
         redis->name = u->url;
+    }
+
+    if (redis->addrs == NULL) {
         redis->addrs = ngx_pcalloc(cf->pool,
                                    NGX_B1C_REDIS_ADDRS * sizeof(ngx_addr_t));
         if (redis->addrs == NULL) {

@@ -36,6 +36,15 @@ ngx_b1c_redis_conn_connect(ngx_b1c_redis_t *redis)
 {
     redisAsyncContext  *ac;
 
+    ngx_b1c_redis_lookup_start(redis);
+
+    if (redis->conf->naddrs == 0 && !redis->found) {
+        redis->log.action = "looking up Redis";
+        redis->peer = NULL;
+        ngx_b1c_redis_log_reason(redis, NULL, "host not found", 14);
+        return NGX_ERROR;
+    }
+
     redis->log.action = ngx_b1c_redis_peer_current(redis)
                         ? "connecting to Sentinel" : "connecting to Redis";
     redis->reason[0] = '\0';
@@ -219,7 +228,8 @@ ngx_b1c_redis_conn_up(ngx_b1c_redis_t *redis)
 
     redis->log.action = "talking to Redis";
     redis->up = 1;
-    redis->permit = 0;
+    redis->idle_closed = 0;
+    redis->tried = 0;
     redis->told_down = 0;
 
     redis->state(redis->data, 1);
@@ -279,6 +289,15 @@ ngx_b1c_redis_conn_cleanup(void *data)
                                  ngx_strlen(ac->errstr));
     }
 
+    /* by its "timeout": nothing was asked, so that nothing is lost */
+
+    if (redis->phase == NGX_B1C_REDIS_READY && ac->err == REDIS_ERR_EOF
+        && redis->pending == 0 && !redis->away && !redis->step
+        && ngx_b1c_redis_conn_lasts(redis))
+    {
+        redis->idle_closed = 1;
+    }
+
     ac->c.fd = -1;
     ngx_close_connection(c);
 
@@ -326,6 +345,13 @@ ngx_b1c_redis_conn_down(ngx_b1c_redis_t *redis)
 
     if (redis->step) {
         rc = redis->up ? NGX_DECLINED : NGX_OK;
+        tell = 0;
+
+    } else if (redis->up && redis->idle_closed) {
+        ngx_log_error(NGX_LOG_INFO, &redis->log, 0,
+                      "Redis has closed an idle connection, it is opened "
+                      "again");
+        rc = NGX_OK;
         tell = 0;
 
     } else {

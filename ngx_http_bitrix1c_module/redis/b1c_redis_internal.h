@@ -66,6 +66,10 @@ struct ngx_b1c_command_s {
 };
 
 
+/* names that DNS did not know when nginx started; private to one file */
+typedef struct ngx_b1c_redis_lookup_s  ngx_b1c_redis_lookup_t;
+
+
 /* a script and the number of the command that sent its text to Redis */
 typedef struct {
     ngx_b1c_redis_script_t           *script;
@@ -97,7 +101,7 @@ struct ngx_b1c_redis_s {
 
     ngx_addr_t                       *peer;        /* of the connection */
     ngx_uint_t                        next;        /* index in conf->addrs */
-    ngx_uint_t                        permit;      /* tried in this round */
+    ngx_uint_t                        tried;       /* in this round */
     ngx_addr_t                        target;      /* the address found */
     ngx_sockaddr_t                    target_sockaddr;
     u_char                            target_name[NGX_SOCKADDR_STRLEN];
@@ -118,6 +122,8 @@ struct ngx_b1c_redis_s {
     ngx_b1c_loaded_t                  loaded[NGX_B1C_REDIS_SCRIPTS];
     ngx_uint_t                        nloaded;
 
+    ngx_b1c_redis_lookup_t           *lookup;      /* NULL: not needed */
+
     unsigned                          found:1;     /* target must be tried */
     unsigned                          step:1;      /* not a failure */
     unsigned                          away:1;      /* try another address */
@@ -130,6 +136,7 @@ struct ngx_b1c_redis_s {
     unsigned                          shortage:1;  /* too few replicas */
     unsigned                          writing:1;
     unsigned                          deferred:1;
+    unsigned                          idle_closed:1; /* no outage, so far */
     unsigned                          destroyed:1;
 };
 
@@ -152,6 +159,15 @@ void ngx_b1c_redis_conn_drop(ngx_b1c_redis_t *redis, const char *reason);
 /* handler of redis->timer */
 void ngx_b1c_redis_conn_timer_handler(ngx_event_t *ev);
 
+
+/*
+ * Looks up, in a thread, the names that are still without an address, unless
+ * that is being done; redis->timer is set to fire at once when it has ended.
+ */
+void ngx_b1c_redis_lookup_start(ngx_b1c_redis_t *redis);
+
+/* in exit_process, when no thread runs any more */
+void ngx_b1c_redis_lookup_free(ngx_b1c_redis_t *redis);
 
 /* sets redis->peer; 1 if it is a Sentinel */
 ngx_uint_t ngx_b1c_redis_peer_current(ngx_b1c_redis_t *redis);

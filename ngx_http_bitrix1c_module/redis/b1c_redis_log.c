@@ -80,6 +80,8 @@ static ngx_b1c_advice_t  ngx_b1c_redis_advice[] = {
     { "a loop of redirections",
       "its nodes disagree about the owner of the slot", NULL },
 
+    { "host not found", "check the name and DNS", NULL },
+
     { "Permission denied",
       "add the workers' user to the socket's group and set \"unixsocketperm "
       "770\"", NULL },
@@ -166,13 +168,14 @@ ngx_b1c_redis_log_outage(ngx_b1c_redis_t *redis)
         redis->refused = 1;
     }
 
-    sentinel = ngx_b1c_redis_peer_is_sentinel(redis);
+    sentinel = redis->peer ? ngx_b1c_redis_peer_is_sentinel(redis)
+                           : redis->conf->master.len != 0;
     advice = (sentinel && a->sentinel) ? a->sentinel : a->advice;
 
     bit = (uint32_t) 1 << (redis->peer == &redis->target
                            ? NGX_B1C_REDIS_ADDRS : redis->next);
 
-    if ((redis->replica && redis->permit + 1 < redis->conf->naddrs)
+    if ((redis->replica && redis->tried + 1 < redis->conf->naddrs)
         || ((redis->logged & bit)
             && (!redis->refused || (redis->logged_refused & bit))))
     {
@@ -190,7 +193,8 @@ ngx_b1c_redis_log_outage(ngx_b1c_redis_t *redis)
     ngx_log_error(level, &redis->log, 0, "%s is %s: %s%s%s%s",
                   sentinel ? "Sentinel" : "Redis",
                   redis->unusable ? "not used"
-                  : redis->up ? "lost" : "not available", redis->reason,
+                  : redis->up || redis->idle_closed ? "lost" : "not available",
+                  redis->reason,
                   advice ? " (" : "", advice ? advice : "",
                   advice ? ")" : "");
 }

@@ -49,6 +49,11 @@ ngx_b1c_redis_peer_failed(ngx_b1c_redis_t *redis)
 {
     ngx_uint_t  found;
 
+    if (redis->conf->naddrs == 0) {
+        redis->found = 0;
+        return NGX_DECLINED;
+    }
+
     found = (redis->peer == &redis->target);
 
     if (redis->up) {
@@ -63,7 +68,7 @@ ngx_b1c_redis_peer_failed(ngx_b1c_redis_t *redis)
             redis->next = (redis->next + 1) % redis->conf->naddrs;
         }
 
-        redis->permit = 0;
+        redis->tried = 0;
 
         return NGX_DECLINED;
     }
@@ -78,11 +83,11 @@ ngx_b1c_redis_peer_failed(ngx_b1c_redis_t *redis)
 
     redis->next = (redis->next + 1) % redis->conf->naddrs;
 
-    if (++redis->permit < redis->conf->naddrs) {
+    if (++redis->tried < redis->conf->naddrs) {
         return NGX_OK;
     }
 
-    redis->permit = 0;
+    redis->tried = 0;
 
     return NGX_DECLINED;
 }
@@ -174,7 +179,7 @@ ngx_b1c_redis_peer_follow(ngx_b1c_redis_t *redis, redisReply *reply)
         /* the node is there, so that the hops are counted and no failures */
 
         redis->up = 1;
-        redis->permit = 0;
+        redis->tried = 0;
         redis->since = ngx_current_msec;
     }
 

@@ -52,6 +52,7 @@ use constant MEMBER => 'a223c6b3710f85df22e9377d6c4f7553';
 #                      a password_file)
 #   redis_args         [arguments of redis-server]
 #   redis_run          [command that runs it, with its arguments before]
+#   nginx_run          the same of nginx
 #   redis_auth         [arguments of AUTH for the test's own connection]
 #   onec_args          [arguments of onec.pl]
 #   allow              regex of lines of [alert] that are part of the test

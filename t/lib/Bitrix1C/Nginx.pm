@@ -149,7 +149,8 @@ sub start_nginx {
 sub spawn_nginx {
     my ($self) = @_;
 
-    $self->{nginx_pid} = $self->spawn('nginx', $self->{binary},
+    $self->{nginx_pid} = $self->spawn('nginx', @{ $self->{nginx_run} // [] },
+        $self->{binary},
         '-p', $self->{dir}, '-e', "$self->{dir}/error.log",
         '-c', "$self->{dir}/nginx.conf");
 
