@@ -76,7 +76,11 @@ b1c_onec_failed(const char *text, size_t len)
 {
     char        buf[B1C_ONEC_TEXT];
     size_t      n;
-    const char *p, *end;
+    const char  *p, *end;
+
+    if (len == 0) {
+        return 0;
+    }
 
     n = b1c_onec_plain(text, len, buf);
 

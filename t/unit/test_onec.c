@@ -158,7 +158,8 @@ test_bounds(void)
 
     big[0] = '{';
     ok(!b1c_onec_failed(big, sizeof(big)), "escapes alone");
-    ok(!b1c_onec_failed("", 0), "no answer");
+    ok(!b1c_onec_failed("", 0), "an empty answer");
+    ok(!b1c_onec_failed(NULL, 0), "no answer");
     ok(!b1c_onec_failed("\x1f\x8b\x08", 3), "a broken gzip");
     ok(!b1c_onec_failed("\xff\xfe\x00\xd8", 4), "a broken UTF-16");
 }
