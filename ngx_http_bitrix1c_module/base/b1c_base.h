@@ -606,6 +606,10 @@ char *ngx_b1c_limits_conf_dead(ngx_conf_t *cf, ngx_b1c_queue_t *queue);
  */
 void ngx_b1c_conf_no_redirects(ngx_conf_t *cf);
 
+/* refuses "try_files" in the location of the directive of this name */
+ngx_int_t ngx_b1c_conf_no_try_files(ngx_conf_t *cf, ngx_b1c_route_t *route,
+    const char *name);
+
 
 /* 1 if one of the globs, of ngx_str_t, matches the name; NULL: none */
 ngx_uint_t ngx_b1c_conf_matches(ngx_array_t *masks, ngx_str_t *name);

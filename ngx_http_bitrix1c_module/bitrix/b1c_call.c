@@ -311,6 +311,8 @@ b1c_call_result(b1c_buf_t *buf, const char *text, size_t len)
 
     static const b1c_limits_t  limits = { 1000000, 65, 65536 };
 
+    tree = NULL;
+
     memset(&whole, 0, sizeof(b1c_buf_t));
 
     b1c_json_write_put(&whole, "{\"r\":", sizeof("{\"r\":") - 1);

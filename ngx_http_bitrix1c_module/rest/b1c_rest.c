@@ -203,6 +203,8 @@ ngx_b1c_rest_name(ngx_http_request_t *r, ngx_b1c_loc_conf_t *lcf,
     const char  *name, *what;
     ngx_str_t   *prefix;
 
+    len = 0;
+    name = NULL;
     prefix = &lcf->rest.route->clcf->name;
 
     if (r->method != NGX_HTTP_GET && r->method != NGX_HTTP_POST) {

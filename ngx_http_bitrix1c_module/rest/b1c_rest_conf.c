@@ -339,7 +339,7 @@ ngx_b1c_rest_conf_check_location(ngx_conf_t *cf, ngx_b1c_route_t *rest)
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    return ngx_b1c_conf_no_try_files(cf, rest, "bitrix1c_rest");
 }
 
 

@@ -222,11 +222,7 @@ ngx_b1c_rest_proxy(ngx_b1c_rest_t *rest)
 
     rest->sr = sr;
 
-    /* proxy_next_upstream must not repeat a write by GET either */
-
-    sr->method = ngx_b1c_rest_echo_reads((char *) rest->method.data,
-                                         rest->method.len)
-                 ? r->method : NGX_HTTP_POST;
+    sr->method = r->method;
     sr->method_name = r->method_name;
     sr->header_in = r->header_in;
 
@@ -242,6 +238,20 @@ ngx_b1c_rest_proxy(ngx_b1c_rest_t *rest)
 #endif
 
     ngx_http_update_location_config(sr);
+
+    /* a block of "if" has no handler of its own, and leaves the location's */
+
+    if (sr->content_handler == NULL) {
+        sr->content_handler = r->content_handler;
+    }
+
+    /* proxy_next_upstream must not repeat a write by GET either */
+
+    if (!ngx_b1c_rest_echo_reads((char *) rest->method.data,
+                                 rest->method.len))
+    {
+        sr->method = NGX_HTTP_POST;
+    }
 
     sr->write_event_handler = ngx_b1c_rest_proxy_content;
 
