@@ -13,13 +13,17 @@
 #include "b1c_core.h"
 
 
+/* longer than any name that means something */
+#define B1C_CALL_NAME  16
+
+
 static b1c_rc_t b1c_call_body(cJSON **params, const b1c_form_t *form,
     const cJSON *json, b1c_error_t *err);
 static b1c_rc_t b1c_call_args(cJSON *params, const b1c_form_t *form,
     b1c_error_t *err);
 static void b1c_call_commands(cJSON *params);
-static void b1c_call_strip(char *command);
-static int b1c_call_auth(const char *p, const char *last);
+static size_t b1c_call_name(char name[B1C_CALL_NAME], const char *p,
+    const char *last);
 static const cJSON *b1c_call_path(const cJSON *node, const char *name,
     size_t len);
 static int b1c_call_plain(const char *text, size_t len);
@@ -136,22 +140,25 @@ b1c_call_commands(cJSON *params)
 
         cJSON_ArrayForEach(command, cmd) {
             if (cJSON_IsString(command)) {
-                b1c_call_strip(command->valuestring);
+                (void) b1c_call_strip(command->valuestring);
             }
         }
     }
 }
 
 
-static void
+int
 b1c_call_strip(char *command)
 {
-    char   *p, *query, *to;
-    size_t  len;
+    char        *p, *query, *to, name[B1C_CALL_NAME];
+    size_t       len;
+    b1c_door_t   door;
+
+    memset(&door, 0, sizeof(b1c_door_t));
 
     query = strchr(command, '?');
     if (query == NULL) {
-        return;
+        return 0;
     }
 
     to = ++query;
@@ -159,8 +166,17 @@ b1c_call_strip(char *command)
     for (p = query; *p != '\0'; p += len + (p[len] != '\0')) {
         len = strcspn(p, "&");
 
-        if (b1c_call_auth(p, p + len)) {
+        switch (b1c_door_name(&door, name,
+                              b1c_call_name(name, p, p + len)))
+        {
+        case B1C_DOOR_REFUSED:
+            return 1;
+
+        case B1C_DOOR_DROPPED:
             continue;
+
+        default:
+            break;
         }
 
         if (to != query) {
@@ -172,19 +188,19 @@ b1c_call_strip(char *command)
     }
 
     *to = '\0';
+
+    return 0;
 }
 
 
-/* the name of a pair as PHP reads it: encoded, with leading spaces */
-static int
-b1c_call_auth(const char *p, const char *last)
+/* the beginning of a pair's name, as PHP reads it: decoded, spaces cut off */
+static size_t
+b1c_call_name(char name[B1C_CALL_NAME], const char *p, const char *last)
 {
     int     ch, code;
     size_t  n;
 
-    static const char  name[] = "auth";
-
-    for (n = 0; p < last; /* void */ ) {
+    for (n = 0; p < last && *p != '=' && n < B1C_CALL_NAME; p++) {
         ch = (unsigned char) *p;
 
         if (ch == '%') {
@@ -196,22 +212,18 @@ b1c_call_auth(const char *p, const char *last)
             }
         }
 
-        p++;
-
         if (n == 0 && (ch == ' ' || ch == '+')) {
             continue;
         }
 
-        if (n == sizeof(name) - 1) {
-            return ch == '=' || ch == '[' || ch == '\0';
+        if (ch == '[' || ch == '=' || ch == '\0') {
+            break;
         }
 
-        if (ch != name[n++]) {
-            return 0;
-        }
+        name[n++] = (ch == '.' || ch == ' ' || ch == '+') ? '_' : (char) ch;
     }
 
-    return n == sizeof(name) - 1;
+    return n;
 }
 
 

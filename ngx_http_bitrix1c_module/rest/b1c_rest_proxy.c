@@ -213,7 +213,7 @@ ngx_b1c_rest_proxy(ngx_b1c_rest_t *rest)
     rest->cut = 0;
     rest->tries++;
 
-    if (ngx_http_subrequest(r, &r->uri, &rest->args, &sr, &rest->post,
+    if (ngx_http_subrequest(r, &rest->uri, &rest->args, &sr, &rest->post,
                             NGX_HTTP_SUBREQUEST_WAITED)
         != NGX_OK)
     {
@@ -252,6 +252,8 @@ ngx_b1c_rest_proxy(ngx_b1c_rest_t *rest)
     {
         sr->method = NGX_HTTP_POST;
     }
+
+    ngx_b1c_rest_door_pass(rest, sr);
 
     sr->write_event_handler = ngx_b1c_rest_proxy_content;
 
