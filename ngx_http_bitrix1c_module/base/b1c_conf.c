@@ -239,6 +239,31 @@ ngx_b1c_conf_matches(ngx_array_t *masks, ngx_str_t *name)
 }
 
 
+/* nginx itself keeps them no longer than it reads the configuration */
+ngx_array_t *
+ngx_b1c_conf_server_names(ngx_conf_t *cf)
+{
+    ngx_array_t               *names;
+    ngx_http_server_name_t    *name;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+
+    names = ngx_array_create(cf->pool, cscf->server_names.nelts + 1,
+                             sizeof(ngx_http_server_name_t));
+    if (names == NULL) {
+        return NULL;
+    }
+
+    name = ngx_array_push_n(names, cscf->server_names.nelts);
+
+    ngx_memcpy(name, cscf->server_names.elts,
+               cscf->server_names.nelts * sizeof(ngx_http_server_name_t));
+
+    return names;
+}
+
+
 /*
  * A delivery runs through the phases of its location, where "try_files" would
  * send it to a file or to another location, whose 200 would be taken for that

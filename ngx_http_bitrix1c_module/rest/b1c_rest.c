@@ -17,6 +17,8 @@ static const b1c_limits_t  ngx_b1c_rest_limits = {
 };
 
 
+static ngx_int_t ngx_b1c_rest_stop(ngx_http_request_t *r,
+    ngx_b1c_error_t *error);
 static ngx_int_t ngx_b1c_rest_subrequest(ngx_http_request_t *r);
 static ngx_int_t ngx_b1c_rest_create(ngx_http_request_t *r,
     ngx_b1c_loc_conf_t *lcf);
@@ -31,6 +33,7 @@ static void ngx_b1c_rest_body(ngx_http_request_t *r);
 static ngx_int_t ngx_b1c_rest_intake(ngx_b1c_rest_t *rest, ngx_str_t *body);
 static ngx_int_t ngx_b1c_rest_uri(ngx_b1c_rest_t *rest, ngx_str_t *name,
     ngx_str_t *prefix);
+static ngx_uint_t ngx_b1c_rest_reads(ngx_b1c_rest_t *rest);
 static ngx_int_t ngx_b1c_rest_batch(ngx_b1c_rest_t *rest);
 static ngx_int_t ngx_b1c_rest_trap(ngx_b1c_rest_t *rest);
 static ngx_int_t ngx_b1c_rest_error(ngx_b1c_rest_t *rest, ngx_uint_t status,
@@ -71,7 +74,19 @@ ngx_b1c_rest_handler(ngx_http_request_t *r)
         return ngx_b1c_rest_subrequest(r);
     }
 
+    ngx_memzero(&error, sizeof(ngx_b1c_error_t));
+
     prefix = &lcf->rest.route->clcf->name;
+
+    if (!ngx_b1c_origin_known(r, lcf->rest.route->names)) {
+        error.status = NGX_HTTP_FORBIDDEN;
+        error.code = "BITRIX1C_UNKNOWN_NAME";
+        error.text = "the name in the address does not belong to this server: "
+                     "use a number, or add the name to server_name or to "
+                     "bitrix1c_rest";
+
+        return ngx_b1c_rest_stop(r, &error);
+    }
 
     if (r->uri.len > prefix->len) {
         path.data = r->uri.data + prefix->len;
@@ -84,22 +99,8 @@ ngx_b1c_rest_handler(ngx_http_request_t *r)
         }
     }
 
-    ngx_memzero(&error, sizeof(ngx_b1c_error_t));
-
     if (ngx_b1c_rest_name(r, lcf, &path, &method, &error) != NGX_OK) {
-        rc = ngx_http_discard_request_body(r);
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-        rc = ngx_b1c_rest_refuse(r, &error);
-
-        /* a phase handler that has answered finalizes the request itself */
-
-        ngx_http_finalize_request(r, rc);
-
-        return NGX_DONE;
+        return ngx_b1c_rest_stop(r, &error);
     }
 
     if (ngx_b1c_rest_create(r, lcf) != NGX_OK) {
@@ -120,6 +121,28 @@ ngx_b1c_rest_handler(ngx_http_request_t *r)
     }
 
     ngx_http_finalize_request(r, NGX_DONE);
+
+    return NGX_DONE;
+}
+
+
+/* refuses a call whose body has not been read */
+static ngx_int_t
+ngx_b1c_rest_stop(ngx_http_request_t *r, ngx_b1c_error_t *error)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_b1c_rest_refuse(r, error);
+
+    /* a phase handler that has answered finalizes the request itself */
+
+    ngx_http_finalize_request(r, rc);
 
     return NGX_DONE;
 }
@@ -388,7 +411,40 @@ ngx_b1c_rest_intake(ngx_b1c_rest_t *rest, ngx_str_t *body)
         }
     }
 
+    /* an image of any page could be one */
+
+    if (rest->request->method == NGX_HTTP_GET && !ngx_b1c_rest_reads(rest)
+        && ngx_b1c_origin_page(rest->request))
+    {
+        return ngx_b1c_rest_error(rest, NGX_HTTP_FORBIDDEN,
+                    "BITRIX1C_CROSS_SITE", "a browser sent a write by GET, "
+                    "as any page can have it do: send it by POST");
+    }
+
     return ngx_b1c_rest_trap(rest);
+}
+
+
+static ngx_uint_t
+ngx_b1c_rest_reads(ngx_b1c_rest_t *rest)
+{
+    char    *method;
+    size_t   i;
+
+    if (rest->batch == NULL) {
+        return ngx_b1c_rest_echo_reads((char *) rest->method.data,
+                                       rest->method.len);
+    }
+
+    for (i = 0; i < rest->batch->n; i++) {
+        method = rest->batch->commands[i].method;
+
+        if (!ngx_b1c_rest_echo_reads(method, ngx_strlen(method))) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

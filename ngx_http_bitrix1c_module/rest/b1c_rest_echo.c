@@ -125,14 +125,23 @@ ngx_b1c_rest_echo_add(ngx_b1c_rest_t *rest, char *method, size_t len,
 ngx_uint_t
 ngx_b1c_rest_echo_reads(const char *method, size_t len)
 {
+    size_t      n;
     ngx_uint_t  i;
 
-    static const char *const  masks[] = {
-        "*.get*", "*.list*", "*.fields*", "*.count*", "*.search*"
+    static const char *const  verbs[] = {
+        "get", "list", "fields", "count", "search"
     };
 
-    for (i = 0; i < sizeof(masks) / sizeof(masks[0]); i++) {
-        if (b1c_glob_match(masks[i], ngx_strlen(masks[i]), method, len)) {
+    /* the last word is the verb */
+
+    for (n = len; n && method[n - 1] != '.'; n--) { /* void */ }
+
+    for (i = 0; n && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (len - n >= ngx_strlen(verbs[i])
+            && ngx_strncasecmp((u_char *) method + n, (u_char *) verbs[i],
+                               ngx_strlen(verbs[i]))
+               == 0)
+        {
             return 1;
         }
     }
