@@ -23,9 +23,9 @@ static b1c_door_rc_t b1c_door_batch_command(cJSON *command, b1c_error_t *err);
 b1c_door_rc_t
 b1c_door_batch_read(b1c_door_t *door, b1c_error_t *err)
 {
-    size_t          i, n, len;
+    size_t          n;
     cJSON          *child, *next, *command;
-    const char     *name, *key;
+    const char     *name;
     b1c_door_rc_t   rc;
 
     n = 0;
@@ -59,18 +59,7 @@ b1c_door_batch_read(b1c_door_t *door, b1c_error_t *err)
         }
     }
 
-    for (i = 0, n = 0; i < door->query.npairs; i++) {
-        key = door->query.pairs[i].key;
-        len = strcspn(key, "[");
-
-        if (!(len == 3 && strncasecmp(key, "cmd", 3) == 0)
-            && !(len == 4 && strncasecmp(key, "halt", 4) == 0))
-        {
-            door->query.pairs[n++] = door->query.pairs[i];
-        }
-    }
-
-    door->query.npairs = n;
+    door->query.npairs = 0;
 
     return b1c_door_write(door);
 }
@@ -103,6 +92,13 @@ b1c_door_batch_command(cJSON *command, b1c_error_t *err)
         return b1c_door_malformed(err, "a command of the batch names no "
                                   "method, method?query is due", 0);
     }
+
+    /* no suffix is cut from a command, and the check would cut it again */
+
+    do {
+        len = method_len;
+    } while (b1c_method_method(method, len, &method, &method_len) == NULL
+             && method_len < len);
 
     memset(&buf, 0, sizeof(b1c_buf_t));
 
