@@ -526,7 +526,7 @@ b1c_door_strip(b1c_door_t *door, int *changed, b1c_error_t *err)
 static b1c_door_rc_t
 b1c_door_merge(b1c_door_t *door)
 {
-    cJSON        *child, *next, *to;
+    cJSON        *child, *next, *old, *to;
     b1c_rc_t      rc;
     b1c_index_t   index;
     b1c_slot_t   *slot;
@@ -567,7 +567,10 @@ b1c_door_merge(b1c_door_t *door)
         (void) cJSON_DetachItemViaPointer(door->params, child);
 
         if (slot->child) {
-            cJSON_ReplaceItemViaPointer(to, slot->child, child);
+            old = slot->child;
+            slot->child = child;
+
+            cJSON_ReplaceItemViaPointer(to, old, child);
 
         } else {
             cJSON_AddItemToArray(to, child);

@@ -23,12 +23,13 @@ static b1c_door_rc_t b1c_door_batch_command(cJSON *command, b1c_error_t *err);
 b1c_door_rc_t
 b1c_door_batch_read(b1c_door_t *door, b1c_error_t *err)
 {
-    size_t          n;
+    int             cmd, halt;
     cJSON          *child, *next, *command;
     const char     *name;
     b1c_door_rc_t   rc;
 
-    n = 0;
+    cmd = 0;
+    halt = 0;
 
     for (child = door->params->child; child; child = next) {
         next = child->next;
@@ -40,8 +41,9 @@ b1c_door_batch_read(b1c_door_t *door, b1c_error_t *err)
             continue;
         }
 
-        if (name[0] == 'c' && n++) {
-            return b1c_door_malformed(err, "cmd is given in two spellings", 0);
+        if (name[0] == 'c' ? cmd++ : halt++) {
+            return b1c_door_malformed(err, "cmd or halt of a batch is given "
+                                      "in two spellings", 0);
         }
 
         strcpy(child->string, name);
