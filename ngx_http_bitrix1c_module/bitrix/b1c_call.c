@@ -24,6 +24,7 @@ static b1c_rc_t b1c_call_args(cJSON *params, const b1c_form_t *form,
 static void b1c_call_commands(cJSON *params);
 static size_t b1c_call_name(char name[B1C_CALL_NAME], const char *p,
     const char *last);
+static const char *b1c_call_number(const char *text, b1c_number_t number);
 static const cJSON *b1c_call_path(const cJSON *node, const char *name,
     size_t len);
 static int b1c_call_plain(const char *text, size_t len);
@@ -274,13 +275,47 @@ b1c_call_field(const cJSON *params, const char *name, size_t len,
 
     text = b1c_entity_scalar(b1c_call_path(params, name, len), number);
 
-    if (text) {
+    if (text == NULL) {
+        fields = cJSON_GetObjectItemCaseSensitive(params, "fields");
+
+        text = b1c_entity_scalar(b1c_call_path(fields, name, len), number);
+    }
+
+    return text ? b1c_call_number(text, number) : NULL;
+}
+
+
+/* " 300" and "0300" are 300 to Bitrix; the text itself if it is no number */
+static const char *
+b1c_call_number(const char *text, b1c_number_t number)
+{
+    size_t       n;
+    const char  *p, *end;
+
+    p = text + strspn(text, " ");
+    p += (*p == '+');
+
+    n = strspn(p, "0123456789");
+    end = p + n;
+
+    if (n == 0 || end[strspn(end, " ")] != '\0') {
         return text;
     }
 
-    fields = cJSON_GetObjectItemCaseSensitive(params, "fields");
+    while (*p == '0' && p + 1 < end) {
+        p++;
+    }
 
-    return b1c_entity_scalar(b1c_call_path(fields, name, len), number);
+    n = end - p;
+
+    if (n >= sizeof(b1c_number_t)) {
+        return text;
+    }
+
+    memmove(number, p, n);
+    number[n] = '\0';
+
+    return number;
 }
 
 
