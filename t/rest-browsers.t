@@ -14,7 +14,9 @@ use Test::More;
 
 use lib "$FindBin::Bin/lib";
 
+use Bitrix1C::Browser ();
 use Bitrix1C::Calls ();
+use Bitrix1C::Gateway qw(wait_until);
 use Bitrix1C::Http ();
 use Bitrix1C::RawPortal ();
 
@@ -24,7 +26,9 @@ my $json = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
 my $gw = Bitrix1C::Calls->new(
     names  => 'gate.lan *.shop.ru',
     server => 'server_name gateway.local *.wild.ru ~^re\d+\.ru$;'
-              . ' location /open/ { bitrix1c_api open; } ',
+              . ' location /open/ { bitrix1c_api open; }'
+              . ' location /page { default_type text/html; return 200'
+              . ' "<img src=$arg_src><p>page"; } ',
     kept   => 'concurrency 2; retry 100ms 100ms; breaker off;',
 );
 
@@ -118,6 +122,46 @@ for my $path ('/bitrix/crm.deal.get?id=3', '/bitrix/bitrix1c/calls/' . 'a' x 32,
 
 like whole('/bitrix/crm.deal.get?id=3', 'Host: evil.example'),
     qr/"BITRIX1C_UNKNOWN_NAME".*server_name/, 'says what to do';
+
+# Chromium, at names that lead here
+
+my $browser = Bitrix1C::Browser->new(process => $gw, args => [
+    'host-resolver-rules=MAP *.example 127.0.0.1, MAP gate.lan 127.0.0.1']);
+
+# whether an image of a page at this name has the call made
+
+sub image_calls {
+    my ($page, $method) = @_;
+    my $before = () = $raw->received;
+
+    $browser->open("http://$page:$gw->{port}/page?src=http://gate.lan:"
+                   . "$gw->{port}/bitrix/$method?id=300");
+    wait_until(5, sub { $browser->run(
+        'return document.images[0].complete') });
+
+    my @calls = $raw->received;
+
+    return grep { /$method/ } splice @calls, $before;
+}
+
+
+ok !image_calls('evil.example', 'crm.deal.delete'),
+    'an image of another site deletes nothing';
+ok scalar image_calls('gate.lan', 'crm.deal.add'),
+    'one of this site is served';
+
+for my $case (['evil.example', 403], ['gate.lan', 200]) {
+    my ($name, $status) = @$case;
+
+    $browser->open("http://$name:$gw->{port}/page?src=x");
+    is $browser->run('const r = new XMLHttpRequest(); r.open("GET",'
+        . ' "/bitrix/crm.deal.get?id=3", false); r.send(); return r.status'),
+        $status, "a page at $name reads an answer, or does not";
+}
+
+
+$browser->quit;
+
 
 # the key
 
