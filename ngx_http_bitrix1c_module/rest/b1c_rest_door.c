@@ -124,8 +124,12 @@ ngx_b1c_rest_door_malformed(ngx_b1c_rest_t *rest, ngx_b1c_error_t *error,
         return NGX_ERROR;
     }
 
-    p = ngx_sprintf(text, "the %s: %*s, at byte %uz", where, len, err->what,
-                    err->where);
+    p = ngx_sprintf(text, "the %s: %*s", where, len, err->what);
+
+    if (err->where) {
+        p = ngx_sprintf(p, ", at byte %uz", err->where);
+    }
+
     *p = '\0';
 
     error->text = (char *) text;
