@@ -45,7 +45,7 @@ DEPS_BUILD = gcc libc6-dev libcjson-dev libhiredis-dev libssl-dev nginx \
 DEPS_RUN   = curl perl redis-server
 DEPS_HARM  = iproute2
 DEPS_TEST  = chromium chromium-driver clang fonts-dejavu-core libclang-rt-dev \
-             libtest-base-perl openssl prometheus
+             libtest-base-perl openssl php-cli php-mbstring prometheus
 DEPS_BENCH = libnginx-mod-http-lua lua-cjson wrk
 
 NAME = ngx_http_bitrix1c_module
@@ -209,6 +209,7 @@ build/fuzz/%: t/fuzz/%.c $(PURE_C) $(PURE_H)
 # the fuzzers bring a sanitizer of their own, BUILD=sanitize need not run them
 
 PROGRAMS = $(UNITS) $(if $(filter sanitize,$(BUILD)),,$(FUZZERS))
+VIEW     = $(OUT)/unit/view_door
 TESTS    = $(PROGRAMS) $(sort $(wildcard t/*.t))
 
 # A module that MODULE= names is tested as it is, by the nginx of NGINX_BINARY=,
@@ -220,8 +221,10 @@ BUILT = $(if $(filter command,$(origin MODULE)),,build)
 
 .PHONY: test
 test: arch test-deps $(BUILT)	## run all tests, or those of TESTS="t/one.t ..."
-	@$(MAKE) -s --no-print-directory -j`nproc` BUILD=$(BUILD) $(PROGRAMS)
+	@$(MAKE) -s --no-print-directory -j`nproc` BUILD=$(BUILD) $(PROGRAMS) \
+		$(VIEW)
 	@BUILD=$(BUILD) NGINX_BINARY=$(NGINX_BINARY) MODULE=$(MODULE) \
+		VIEW_DOOR=$(VIEW) \
 		FUZZ_TIME=$(FUZZ_TIME) sh tools/test.sh $(TESTS)
 
 .PHONY: test-deps

@@ -155,7 +155,7 @@ static ngx_command_t  ngx_b1c_commands[] = {
       NULL },
 
     { ngx_string("bitrix1c_rest"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_b1c_rest_conf_rest,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -329,6 +329,15 @@ ngx_b1c_module_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     ngx_b1c_api_merge(cf, prev, conf);
+
+    if (conf->api || conf->rest.route) {
+        conf->names = ngx_b1c_conf_server_names(cf);
+
+        if (conf->names == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
     ngx_b1c_rest_conf_merge(prev, conf);
 
     ngx_conf_merge_str_value(conf->charset, prev->charset, "");

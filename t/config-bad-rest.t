@@ -310,3 +310,11 @@ invalid number of arguments in "bitrix1c_async" directive
 bitrix1c_repeatable "";
 --- error_log
 "bitrix1c_repeatable"
+
+
+=== TEST 39: a name with a port
+--- config
+location /b/ { bitrix1c_rest orders gate.myshop.ru:80; bitrix1c_methods *; proxy_pass http://127.0.0.1:1/; }
+--- error_log
+invalid name "gate.myshop.ru:80" in "bitrix1c_rest" directive
+without a port, such as gate.myshop.ru

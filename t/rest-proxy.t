@@ -65,7 +65,7 @@ like $answer->{headers}{warning},
     'a Warning says that Bitrix does not know such names';
 is_deeply [map { s/[?].*//r } map { $_->{rest} // () }
            ($gw->portal_received(2))[-1]], ['sale.order.list'], 'is asked';
-like +($gw->portal_received)[-1]{path}, qr/filter\[>%3DDATE_INSERT\]=/,
+like +($gw->portal_received)[-1]{path}, qr/filter\[%3E%3DDATE_INSERT\]=/,
     'a name that PHP would truncate arrives complete';
 
 $answer = $gw->rest_call('sale.order.update',

@@ -21,7 +21,6 @@ typedef struct {
 
 static ngx_int_t ngx_b1c_api_handler(ngx_http_request_t *r);
 static ngx_uint_t ngx_b1c_api_near(ngx_http_request_t *r);
-static ngx_uint_t ngx_b1c_api_known(ngx_http_request_t *r);
 static ngx_uint_t ngx_b1c_api_loopback(struct sockaddr *sa);
 static ngx_int_t ngx_b1c_api_route(ngx_http_request_t *r, ngx_str_t *name);
 static ngx_b1c_api_endpoint_t *ngx_b1c_api_find(ngx_str_t *name,
@@ -193,10 +192,10 @@ ngx_b1c_api_handler(ngx_http_request_t *r)
                               "\"auth_basic\"");
     }
 
-    if (!lcf->api->open && !ngx_b1c_api_known(r)) {
+    if (!ngx_b1c_origin_known(r, NULL)) {
         return ngx_b1c_query_text_error(r, NGX_HTTP_FORBIDDEN,
                               "the name in the address does not belong to "
-                              "this server: use 127.0.0.1, localhost or its "
+                              "this server: use a number, localhost or its "
                               "server_name");
     }
 
@@ -233,36 +232,6 @@ ngx_b1c_api_near(ngx_http_request_t *r)
 
     return ngx_b1c_api_loopback(&sa.sockaddr)
            && ngx_b1c_api_loopback(r->connection->sockaddr);
-}
-
-
-/*
- * A DNS name of another site can point to 127.0.0.1, and then its page in an
- * operator's browser has the same origin as this one.  Such a name is neither
- * a number nor "localhost" nor the configured name.
- */
-static ngx_uint_t
-ngx_b1c_api_known(ngx_http_request_t *r)
-{
-    ngx_str_t                 *host, *name;
-    ngx_http_core_srv_conf_t  *cscf;
-
-    host = &r->headers_in.server;
-
-    if (host->len == 0
-        || (host->len == 9
-            && ngx_strncasecmp(host->data, (u_char *) "localhost", 9) == 0)
-        || host->data[0] == '['
-        || ngx_inet_addr(host->data, host->len) != INADDR_NONE)
-    {
-        return 1;
-    }
-
-    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
-    name = &cscf->server_name;
-
-    return host->len == name->len
-           && ngx_strncasecmp(host->data, name->data, name->len) == 0;
 }
 
 

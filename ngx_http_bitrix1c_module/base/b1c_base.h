@@ -502,6 +502,7 @@ typedef struct {
 
     ngx_str_t                        file;       /* where it was configured */
     ngx_uint_t                       line;
+    ngx_array_t                     *names;      /* of ngx_str_t, or NULL */
 } ngx_b1c_route_t;
 
 
@@ -567,6 +568,8 @@ typedef struct {
     ngx_b1c_webhook_loc_t            webhook;
     ngx_b1c_rest_loc_t               rest;
     ngx_b1c_api_loc_t               *api;        /* NULL: not set here */
+    ngx_array_t                     *names;      /* of the server; NULL
+                                                    without api or rest */
     ngx_http_complex_value_t        *lane;       /* of events and of calls */
     ngx_str_t                        charset;
 } ngx_b1c_loc_conf_t;
@@ -605,6 +608,13 @@ char *ngx_b1c_limits_conf_dead(ngx_conf_t *cf, ngx_b1c_queue_t *queue);
  * X-Accel-Redirect nginx would answer instead of Bitrix or 1C.
  */
 void ngx_b1c_conf_no_redirects(ngx_conf_t *cf);
+
+/* of ngx_http_server_name_t; NULL is lack of memory */
+ngx_array_t *ngx_b1c_conf_server_names(ngx_conf_t *cf);
+
+/* refuses "try_files" in the location of the directive of this name */
+ngx_int_t ngx_b1c_conf_no_try_files(ngx_conf_t *cf, ngx_b1c_route_t *route,
+    const char *name);
 
 
 /* 1 if one of the globs, of ngx_str_t, matches the name; NULL: none */

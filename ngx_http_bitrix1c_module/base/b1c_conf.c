@@ -11,6 +11,7 @@
 
 
 extern ngx_module_t  ngx_http_proxy_module;
+extern ngx_module_t  ngx_http_try_files_module;
 
 
 static ngx_uint_t ngx_b1c_conf_charset_ascii(iconv_t cd);
@@ -235,4 +236,56 @@ ngx_b1c_conf_matches(ngx_array_t *masks, ngx_str_t *name)
     }
 
     return 0;
+}
+
+
+/* nginx itself keeps them no longer than it reads the configuration */
+ngx_array_t *
+ngx_b1c_conf_server_names(ngx_conf_t *cf)
+{
+    ngx_array_t               *names;
+    ngx_http_server_name_t    *name;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+
+    names = ngx_array_create(cf->pool, cscf->server_names.nelts + 1,
+                             sizeof(ngx_http_server_name_t));
+    if (names == NULL) {
+        return NULL;
+    }
+
+    name = ngx_array_push_n(names, cscf->server_names.nelts);
+
+    ngx_memcpy(name, cscf->server_names.elts,
+               cscf->server_names.nelts * sizeof(ngx_http_server_name_t));
+
+    return names;
+}
+
+
+/*
+ * A delivery runs through the phases of its location, where "try_files" would
+ * send it to a file or to another location, whose 200 would be taken for that
+ * of 1C or Bitrix.  Its configuration is a single pointer.
+ */
+ngx_int_t
+ngx_b1c_conf_no_try_files(ngx_conf_t *cf, ngx_b1c_route_t *route,
+    const char *name)
+{
+    void  **conf;
+
+    conf = route->clcf->loc_conf[ngx_http_try_files_module.ctx_index];
+
+    if (conf == NULL || *conf == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "\"try_files\" is in the location of \"%s\" in %V:%ui: "
+                  "deliveries would leave the location, remove it and leave "
+                  "\"proxy_pass\" alone there", name, &route->file,
+                  route->line);
+
+    return NGX_ERROR;
 }

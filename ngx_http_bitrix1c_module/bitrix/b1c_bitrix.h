@@ -337,6 +337,130 @@ void b1c_batch_reply(b1c_reply_t *reply, const char *text, size_t len,
 
 
 /*
+ * The door: a call of a portal is read once, as PHP reads it, and what is sent
+ * to the portal is rewritten wherever PHP could read something else.
+ */
+
+
+#define B1C_DOOR_FORM_TYPE  "application/x-www-form-urlencoded"
+#define B1C_DOOR_JSON_TYPE  "application/json"
+
+#define B1C_DOOR_TOKEN  "a parameter \"token\" would replace all parameters " \
+                        "by those of the token"
+
+
+typedef enum {
+    B1C_DOOR_OK = 0,
+    B1C_DOOR_NOMEM,
+    B1C_DOOR_MALFORMED,       /* err says what is wrong, door->where in what */
+    B1C_DOOR_TYPE             /* Content-Type is none of those taken */
+} b1c_door_rc_t;
+
+
+/* what a body is */
+typedef enum {
+    B1C_DOOR_FORM = 0,
+    B1C_DOOR_JSON,
+    B1C_DOOR_TEXT,            /* a form that is not said to be one */
+    B1C_DOOR_MULTIPART,
+    B1C_DOOR_JSON_FORM,       /* JSON that is said to be a form */
+    B1C_DOOR_OTHER
+} b1c_door_kind_t;
+
+
+/* what becomes of a parameter at the top */
+typedef enum {
+    B1C_DOOR_KEPT = 0,
+    B1C_DOOR_DROPPED,
+    B1C_DOOR_REFUSED
+} b1c_door_name_t;
+
+
+/* a part of multipart/form-data; all point into the body */
+typedef struct {
+    const char      *name;
+    const char      *file;       /* the name of a file, NULL: it is none */
+    const char      *type;
+    const char      *data;
+    size_t           name_len;
+    size_t           file_len;
+    size_t           type_len;
+    size_t           len;
+} b1c_part_t;
+
+
+typedef struct {
+    b1c_part_t      *files;
+    size_t           n;
+    char             type[128];  /* Content-Type, with the boundary */
+} b1c_multipart_t;
+
+
+typedef struct {
+
+    /* set by the caller, everything else begins as zeros */
+    const char      *in_args;
+    const char      *in_type;
+    const char      *in_body;
+    const char      *charset;    /* iconv name of forms, NULL is UTF-8 */
+    size_t           in_args_len;
+    size_t           in_type_len;
+    size_t           in_len;
+    unsigned         post:1;
+    unsigned         batch:1;    /* it is one */
+    unsigned         files:1;    /* "upload" and "download", by token */
+
+    /* what was read: the parameters as the method gets them, an object */
+    cJSON           *params;
+    const char      *where;
+
+    /* what is to be sent */
+    b1c_buf_t        args;
+    b1c_buf_t        body;
+    const char      *type;       /* NULL: there is no body */
+    unsigned         as_is:1;    /* the body as it came, not this one */
+
+    b1c_form_t       query;
+    b1c_form_t       form;
+    cJSON           *query_tree;
+    b1c_multipart_t  parts;
+} b1c_door_t;
+
+
+/* the door must be freed in any case */
+b1c_door_rc_t b1c_door_read(b1c_door_t *door, b1c_error_t *err);
+
+void b1c_door_free(b1c_door_t *door);
+
+/* used only by the files of the door */
+
+b1c_door_rc_t b1c_door_batch_read(b1c_door_t *door, b1c_error_t *err);
+
+/* the body to send is the JSON of all parameters of the body */
+b1c_door_rc_t b1c_door_write(b1c_door_t *door);
+
+b1c_door_rc_t b1c_door_malformed(b1c_error_t *err, const char *what,
+    size_t where);
+
+b1c_door_name_t b1c_door_name(const b1c_door_t *door, const char *name,
+    size_t len);
+
+
+b1c_door_kind_t b1c_multipart_kind(const char *type, size_t len,
+    const char *body, size_t body_len);
+
+/* the fields are appended to a form's text, the files are found */
+b1c_rc_t b1c_multipart_parse(b1c_multipart_t *parts, const char *type,
+    size_t len, const char *body, size_t body_len, b1c_buf_t *fields,
+    b1c_error_t *err);
+
+void b1c_multipart_write(b1c_buf_t *buf, const b1c_multipart_t *parts,
+    const b1c_form_t *form);
+
+void b1c_multipart_free(b1c_multipart_t *parts);
+
+
+/*
  * A REST call of 1C that is queued.  It has the form of an event, so that one
  * queue, one spool and one list of dead letters serve both directions: the
  * method is the event's name, the parameters its data, the portal its domain.
@@ -376,6 +500,12 @@ const char *b1c_call_field(const cJSON *params, const char *name, size_t len,
  * 64 levels), and then appends nothing.
  */
 int b1c_call_result(b1c_buf_t *buf, const char *text, size_t len);
+
+/*
+ * Takes out of a command of a batch, in place, what b1c_door_name() drops.  1:
+ * it has a parameter that is refused.
+ */
+int b1c_call_strip(char *command);
 
 /* the parameters as JSON, NUL-terminated; freed by the caller */
 char *b1c_call_params(const cJSON *params, size_t *len);

@@ -13,13 +13,18 @@
 #include "b1c_core.h"
 
 
+/* longer than any name that means something */
+#define B1C_CALL_NAME  16
+
+
 static b1c_rc_t b1c_call_body(cJSON **params, const b1c_form_t *form,
     const cJSON *json, b1c_error_t *err);
 static b1c_rc_t b1c_call_args(cJSON *params, const b1c_form_t *form,
     b1c_error_t *err);
 static void b1c_call_commands(cJSON *params);
-static void b1c_call_strip(char *command);
-static int b1c_call_auth(const char *p, const char *last);
+static size_t b1c_call_name(char name[B1C_CALL_NAME], const char *p,
+    const char *last);
+static const char *b1c_call_number(const char *text, b1c_number_t number);
 static const cJSON *b1c_call_path(const cJSON *node, const char *name,
     size_t len);
 static int b1c_call_plain(const char *text, size_t len);
@@ -136,22 +141,25 @@ b1c_call_commands(cJSON *params)
 
         cJSON_ArrayForEach(command, cmd) {
             if (cJSON_IsString(command)) {
-                b1c_call_strip(command->valuestring);
+                (void) b1c_call_strip(command->valuestring);
             }
         }
     }
 }
 
 
-static void
+int
 b1c_call_strip(char *command)
 {
-    char   *p, *query, *to;
-    size_t  len;
+    char        *p, *query, *to, name[B1C_CALL_NAME];
+    size_t       len;
+    b1c_door_t   door;
+
+    memset(&door, 0, sizeof(b1c_door_t));
 
     query = strchr(command, '?');
     if (query == NULL) {
-        return;
+        return 0;
     }
 
     to = ++query;
@@ -159,8 +167,17 @@ b1c_call_strip(char *command)
     for (p = query; *p != '\0'; p += len + (p[len] != '\0')) {
         len = strcspn(p, "&");
 
-        if (b1c_call_auth(p, p + len)) {
+        switch (b1c_door_name(&door, name,
+                              b1c_call_name(name, p, p + len)))
+        {
+        case B1C_DOOR_REFUSED:
+            return 1;
+
+        case B1C_DOOR_DROPPED:
             continue;
+
+        default:
+            break;
         }
 
         if (to != query) {
@@ -172,19 +189,19 @@ b1c_call_strip(char *command)
     }
 
     *to = '\0';
+
+    return 0;
 }
 
 
-/* the name of a pair as PHP reads it: encoded, with leading spaces */
-static int
-b1c_call_auth(const char *p, const char *last)
+/* the beginning of a pair's name, as PHP reads it: decoded, spaces cut off */
+static size_t
+b1c_call_name(char name[B1C_CALL_NAME], const char *p, const char *last)
 {
     int     ch, code;
     size_t  n;
 
-    static const char  name[] = "auth";
-
-    for (n = 0; p < last; /* void */ ) {
+    for (n = 0; p < last && *p != '=' && n < B1C_CALL_NAME; p++) {
         ch = (unsigned char) *p;
 
         if (ch == '%') {
@@ -196,22 +213,18 @@ b1c_call_auth(const char *p, const char *last)
             }
         }
 
-        p++;
-
         if (n == 0 && (ch == ' ' || ch == '+')) {
             continue;
         }
 
-        if (n == sizeof(name) - 1) {
-            return ch == '=' || ch == '[' || ch == '\0';
+        if (ch == '[' || ch == '=' || ch == '\0') {
+            break;
         }
 
-        if (ch != name[n++]) {
-            return 0;
-        }
+        name[n++] = (ch == '.' || ch == ' ' || ch == '+') ? '_' : (char) ch;
     }
 
-    return n == sizeof(name) - 1;
+    return n;
 }
 
 
@@ -262,13 +275,47 @@ b1c_call_field(const cJSON *params, const char *name, size_t len,
 
     text = b1c_entity_scalar(b1c_call_path(params, name, len), number);
 
-    if (text) {
+    if (text == NULL) {
+        fields = cJSON_GetObjectItemCaseSensitive(params, "fields");
+
+        text = b1c_entity_scalar(b1c_call_path(fields, name, len), number);
+    }
+
+    return text ? b1c_call_number(text, number) : NULL;
+}
+
+
+/* " 300" and "0300" are 300 to Bitrix; the text itself if it is no number */
+static const char *
+b1c_call_number(const char *text, b1c_number_t number)
+{
+    size_t       n;
+    const char  *p, *end;
+
+    p = text + strspn(text, " ");
+    p += (*p == '+');
+
+    n = strspn(p, "0123456789");
+    end = p + n;
+
+    if (n == 0 || end[strspn(end, " ")] != '\0') {
         return text;
     }
 
-    fields = cJSON_GetObjectItemCaseSensitive(params, "fields");
+    while (*p == '0' && p + 1 < end) {
+        p++;
+    }
 
-    return b1c_entity_scalar(b1c_call_path(fields, name, len), number);
+    n = end - p;
+
+    if (n >= sizeof(b1c_number_t)) {
+        return text;
+    }
+
+    memmove(number, p, n);
+    number[n] = '\0';
+
+    return number;
 }
 
 
@@ -310,6 +357,8 @@ b1c_call_result(b1c_buf_t *buf, const char *text, size_t len)
     b1c_error_t  err;
 
     static const b1c_limits_t  limits = { 1000000, 65, 65536 };
+
+    tree = NULL;
 
     memset(&whole, 0, sizeof(b1c_buf_t));
 

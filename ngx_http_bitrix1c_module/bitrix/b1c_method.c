@@ -128,8 +128,7 @@ b1c_method_path(const char *path, size_t len)
 
             if ((i - segment == 1 && path[segment] == '.')
                 || (i - segment == 2 && path[segment] == '.'
-                    && path[segment + 1] == '.')
-                || (i == segment && i > 0 && i < len && path[i] == '/'))
+                    && path[segment + 1] == '.'))
             {
                 return unclear;
             }
@@ -185,6 +184,13 @@ b1c_method_args(char *out, const char *args, size_t len)
 
         } else if (name && b1c_method_bracket(p, last, 0, &n)) {
             inside = 0;
+
+        } else if (name && inside && *p == '%'
+                   && b1c_text_hex2(p + 1, last) < 0)
+        {
+            memcpy(out, "%25", 3);
+            out += 3;
+            continue;
 
         } else if (name && *p == '=') {
 

@@ -86,6 +86,14 @@ const b1c_pair_t *b1c_form_find(const b1c_form_t *form, const char *key);
 b1c_rc_t b1c_tree_build(const b1c_form_t *form, cJSON **tree,
     b1c_error_t *err);
 
+/*
+ * The same as PHP's parse_str() has it: of a value that is repeated the last
+ * one counts, and numbers that are not in order stay an object.  What PHP's
+ * versions number differently, "a[-5]=x&a[]=y", is malformed.
+ */
+b1c_rc_t b1c_tree_build_last(const b1c_form_t *form, cJSON **tree,
+    b1c_error_t *err);
+
 
 /*
  * The bytes of keys and values.  Both checks return NULL if the text is valid,
@@ -201,6 +209,15 @@ b1c_rc_t b1c_json_parse(cJSON **tree, const char *text, size_t len,
     const b1c_limits_t *limits, const char *charset, b1c_error_t *err);
 
 /*
+ * The same for the body of a call: the outermost value may be an array.  With
+ * *changed set, a stricter reader would find something else in the text than
+ * the tree: it begins with a BOM, a control character stands in a string, or
+ * one was dropped.
+ */
+b1c_rc_t b1c_json_parse_any(cJSON **tree, const char *text, size_t len,
+    const b1c_limits_t *limits, int *changed, b1c_error_t *err);
+
+/*
  * Append text unchanged, a string with quotes and escapes, an integer, or a
  * whole tree.  The buffer begins as zeros; its owner frees "start".
  */
@@ -208,6 +225,10 @@ void b1c_json_write_put(b1c_buf_t *buf, const char *text, size_t len);
 void b1c_json_write_put_string(b1c_buf_t *buf, const char *text);
 void b1c_json_write_put_int(b1c_buf_t *buf, long long value);
 void b1c_json_write_put_tree(b1c_buf_t *buf, const cJSON *node);
+
+/* the form as a body or a query string; a part of one, brackets as they are */
+void b1c_form_write(b1c_buf_t *buf, const b1c_form_t *form);
+void b1c_form_encode(b1c_buf_t *buf, const char *text, size_t len);
 
 /* writes the text of a number node, at most 31 bytes */
 const char *b1c_json_write_number(const cJSON *node, char buf[32]);

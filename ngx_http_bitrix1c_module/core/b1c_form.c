@@ -416,3 +416,64 @@ b1c_form_brackets(const char *key, size_t len, size_t max)
 
     return inside ? "bracket is not closed" : NULL;
 }
+
+
+void
+b1c_form_write(b1c_buf_t *buf, const b1c_form_t *form)
+{
+    size_t             i;
+    const b1c_pair_t  *pair;
+
+    for (i = 0; i < form->npairs; i++) {
+        pair = &form->pairs[i];
+
+        if (i > 0) {
+            b1c_json_write_put(buf, "&", 1);
+        }
+
+        b1c_form_encode(buf, pair->key, pair->key_len);
+        b1c_json_write_put(buf, "=", 1);
+        b1c_form_encode(buf, pair->value, pair->value_len);
+    }
+}
+
+
+/* brackets stay: those of a name are its structure, in a value PHP keeps them */
+
+void
+b1c_form_encode(b1c_buf_t *buf, const char *text, size_t len)
+{
+    char    hex[3];
+    size_t  i, n;
+
+    static const char  digits[] = "0123456789ABCDEF";
+    static const char  plain[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "abcdefghijklmnopqrstuvwxyz-._~[],:@/!$'()*";
+
+    for (i = 0; i < len; i += n) {
+
+        for (n = 0; i + n < len && text[i + n] && strchr(plain, text[i + n]);
+             n++)
+        {
+            /* void */
+        }
+
+        if (n > 0) {
+            b1c_json_write_put(buf, text + i, n);
+            continue;
+        }
+
+        n = 1;
+
+        if (text[i] == ' ') {
+            b1c_json_write_put(buf, "+", 1);
+            continue;
+        }
+
+        hex[0] = '%';
+        hex[1] = digits[(unsigned char) text[i] >> 4];
+        hex[2] = digits[(unsigned char) text[i] & 0xf];
+
+        b1c_json_write_put(buf, hex, 3);
+    }
+}

@@ -26,6 +26,8 @@ typedef struct {
     char                   *name;       /* of the member being read */
     size_t                  name_len;
 
+    int                     array;      /* the outermost may be one */
+    int                     changed;    /* the tree is not all of the text */
     size_t                  pairs;
     size_t                  level;
     cJSON                  *open[B1C_JSON_LEVELS];
@@ -36,6 +38,8 @@ typedef struct {
 } b1c_reader_t;
 
 
+static b1c_rc_t b1c_json_text(b1c_reader_t *r, cJSON **tree, const char *text,
+    size_t len, const b1c_limits_t *limits, b1c_error_t *err);
 static b1c_rc_t b1c_json_read(b1c_reader_t *r, cJSON **tree);
 static b1c_rc_t b1c_json_open(b1c_reader_t *r, cJSON *node);
 static b1c_rc_t b1c_json_body(b1c_reader_t *r);
@@ -65,7 +69,7 @@ b1c_rc_t
 b1c_json_parse(cJSON **tree, const char *text, size_t len,
     const b1c_limits_t *limits, const char *charset, b1c_error_t *err)
 {
-    char         *arena, *converted;
+    char         *converted;
     b1c_rc_t      rc;
     b1c_reader_t  r;
 
@@ -84,28 +88,62 @@ b1c_json_parse(cJSON **tree, const char *text, size_t len,
         text = converted;
     }
 
-    r.start = text;
-    r.pos = text;
-    r.end = text + len;
-    r.pairs = 0;
-    r.level = 0;
-    r.limits = limits;
-    r.err = err;
+    r.array = 0;
+
+    rc = b1c_json_text(&r, tree, text, len, limits, err);
+
+    free(converted);
+
+    return rc;
+}
+
+
+b1c_rc_t
+b1c_json_parse_any(cJSON **tree, const char *text, size_t len,
+    const b1c_limits_t *limits, int *changed, b1c_error_t *err)
+{
+    b1c_rc_t      rc;
+    b1c_reader_t  r;
+
+    r.array = 1;
+
+    rc = b1c_json_text(&r, tree, text, len, limits, err);
+
+    *changed = r.changed;
+
+    return rc;
+}
+
+
+static b1c_rc_t
+b1c_json_text(b1c_reader_t *r, cJSON **tree, const char *text, size_t len,
+    const b1c_limits_t *limits, b1c_error_t *err)
+{
+    char      *arena;
+    b1c_rc_t   rc;
+
+    r->start = text;
+    r->pos = text;
+    r->end = text + len;
+    r->changed = 0;
+    r->pairs = 0;
+    r->level = 0;
+    r->limits = limits;
+    r->err = err;
 
     /* a decoded string and its terminator fit into the quoted length */
 
     arena = malloc(len + 1);
-    r.out = arena;
+    r->out = arena;
 
-    rc = b1c_index_init(&r.index);
+    rc = b1c_index_init(&r->index);
 
     if (rc == B1C_OK) {
-        rc = (arena == NULL) ? B1C_NOMEM : b1c_json_read(&r, tree);
+        rc = (arena == NULL) ? B1C_NOMEM : b1c_json_read(r, tree);
     }
 
-    b1c_index_free(&r.index);
+    b1c_index_free(&r->index);
     free(arena);
-    free(converted);
 
     return rc;
 }
@@ -119,6 +157,7 @@ b1c_json_read(b1c_reader_t *r, cJSON **tree)
 
     if (r->end - r->pos >= 3 && memcmp(r->pos, "\xef\xbb\xbf", 3) == 0) {
         r->pos += 3;
+        r->changed = 1;
     }
 
     b1c_json_space(r);
@@ -127,11 +166,16 @@ b1c_json_read(b1c_reader_t *r, cJSON **tree)
         return b1c_json_error(r, b1c_json_empty);
     }
 
-    if (!b1c_json_take(r, '{')) {
+    if (b1c_json_take(r, '{')) {
+        root = cJSON_CreateObject();
+
+    } else if (r->array && b1c_json_take(r, '[')) {
+        root = cJSON_CreateArray();
+
+    } else {
         return b1c_json_error(r, "JSON is not an object");
     }
 
-    root = cJSON_CreateObject();
     if (root == NULL) {
         return B1C_NOMEM;
     }
@@ -175,7 +219,6 @@ b1c_json_open(b1c_reader_t *r, cJSON *node)
 
 
 /* from behind the first bracket to behind the last, without recursion */
-
 static b1c_rc_t
 b1c_json_body(b1c_reader_t *r)
 {
@@ -281,7 +324,7 @@ static b1c_rc_t
 b1c_json_value(b1c_reader_t *r)
 {
     char        *text;
-    size_t       len;
+    size_t       len, came;
     cJSON       *node;
     const char  *what;
     b1c_rc_t     rc;
@@ -293,10 +336,14 @@ b1c_json_value(b1c_reader_t *r)
             return rc;
         }
 
+        came = len;
+
         what = b1c_text_value(text, &len);
         if (what != NULL) {
             return b1c_json_error(r, what);
         }
+
+        r->changed |= (len != came);
 
         return b1c_json_add(r, cJSON_CreateString(text));
     }
@@ -515,6 +562,7 @@ b1c_json_string(b1c_reader_t *r, char **text, size_t *len)
         }
 
         if (*r->pos != '\\') {
+            r->changed |= ((unsigned char) *r->pos < 0x20);
             *r->out++ = *r->pos++;
             continue;
         }
@@ -619,9 +667,6 @@ b1c_json_encode(char *out, long code)
 
     return out;
 }
-
-
-/* -1 if there are no four hex digits */
 
 
 static void

@@ -16,41 +16,65 @@
 #define B1C_INDEX_LEN   9
 
 
-static b1c_rc_t b1c_tree_pair(b1c_index_t *index, cJSON *root,
+typedef struct {
+    b1c_index_t       index;
+    int               last;       /* as PHP has it: the last one counts */
+} b1c_tree_t;
+
+
+static b1c_rc_t b1c_tree_make(const b1c_form_t *form, cJSON **tree, int last,
+    b1c_error_t *err);
+static b1c_rc_t b1c_tree_pair(b1c_tree_t *t, cJSON *root,
     const b1c_pair_t *pair, b1c_error_t *err);
-static b1c_rc_t b1c_tree_step(b1c_index_t *index, cJSON **node,
+static b1c_rc_t b1c_tree_step(b1c_tree_t *t, cJSON **node,
     const char *name, size_t len, const b1c_pair_t *leaf, const char **what);
 static int b1c_tree_number(const char *name, size_t len);
-static b1c_rc_t b1c_tree_lists(cJSON *node);
+static int b1c_tree_odd(const char *name, size_t len);
+static b1c_rc_t b1c_tree_lists(cJSON *node, int ordered);
 static b1c_rc_t b1c_tree_list(cJSON *node, int n);
 
 
 b1c_rc_t
 b1c_tree_build(const b1c_form_t *form, cJSON **tree, b1c_error_t *err)
 {
+    return b1c_tree_make(form, tree, 0, err);
+}
+
+
+b1c_rc_t
+b1c_tree_build_last(const b1c_form_t *form, cJSON **tree, b1c_error_t *err)
+{
+    return b1c_tree_make(form, tree, 1, err);
+}
+
+
+static b1c_rc_t
+b1c_tree_make(const b1c_form_t *form, cJSON **tree, int last, b1c_error_t *err)
+{
     cJSON       *root, *child;
     size_t       i;
     b1c_rc_t     rc;
-    b1c_index_t  index;
+    b1c_tree_t   t;
 
     root = cJSON_CreateObject();
     if (root == NULL) {
         return B1C_NOMEM;
     }
 
-    rc = b1c_index_init(&index);
+    t.last = last;
+    rc = b1c_index_init(&t.index);
 
     for (i = 0; rc == B1C_OK && i < form->npairs; i++) {
-        rc = b1c_tree_pair(&index, root, &form->pairs[i], err);
+        rc = b1c_tree_pair(&t, root, &form->pairs[i], err);
     }
 
-    b1c_index_free(&index);
+    b1c_index_free(&t.index);
 
     /* the body itself is always a map */
 
     for (child = root->child; child != NULL; child = child->next) {
         if (rc == B1C_OK) {
-            rc = b1c_tree_lists(child);
+            rc = b1c_tree_lists(child, last);
         }
     }
 
@@ -66,7 +90,7 @@ b1c_tree_build(const b1c_form_t *form, cJSON **tree, b1c_error_t *err)
 
 
 static b1c_rc_t
-b1c_tree_pair(b1c_index_t *index, cJSON *root, const b1c_pair_t *pair,
+b1c_tree_pair(b1c_tree_t *t, cJSON *root, const b1c_pair_t *pair,
     b1c_error_t *err)
 {
     cJSON       *node;
@@ -82,7 +106,7 @@ b1c_tree_pair(b1c_index_t *index, cJSON *root, const b1c_pair_t *pair,
     len = strcspn(p, "[");
 
     for ( ;; ) {
-        rc = b1c_tree_step(index, &node, p, len,
+        rc = b1c_tree_step(t, &node, p, len,
                            (p + len + 1 >= end) ? pair : NULL, &what);
         if (rc != B1C_OK) {
             break;
@@ -111,7 +135,7 @@ b1c_tree_pair(b1c_index_t *index, cJSON *root, const b1c_pair_t *pair,
  */
 
 static b1c_rc_t
-b1c_tree_step(b1c_index_t *index, cJSON **node, const char *name, size_t len,
+b1c_tree_step(b1c_tree_t *t, cJSON **node, const char *name, size_t len,
     const b1c_pair_t *leaf, const char **what)
 {
     int          n;
@@ -126,11 +150,17 @@ b1c_tree_step(b1c_index_t *index, cJSON **node, const char *name, size_t len,
     }
 
     if (len == 0) {
+
+        if (t->last && (*node)->valuedouble != 0) {
+            *what = "[] behind such a number has no certain place";
+            return B1C_MALFORMED;
+        }
+
         len = snprintf(buf, sizeof(buf), "%d", (*node)->valueint);
         name = buf;
     }
 
-    slot = b1c_index_find(index, *node, name, len);
+    slot = b1c_index_find(&t->index, *node, name, len);
     if (slot == NULL) {
         return B1C_NOMEM;
     }
@@ -138,7 +168,7 @@ b1c_tree_step(b1c_index_t *index, cJSON **node, const char *name, size_t len,
     if (slot->child == NULL) {
         child = leaf ? cJSON_CreateString(leaf->value) : cJSON_CreateObject();
 
-        rc = b1c_index_add(index, slot, *node, name, len, child);
+        rc = b1c_index_add(&t->index, slot, *node, name, len, child);
         if (rc != B1C_OK) {
             return rc;
         }
@@ -147,6 +177,16 @@ b1c_tree_step(b1c_index_t *index, cJSON **node, const char *name, size_t len,
 
         if (n >= (*node)->valueint) {
             (*node)->valueint = n + 1;
+        }
+
+        if (b1c_tree_odd(name, len)) {
+            (*node)->valuedouble = 1;
+        }
+
+    } else if (leaf && t->last && cJSON_IsString(slot->child)) {
+
+        if (cJSON_SetValuestring(slot->child, leaf->value) == NULL) {
+            return B1C_NOMEM;
         }
 
     } else if (leaf) {
@@ -185,13 +225,28 @@ b1c_tree_number(const char *name, size_t len)
 }
 
 
+/* an integer that PHP takes for an index and b1c_tree_number() does not */
+
+static int
+b1c_tree_odd(const char *name, size_t len)
+{
+    int  minus;
+
+    minus = (name[0] == '-');
+
+    return len - minus > 0 && (minus || len > B1C_INDEX_LEN)
+           && name[minus] != '0'
+           && strspn(name + minus, "0123456789") >= len - minus;
+}
+
+
 /*
  * An object whose keys are 0..n-1 was a list, in any order: some senders sort
  * their keys as text.  Sparse keys are ids and remain.
  */
 
 static b1c_rc_t
-b1c_tree_lists(cJSON *node)
+b1c_tree_lists(cJSON *node, int ordered)
 {
     int       n, max, index;
     cJSON    *child;
@@ -202,14 +257,14 @@ b1c_tree_lists(cJSON *node)
 
     for (child = node->child; child != NULL; child = child->next) {
 
-        rc = b1c_tree_lists(child);
+        rc = b1c_tree_lists(child, ordered);
         if (rc != B1C_OK) {
             return rc;
         }
 
         if (n >= 0) {
             index = b1c_tree_number(child->string, strlen(child->string));
-            n = (index < 0) ? -1 : n + 1;
+            n = (index < 0 || (ordered && index != n)) ? -1 : n + 1;
             max = (index > max) ? index : max;
         }
     }

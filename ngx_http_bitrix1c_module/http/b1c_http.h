@@ -132,6 +132,20 @@ ngx_uint_t ngx_b1c_origin_site(ngx_http_request_t *r);
  */
 ngx_uint_t ngx_b1c_origin_foreign(ngx_http_request_t *r);
 
+/*
+ * The same for a GET, and 1 also for a browser that does not tell which page it
+ * asks for: over plain http it sends nothing of this with the request of an
+ * image.
+ */
+ngx_uint_t ngx_b1c_origin_page(ngx_http_request_t *r);
+
+/*
+ * 1 if the requested host is a number, "localhost", a name of the server, or
+ * one of these names, which may be NULL.  Any other DNS name can point here,
+ * and then its page in a user's browser has the same origin as the gateway.
+ */
+ngx_uint_t ngx_b1c_origin_known(ngx_http_request_t *r, ngx_array_t *names);
+
 
 /*
  * Redacts the key of an inbound webhook.  It is a part of the address, which
@@ -149,6 +163,14 @@ typedef struct {
 /* from now on keys are redacted in log lines of this main request */
 void ngx_b1c_redact_log(ngx_http_request_t *r);
 
+/*
+ * For a log handler: redacts the whole line that it adds to, which may quote
+ * what the upstream of r sent; buf and len are those of the handler, its text
+ * ends at last.
+ */
+void ngx_b1c_redact_line(ngx_http_request_t *r, u_char *buf, size_t len,
+    u_char *last);
+
 /* finds the key in the requested address */
 void ngx_b1c_redact_init(ngx_b1c_redact_t *redact, ngx_str_t *uri);
 
@@ -159,8 +181,9 @@ void ngx_b1c_redact_init(ngx_b1c_redact_t *redact, ngx_str_t *uri);
 void ngx_b1c_redact_text(ngx_b1c_redact_t *redact, u_char *p, size_t len);
 
 /*
- * Removes headers of an answer that contain the key, and those by which Bitrix
- * allows pages of all sites to read the answer.
+ * Removes headers of an answer that contain the key, its reason phrase and its
+ * type if they do, and headers by which Bitrix allows pages of all sites to
+ * read the answer.
  */
 void ngx_b1c_redact_headers(ngx_b1c_redact_t *redact,
     ngx_http_headers_out_t *headers);

@@ -16,6 +16,8 @@ static u_char *ngx_b1c_redact_log_handler(ngx_http_request_t *r,
     ngx_http_request_t *sr, u_char *buf, size_t len);
 static size_t ngx_b1c_redact_begun(ngx_b1c_redact_t *redact, u_char *p,
     size_t len);
+static ngx_uint_t ngx_b1c_redact_has(ngx_b1c_redact_t *redact,
+    ngx_str_t *text);
 
 
 /* core's own handler, which is static there */
@@ -42,9 +44,41 @@ ngx_b1c_redact_log_handler(ngx_http_request_t *r, ngx_http_request_t *sr,
 
     p = ngx_b1c_mask_next(r, sr, buf, len);
 
-    b1c_method_redact((char *) buf, p - buf);
+    ngx_b1c_redact_line(sr, buf, len, p);
 
     return p;
+}
+
+
+void
+ngx_b1c_redact_line(ngx_http_request_t *r, u_char *buf, size_t len,
+    u_char *last)
+{
+    u_char            *p, *found;
+    ngx_b1c_redact_t   redact;
+
+    /* ngx_log_error_core() has a line of this size, which ends behind buf */
+
+    p = buf + len - NGX_MAX_ERROR_STR;
+
+    b1c_method_redact((char *) p, last - p);
+
+    if (r == NULL || r->upstream == NULL) {
+        return;
+    }
+
+    ngx_b1c_redact_init(&redact, &r->upstream->uri);
+
+    while (redact.key.len) {
+        found = memmem(p, last - p, redact.key.data, redact.key.len);
+
+        if (found == NULL) {
+            break;
+        }
+
+        ngx_memset(found, '*', redact.key.len);
+        p = found + redact.key.len;
+    }
 }
 
 
@@ -133,6 +167,17 @@ ngx_b1c_redact_headers(ngx_b1c_redact_t *redact,
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
+    if (ngx_b1c_redact_has(redact, &headers->status_line)) {
+        headers->status_line.len = 0;
+    }
+
+    if (ngx_b1c_redact_has(redact, &headers->content_type)) {
+        ngx_str_set(&headers->content_type, "application/octet-stream");
+        headers->content_type_len = headers->content_type.len;
+        headers->content_type_lowcase = NULL;
+        headers->charset.len = 0;
+    }
+
     part = &headers->headers.part;
     h = part->elts;
 
@@ -152,10 +197,8 @@ ngx_b1c_redact_headers(ngx_b1c_redact_t *redact,
               && ngx_strncasecmp(h[i].key.data, (u_char *) "Access-Control-",
                                  sizeof("Access-Control-") - 1)
                  == 0)
-            && (redact->key.len == 0
-                || memmem(h[i].value.data, h[i].value.len, redact->key.data,
-                          redact->key.len)
-                   == NULL))
+            && !ngx_b1c_redact_has(redact, &h[i].key)
+            && !ngx_b1c_redact_has(redact, &h[i].value))
         {
             continue;
         }
@@ -166,4 +209,26 @@ ngx_b1c_redact_headers(ngx_b1c_redact_t *redact,
             headers->location = NULL;
         }
     }
+}
+
+
+/* in any case, since headers may have been lowered */
+static ngx_uint_t
+ngx_b1c_redact_has(ngx_b1c_redact_t *redact, ngx_str_t *text)
+{
+    size_t  i;
+
+    if (redact->key.len == 0) {
+        return 0;
+    }
+
+    for (i = 0; i + redact->key.len <= text->len; i++) {
+        if (ngx_strncasecmp(text->data + i, redact->key.data, redact->key.len)
+            == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }

@@ -16,6 +16,7 @@
 #define NGX_B1C_KEY_MAX  255
 
 
+static void ngx_b1c_calls_traces(cJSON *params);
 static ngx_int_t ngx_b1c_calls_job(ngx_http_request_t *r, b1c_event_t *ev);
 static ngx_int_t ngx_b1c_calls_record(ngx_http_request_t *r,
     ngx_b1c_job_t *job, b1c_event_t *ev);
@@ -64,8 +65,7 @@ ngx_b1c_calls_wanted(ngx_http_request_t *r, ngx_str_t *method)
 
 
 ngx_int_t
-ngx_b1c_calls_store(ngx_b1c_rest_t *rest, b1c_form_t *args, b1c_form_t *form,
-    cJSON *json)
+ngx_b1c_calls_store(ngx_b1c_rest_t *rest)
 {
     ngx_int_t            rc;
     ngx_str_t           *key;
@@ -88,9 +88,19 @@ ngx_b1c_calls_store(ngx_b1c_rest_t *rest, b1c_form_t *args, b1c_form_t *form,
                                                             "to 255 bytes");
     }
 
+    if (rest->door.parts.n) {
+        return ngx_b1c_calls_refuse(r, NGX_HTTP_BAD_REQUEST,
+                                    "BITRIX1C_BAD_REQUEST", "a call with "
+                                    "files in multipart/form-data cannot be "
+                                    "kept");
+    }
+
+    ngx_b1c_calls_traces(rest->door.params);
+
     brc = b1c_call_build(&ev, (char *) rest->method.data, rest->method.len,
                          (char *) rest->portal->name.data,
-                         rest->portal->name.len, args, form, json, &err);
+                         rest->portal->name.len, NULL, NULL,
+                         rest->door.params, &err);
 
     if (brc == B1C_NOMEM) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -107,6 +117,22 @@ ngx_b1c_calls_store(ngx_b1c_rest_t *rest, b1c_form_t *args, b1c_form_t *form,
     b1c_event_free(&ev);
 
     return rc;
+}
+
+
+/* Bitrix' own programs number each request, which is no part of the call */
+static void
+ngx_b1c_calls_traces(cJSON *params)
+{
+    ngx_uint_t  i;
+
+    static const char *const  names[] = {
+        "bx24_request_id", "bx24_sdk_ver", "bx24_sdk_type"
+    };
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        cJSON_DeleteItemFromObjectCaseSensitive(params, names[i]);
+    }
 }
 
 
@@ -231,6 +257,10 @@ ngx_b1c_calls_identity(ngx_http_request_t *r, ngx_b1c_job_t *job,
         (void) ngx_sprintf(key.data, "key %V %V %V", &job->event.domain,
                            &job->event.name, name);
 
+        /* Bitrix has one method, however it is written */
+
+        ngx_strlow(key.data, key.data, key.len - name->len);
+
     } else if (rc == NGX_OK) {
         job->identity.once = 0;
 
@@ -307,6 +337,7 @@ ngx_b1c_calls_fields(ngx_array_t *fields, ngx_pool_t *pool, b1c_event_t *ev,
     }
 
     p = ngx_sprintf(row->data, "row %s %s", ev->domain, ev->event);
+    ngx_strlow(row->data, row->data, p - row->data);
     field = fields->elts;
 
     for (i = 0; i < fields->nelts; i++) {

@@ -11,42 +11,32 @@
 #include "b1c_http.h"
 
 
-/* limits of a call's shape; its size is bounded by client_max_body_size */
+/* limits of a command's shape; client_max_body_size bounds the batch */
 static const b1c_limits_t  ngx_b1c_rest_limits = {
     100000, 64, 1024
 };
 
 
-/* a call during the checks */
-typedef struct {
-    ngx_http_request_t             *request;
-    ngx_b1c_rest_t                 *rest;
-    ngx_b1c_loc_conf_t             *lcf;
-    b1c_form_t                      args;
-    b1c_form_t                      form;
-    cJSON                          *json;
-    b1c_error_t                     error;
-} ngx_b1c_rest_in_t;
-
-
+static ngx_int_t ngx_b1c_rest_stop(ngx_http_request_t *r,
+    ngx_b1c_error_t *error);
 static ngx_int_t ngx_b1c_rest_subrequest(ngx_http_request_t *r);
 static ngx_int_t ngx_b1c_rest_create(ngx_http_request_t *r,
     ngx_b1c_loc_conf_t *lcf);
 static void ngx_b1c_rest_free(void *data);
 static ngx_int_t ngx_b1c_rest_name(ngx_http_request_t *r,
-    ngx_b1c_loc_conf_t *lcf, ngx_str_t *method, ngx_b1c_error_t *error);
+    ngx_b1c_loc_conf_t *lcf, ngx_str_t *path, ngx_str_t *method,
+    ngx_b1c_error_t *error);
+static void ngx_b1c_rest_slashes(ngx_str_t *path);
 static ngx_int_t ngx_b1c_rest_refuse(ngx_http_request_t *r,
     ngx_b1c_error_t *error);
 static void ngx_b1c_rest_body(ngx_http_request_t *r);
-static ngx_int_t ngx_b1c_rest_intake(ngx_b1c_rest_in_t *in, ngx_str_t *body);
-static ngx_int_t ngx_b1c_rest_args(ngx_b1c_rest_in_t *in);
-static ngx_int_t ngx_b1c_rest_parse(ngx_b1c_rest_in_t *in, ngx_str_t *body);
-static void ngx_b1c_rest_bom(ngx_http_request_t *r, ngx_str_t *body);
-static ngx_int_t ngx_b1c_rest_malformed(ngx_b1c_rest_in_t *in, b1c_rc_t rc,
-    const char *where);
-static ngx_int_t ngx_b1c_rest_batch(ngx_b1c_rest_in_t *in);
-static ngx_int_t ngx_b1c_rest_trap(ngx_b1c_rest_in_t *in);
-static ngx_int_t ngx_b1c_rest_error(ngx_b1c_rest_in_t *in, ngx_uint_t status,
+static ngx_int_t ngx_b1c_rest_intake(ngx_b1c_rest_t *rest, ngx_str_t *body);
+static ngx_int_t ngx_b1c_rest_uri(ngx_b1c_rest_t *rest, ngx_str_t *name,
+    ngx_str_t *prefix);
+static ngx_uint_t ngx_b1c_rest_reads(ngx_b1c_rest_t *rest);
+static ngx_int_t ngx_b1c_rest_batch(ngx_b1c_rest_t *rest);
+static ngx_int_t ngx_b1c_rest_trap(ngx_b1c_rest_t *rest);
+static ngx_int_t ngx_b1c_rest_error(ngx_b1c_rest_t *rest, ngx_uint_t status,
     const char *code, const char *text);
 
 
@@ -84,7 +74,19 @@ ngx_b1c_rest_handler(ngx_http_request_t *r)
         return ngx_b1c_rest_subrequest(r);
     }
 
+    ngx_memzero(&error, sizeof(ngx_b1c_error_t));
+
     prefix = &lcf->rest.route->clcf->name;
+
+    if (!ngx_b1c_origin_known(r, lcf->rest.route->names)) {
+        error.status = NGX_HTTP_FORBIDDEN;
+        error.code = "BITRIX1C_UNKNOWN_NAME";
+        error.text = "the name in the address does not belong to this server: "
+                     "use a number, or add the name to server_name or to "
+                     "bitrix1c_rest";
+
+        return ngx_b1c_rest_stop(r, &error);
+    }
 
     if (r->uri.len > prefix->len) {
         path.data = r->uri.data + prefix->len;
@@ -97,22 +99,8 @@ ngx_b1c_rest_handler(ngx_http_request_t *r)
         }
     }
 
-    ngx_memzero(&error, sizeof(ngx_b1c_error_t));
-
-    if (ngx_b1c_rest_name(r, lcf, &method, &error) != NGX_OK) {
-        rc = ngx_http_discard_request_body(r);
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-        rc = ngx_b1c_rest_refuse(r, &error);
-
-        /* a phase handler that has answered finalizes the request itself */
-
-        ngx_http_finalize_request(r, rc);
-
-        return NGX_DONE;
+    if (ngx_b1c_rest_name(r, lcf, &path, &method, &error) != NGX_OK) {
+        return ngx_b1c_rest_stop(r, &error);
     }
 
     if (ngx_b1c_rest_create(r, lcf) != NGX_OK) {
@@ -122,6 +110,10 @@ ngx_b1c_rest_handler(ngx_http_request_t *r)
     ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
     ctx->rest->method = method;
 
+    if (ngx_b1c_rest_uri(ctx->rest, &path, prefix) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     rc = ngx_b1c_body_read(r, ngx_b1c_rest_body);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
@@ -129,6 +121,28 @@ ngx_b1c_rest_handler(ngx_http_request_t *r)
     }
 
     ngx_http_finalize_request(r, NGX_DONE);
+
+    return NGX_DONE;
+}
+
+
+/* refuses a call whose body has not been read */
+static ngx_int_t
+ngx_b1c_rest_stop(ngx_http_request_t *r, ngx_b1c_error_t *error)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_b1c_rest_refuse(r, error);
+
+    /* a phase handler that has answered finalizes the request itself */
+
+    ngx_http_finalize_request(r, rc);
 
     return NGX_DONE;
 }
@@ -192,17 +206,21 @@ ngx_b1c_rest_free(void *data)
     if (rest->batch) {
         b1c_batch_free(rest->batch);
     }
+
+    b1c_door_free(&rest->door);
 }
 
 
 static ngx_int_t
 ngx_b1c_rest_name(ngx_http_request_t *r, ngx_b1c_loc_conf_t *lcf,
-    ngx_str_t *method, ngx_b1c_error_t *error)
+    ngx_str_t *path, ngx_str_t *method, ngx_b1c_error_t *error)
 {
     size_t       len;
     const char  *name, *what;
     ngx_str_t   *prefix;
 
+    len = 0;
+    name = NULL;
     prefix = &lcf->rest.route->clcf->name;
 
     if (r->method != NGX_HTTP_GET && r->method != NGX_HTTP_POST) {
@@ -229,10 +247,19 @@ ngx_b1c_rest_name(ngx_http_request_t *r, ngx_b1c_loc_conf_t *lcf,
 
         /* the location may have been selected by another address */
 
-        what = r->uri.len >= prefix->len
-               ? b1c_method_method((char *) r->uri.data + prefix->len,
-                                   r->uri.len - prefix->len, &name, &len)
-               : "a rewrite has changed the address";
+        what = "a rewrite has changed the address";
+
+        if (r->uri.len >= prefix->len
+            && ngx_memcmp(r->uri.data, prefix->data, prefix->len) == 0)
+        {
+            path->data = r->uri.data + prefix->len;
+            path->len = r->uri.len - prefix->len;
+
+            ngx_b1c_rest_slashes(path);
+
+            what = b1c_method_method((char *) path->data, path->len, &name,
+                                     &len);
+        }
     }
 
     if (what) {
@@ -259,6 +286,43 @@ ngx_b1c_rest_name(ngx_http_request_t *r, ngx_b1c_loc_conf_t *lcf,
 }
 
 
+/* Bitrix takes any number of them, and its programs send some */
+static void
+ngx_b1c_rest_slashes(ngx_str_t *path)
+{
+    while (path->len && path->data[0] == '/') {
+        path->data++;
+        path->len--;
+    }
+
+    while (path->len && path->data[path->len - 1] == '/') {
+        path->len--;
+    }
+}
+
+
+/* the name as it was written: some methods of Bitrix have capitals in theirs */
+static ngx_int_t
+ngx_b1c_rest_uri(ngx_b1c_rest_t *rest, ngx_str_t *name, ngx_str_t *prefix)
+{
+    ngx_str_t  *uri;
+
+    uri = &rest->uri;
+
+    uri->len = prefix->len + name->len;
+    uri->data = ngx_pnalloc(rest->request->pool, uri->len);
+
+    if (uri->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(ngx_cpymem(uri->data, prefix->data, prefix->len), name->data,
+               name->len);
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_b1c_rest_refuse(ngx_http_request_t *r, ngx_b1c_error_t *error)
 {
@@ -272,19 +336,14 @@ ngx_b1c_rest_refuse(ngx_http_request_t *r, ngx_b1c_error_t *error)
 static void
 ngx_b1c_rest_body(ngx_http_request_t *r)
 {
-    ngx_int_t          rc;
-    ngx_str_t          body;
-    ngx_uint_t         store;
-    ngx_b1c_ctx_t     *ctx;
-    ngx_b1c_rest_in_t  in;
-
-    ngx_memzero(&in, sizeof(ngx_b1c_rest_in_t));
+    ngx_int_t        rc;
+    ngx_str_t        body;
+    ngx_uint_t       store;
+    ngx_b1c_ctx_t   *ctx;
+    ngx_b1c_rest_t  *rest;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
-
-    in.request = r;
-    in.rest = ctx->rest;
-    in.lcf = ngx_http_get_module_loc_conf(r, ngx_http_bitrix1c_module);
+    rest = ctx->rest;
 
     if (ngx_b1c_body_text(r, &body) != NGX_OK) {
         ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
@@ -299,23 +358,22 @@ ngx_b1c_rest_body(ngx_http_request_t *r)
         return;
     }
 
-    rc = ngx_b1c_rest_intake(&in, &body);
+    rc = ngx_b1c_rest_intake(rest, &body);
 
-    store = rc == NGX_OK && ngx_b1c_calls_wanted(r, &in.rest->method);
+    store = rc == NGX_OK && ngx_b1c_calls_wanted(r, &rest->method);
 
     if (store) {
-        rc = ngx_b1c_calls_store(in.rest, &in.args, &in.form, in.json);
+        rc = ngx_b1c_calls_store(rest);
 
     } else if (rc == NGX_OK) {
-        ngx_b1c_rest_echo_mark(in.rest, &in.args, &in.form, in.json);
+        ngx_b1c_rest_echo_mark(rest);
     }
 
-    b1c_form_free(&in.args);
-    b1c_form_free(&in.form);
-    cJSON_Delete(in.json);
+    cJSON_Delete(rest->door.params);
+    rest->door.params = NULL;
 
     if (rc == NGX_OK && !store) {
-        rc = ngx_b1c_rest_proxy_start(ctx->rest);
+        rc = ngx_b1c_rest_proxy_start(rest);
     }
 
     /* NGX_DONE: it was answered or is being sent */
@@ -328,218 +386,88 @@ ngx_b1c_rest_body(ngx_http_request_t *r)
 
 /* NGX_OK: the call may be sent; otherwise it was answered or failed */
 static ngx_int_t
-ngx_b1c_rest_intake(ngx_b1c_rest_in_t *in, ngx_str_t *body)
+ngx_b1c_rest_intake(ngx_b1c_rest_t *rest, ngx_str_t *body)
 {
-    ngx_int_t  rc;
+    ngx_int_t        rc;
+    ngx_b1c_error_t  error;
 
-    rc = ngx_b1c_rest_args(in);
+    ngx_memzero(&error, sizeof(ngx_b1c_error_t));
 
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    rc = ngx_b1c_rest_parse(in, body);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    if (in->rest->method.len == 5
-        && ngx_strncasecmp(in->rest->method.data, (u_char *) "batch", 5) == 0)
-    {
-        return ngx_b1c_rest_batch(in);
-    }
-
-    return ngx_b1c_rest_trap(in);
-}
-
-
-static ngx_int_t
-ngx_b1c_rest_args(ngx_b1c_rest_in_t *in)
-{
-    char       *charset;
-    ngx_str_t  *args;
-    b1c_rc_t    rc;
-
-    if (in->request->args.len == 0) {
-        return NGX_OK;
-    }
-
-    charset = in->lcf->charset.len ? (char *) in->lcf->charset.data : NULL;
-    args = &in->rest->args;
-
-    args->data = ngx_pnalloc(in->request->pool, 3 * in->request->args.len);
-    if (args->data == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    args->len = b1c_method_args((char *) args->data,
-                                (char *) in->request->args.data,
-                                in->request->args.len);
-
-    rc = b1c_form_parse(&in->args, (char *) args->data, args->len,
-                        &ngx_b1c_rest_limits, charset, &in->error);
-
-    if (rc != B1C_OK) {
-        return ngx_b1c_rest_malformed(in, rc, "query string");
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_b1c_rest_parse(ngx_b1c_rest_in_t *in, ngx_str_t *body)
-{
-    char           *charset;
-    ngx_int_t       rc;
-    b1c_rc_t        brc;
-    ngx_b1c_type_e  type;
-
-    charset = in->lcf->charset.len ? (char *) in->lcf->charset.data : NULL;
-
-    rc = ngx_b1c_rest_type_check(in->request, body, &type);
+    rc = ngx_b1c_rest_door_read(rest, body, &error);
 
     if (rc == NGX_DECLINED) {
-        return ngx_b1c_rest_error(in, NGX_HTTP_BAD_REQUEST,
-                    "BITRIX1C_BAD_REQUEST", "Content-Type is given twice");
+        return ngx_b1c_rest_error(rest, error.status, error.code, error.text);
     }
 
     if (rc != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    switch (type) {
+    if (rest->door.batch) {
+        rc = ngx_b1c_rest_batch(rest);
 
-    case NGX_B1C_TYPE_FORM:
-
-        if (body->len && body->data[0] == '{') {
-            return ngx_b1c_rest_error(in, NGX_HTTP_BAD_REQUEST,
-                    "BITRIX1C_BAD_REQUEST", "the body looks like JSON, but "
-                                            "Content-Type declares a form");
+        if (rc != NGX_OK) {
+            return rc;
         }
-
-        brc = b1c_form_parse(&in->form, (char *) body->data, body->len,
-                             &ngx_b1c_rest_limits, charset, &in->error);
-        break;
-
-    case NGX_B1C_TYPE_JSON:
-        ngx_b1c_rest_bom(in->request, body);
-
-        brc = b1c_json_parse(&in->json, (char *) body->data, body->len,
-                             &ngx_b1c_rest_limits, NULL, &in->error);
-        break;
-
-    case NGX_B1C_TYPE_OTHER:
-        return ngx_b1c_rest_error(in,
-                    NGX_HTTP_UNSUPPORTED_MEDIA_TYPE, "BITRIX1C_BAD_TYPE",
-                    "Content-Type must be application/json or "
-                    "application/x-www-form-urlencoded");
-
-    default:
-        return NGX_OK;
     }
 
-    if (brc != B1C_OK) {
-        return ngx_b1c_rest_malformed(in, brc, "body");
+    /* an image of any page could be one */
+
+    if (rest->request->method == NGX_HTTP_GET && !ngx_b1c_rest_reads(rest)
+        && ngx_b1c_origin_page(rest->request))
+    {
+        return ngx_b1c_rest_error(rest, NGX_HTTP_FORBIDDEN,
+                    "BITRIX1C_CROSS_SITE", "a browser sent a write by GET, "
+                    "as any page can have it do: send it by POST");
     }
 
-    return NGX_OK;
+    return ngx_b1c_rest_trap(rest);
 }
 
 
-/*
- * Removes a BOM, with which files written by 1C begin.  PHP's json_decode()
- * rejects it, and Bitrix would see a call without parameters: an update of
- * nothing, or a list of everything.
- */
-static void
-ngx_b1c_rest_bom(ngx_http_request_t *r, ngx_str_t *body)
+static ngx_uint_t
+ngx_b1c_rest_reads(ngx_b1c_rest_t *rest)
 {
-    off_t         left, n;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
+    char    *method;
+    size_t   i;
 
-    if (body->len < 3 || ngx_memcmp(body->data, "\xef\xbb\xbf", 3) != 0) {
-        return;
+    if (rest->batch == NULL) {
+        return ngx_b1c_rest_echo_reads((char *) rest->method.data,
+                                       rest->method.len);
     }
 
-    r->headers_in.content_length_n -= 3;
+    for (i = 0; i < rest->batch->n; i++) {
+        method = rest->batch->commands[i].method;
 
-    for (left = 3, cl = r->request_body->bufs; cl && left; cl = cl->next) {
-        b = cl->buf;
-        n = ngx_min(left, ngx_buf_size(b));
-
-        if (b->in_file) {
-            b->file_pos += n;
-
-        } else {
-            b->pos += n;
-        }
-
-        left -= n;
-
-        if (ngx_buf_size(b) == 0) {
-
-            /* an empty buffer is not sent */
-
-            r->request_body->bufs = cl->next;
+        if (!ngx_b1c_rest_echo_reads(method, ngx_strlen(method))) {
+            return 0;
         }
     }
+
+    return 1;
 }
 
 
 static ngx_int_t
-ngx_b1c_rest_malformed(ngx_b1c_rest_in_t *in, b1c_rc_t rc, const char *where)
+ngx_b1c_rest_batch(ngx_b1c_rest_t *rest)
 {
-    u_char  *p, *text;
-    size_t   len, size;
+    size_t               i;
+    ngx_str_t            method;
+    b1c_batch_t         *batch;
+    b1c_error_t          err;
+    b1c_command_t       *command;
+    ngx_b1c_loc_conf_t  *lcf;
 
-    if (rc == B1C_NOMEM) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    /* the limits of calls have no directive */
-
-    p = (u_char *) ngx_strstr(in->error.what, " (bitrix1c_limits");
-    len = p ? (size_t) (p - (u_char *) in->error.what)
-            : ngx_strlen(in->error.what);
-
-    size = ngx_strlen(where) + len + NGX_SIZE_T_LEN
-           + sizeof("the : , at byte ");
-
-    text = ngx_pnalloc(in->request->pool, size);
-    if (text == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    p = ngx_sprintf(text, "the %s: %*s, at byte %uz", where, len,
-                    in->error.what, in->error.where);
-    *p = '\0';
-
-    return ngx_b1c_rest_error(in, NGX_HTTP_BAD_REQUEST,
-                              "BITRIX1C_BAD_REQUEST", (char *) text);
-}
-
-
-static ngx_int_t
-ngx_b1c_rest_batch(ngx_b1c_rest_in_t *in)
-{
-    size_t          i;
-    ngx_str_t       method;
-    b1c_batch_t    *batch;
-    b1c_command_t  *command;
-
-    batch = ngx_pcalloc(in->request->pool, sizeof(b1c_batch_t));
+    batch = ngx_pcalloc(rest->request->pool, sizeof(b1c_batch_t));
     if (batch == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    in->rest->batch = batch;
+    rest->batch = batch;
+    lcf = ngx_http_get_module_loc_conf(rest->request,
+                                       ngx_http_bitrix1c_module);
 
-    switch (b1c_batch_parse(batch, &in->args, &in->form, in->json,
-                            &in->error))
-    {
+    switch (b1c_batch_parse(batch, NULL, NULL, rest->door.params, &err)) {
 
     case B1C_BATCH_OK:
         break;
@@ -548,18 +476,18 @@ ngx_b1c_rest_batch(ngx_b1c_rest_in_t *in)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
 
     case B1C_BATCH_LENGTH:
-        return ngx_b1c_rest_error(in, NGX_HTTP_BAD_REQUEST,
+        return ngx_b1c_rest_error(rest, NGX_HTTP_BAD_REQUEST,
                     "ERROR_BATCH_LENGTH_EXCEEDED",
                     "a batch has at most 50 commands");
 
     case B1C_BATCH_NESTED:
-        return ngx_b1c_rest_error(in, NGX_HTTP_NOT_ALLOWED,
+        return ngx_b1c_rest_error(rest, NGX_HTTP_NOT_ALLOWED,
                     "ERROR_BATCH_METHOD_NOT_ALLOWED",
                     "a batch cannot be a command of a batch");
 
     default:
-        return ngx_b1c_rest_error(in, NGX_HTTP_BAD_REQUEST,
-                    "BITRIX1C_BAD_REQUEST", in->error.what);
+        return ngx_b1c_rest_error(rest, NGX_HTTP_BAD_REQUEST,
+                    "BITRIX1C_BAD_REQUEST", err.what);
     }
 
     for (i = 0; i < batch->n; i++) {
@@ -568,36 +496,31 @@ ngx_b1c_rest_batch(ngx_b1c_rest_in_t *in)
         method.data = (u_char *) command->method;
         method.len = ngx_strlen(method.data);
 
-        if (!ngx_b1c_conf_matches(in->lcf->rest.methods, &method)) {
-            return ngx_b1c_rest_error(in, NGX_HTTP_FORBIDDEN,
+        if (!ngx_b1c_conf_matches(lcf->rest.methods, &method)) {
+            return ngx_b1c_rest_error(rest, NGX_HTTP_FORBIDDEN,
                     "BITRIX1C_METHOD_FORBIDDEN", "bitrix1c_methods of this "
                                                  "gateway does not allow a "
                                                  "command of the batch");
         }
     }
 
-    return ngx_b1c_rest_trap(in);
+    return NGX_OK;
 }
 
 
 /* the warning is added to the answer as "Warning" and logged once */
 static ngx_int_t
-ngx_b1c_rest_trap(ngx_b1c_rest_in_t *in)
+ngx_b1c_rest_trap(ngx_b1c_rest_t *rest)
 {
-    char             text[B1C_WARNING_MAX];
-    int              found;
-    size_t           i;
-    b1c_form_t       query;
-    b1c_error_t      err;
-    b1c_command_t   *command;
-    ngx_b1c_rest_t  *rest;
-
-    rest = in->rest;
+    char            text[B1C_WARNING_MAX];
+    int             found;
+    size_t          i;
+    b1c_form_t      query;
+    b1c_error_t     err;
+    b1c_command_t  *command;
 
     found = b1c_warning_call((char *) rest->method.data, rest->method.len,
-                             &in->args, NULL, text)
-            || b1c_warning_call((char *) rest->method.data, rest->method.len,
-                                &in->form, in->json, text);
+                             NULL, rest->door.params, text);
 
     for (i = 0; rest->batch && i < rest->batch->n && !found; i++) {
         command = &rest->batch->commands[i];
@@ -624,7 +547,7 @@ ngx_b1c_rest_trap(ngx_b1c_rest_in_t *in)
 
 
 static ngx_int_t
-ngx_b1c_rest_error(ngx_b1c_rest_in_t *in, ngx_uint_t status, const char *code,
+ngx_b1c_rest_error(ngx_b1c_rest_t *rest, ngx_uint_t status, const char *code,
     const char *text)
 {
     ngx_b1c_error_t  error;
@@ -635,8 +558,8 @@ ngx_b1c_rest_error(ngx_b1c_rest_in_t *in, ngx_uint_t status, const char *code,
     error.code = code;
     error.text = text;
 
-    ngx_http_finalize_request(in->request,
-                              ngx_b1c_rest_refuse(in->request, &error));
+    ngx_http_finalize_request(rest->request,
+                              ngx_b1c_rest_refuse(rest->request, &error));
     return NGX_DONE;
 }
 

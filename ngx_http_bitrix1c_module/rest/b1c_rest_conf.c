@@ -13,6 +13,7 @@
 #define NGX_B1C_MAX_WAIT  600000
 
 
+static char *ngx_b1c_rest_conf_names(ngx_conf_t *cf, ngx_b1c_route_t *route);
 static char *ngx_b1c_rest_conf_split(ngx_conf_t *cf, ngx_str_t *list,
     ngx_array_t *fields);
 static ngx_int_t ngx_b1c_rest_conf_pace_portal(ngx_str_t *value);
@@ -47,11 +48,58 @@ ngx_b1c_rest_conf_rest(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_b1c_loc_conf_t *lcf = conf;
 
+    char                 *rc;
     ngx_b1c_main_conf_t  *mcf;
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_bitrix1c_module);
 
-    return ngx_b1c_conf_route(cf, &mcf->rests, &lcf->rest.route);
+    rc = ngx_b1c_conf_route(cf, &mcf->rests, &lcf->rest.route);
+
+    return rc == NGX_CONF_OK ? ngx_b1c_rest_conf_names(cf, lcf->rest.route)
+                             : rc;
+}
+
+
+/* those that callers may use beside the names of the server */
+static char *
+ngx_b1c_rest_conf_names(ngx_conf_t *cf, ngx_b1c_route_t *route)
+{
+    ngx_str_t   *value, *name;
+    ngx_uint_t   i;
+
+    if (cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
+
+    route->names = ngx_array_create(cf->pool, 2, sizeof(ngx_str_t));
+    if (route->names == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (value[i].len == 0 || strpbrk((char *) value[i].data, "/: ~")
+            || (value[i].data[0] == '*' && value[i].len < 3))
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid name \"%V\" in \"bitrix1c_rest\" "
+                               "directive: it must be the name of a host, "
+                               "without a port, such as gate.myshop.ru or "
+                               "*.myshop.ru", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        name = ngx_array_push(route->names);
+        if (name == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *name = value[i];
+    }
+
+    return NGX_CONF_OK;
 }
 
 
@@ -339,7 +387,7 @@ ngx_b1c_rest_conf_check_location(ngx_conf_t *cf, ngx_b1c_route_t *rest)
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    return ngx_b1c_conf_no_try_files(cf, rest, "bitrix1c_rest");
 }
 
 

@@ -17,14 +17,13 @@ static const b1c_limits_t  ngx_b1c_echo_limits = {
 
 static void ngx_b1c_rest_echo_batch(ngx_b1c_rest_t *rest);
 static void ngx_b1c_rest_echo_add(ngx_b1c_rest_t *rest, char *method,
-    size_t len, b1c_form_t *args, b1c_form_t *form, cJSON *json);
+    size_t len, b1c_form_t *form, cJSON *json);
 static ngx_int_t ngx_b1c_rest_echo_word(ngx_pool_t *pool, ngx_str_t *word,
     const char *text);
 
 
 void
-ngx_b1c_rest_echo_mark(ngx_b1c_rest_t *rest, b1c_form_t *args,
-    b1c_form_t *form, cJSON *json)
+ngx_b1c_rest_echo_mark(ngx_b1c_rest_t *rest)
 {
     ngx_b1c_main_conf_t  *mcf;
 
@@ -40,7 +39,7 @@ ngx_b1c_rest_echo_mark(ngx_b1c_rest_t *rest, b1c_form_t *args,
 
     } else {
         ngx_b1c_rest_echo_add(rest, (char *) rest->method.data,
-                              rest->method.len, args, form, json);
+                              rest->method.len, NULL, rest->door.params);
     }
 }
 
@@ -65,7 +64,7 @@ ngx_b1c_rest_echo_batch(ngx_b1c_rest_t *rest)
         }
 
         ngx_b1c_rest_echo_add(rest, command->method,
-                              ngx_strlen(command->method), &query, NULL, NULL);
+                              ngx_strlen(command->method), &query, NULL);
         b1c_form_free(&query);
     }
 }
@@ -74,7 +73,7 @@ ngx_b1c_rest_echo_batch(ngx_b1c_rest_t *rest)
 /* on failure nothing is marked: an echo is a nuisance and not a loss */
 static void
 ngx_b1c_rest_echo_add(ngx_b1c_rest_t *rest, char *method, size_t len,
-    b1c_form_t *args, b1c_form_t *form, cJSON *json)
+    b1c_form_t *form, cJSON *json)
 {
     ngx_str_t        *portal;
     ngx_pool_t       *pool;
@@ -97,7 +96,7 @@ ngx_b1c_rest_echo_add(ngx_b1c_rest_t *rest, char *method, size_t len,
     }
 
     if (b1c_call_build(&ev, method, len, (char *) portal->data,
-                       portal->len, args, form, json, &err)
+                       portal->len, NULL, form, json, &err)
         != B1C_OK)
     {
         return;
@@ -126,14 +125,23 @@ ngx_b1c_rest_echo_add(ngx_b1c_rest_t *rest, char *method, size_t len,
 ngx_uint_t
 ngx_b1c_rest_echo_reads(const char *method, size_t len)
 {
+    size_t      n;
     ngx_uint_t  i;
 
-    static const char *const  masks[] = {
-        "*.get*", "*.list*", "*.fields*", "*.count*", "*.search*"
+    static const char *const  verbs[] = {
+        "get", "list", "fields", "count", "search"
     };
 
-    for (i = 0; i < sizeof(masks) / sizeof(masks[0]); i++) {
-        if (b1c_glob_match(masks[i], ngx_strlen(masks[i]), method, len)) {
+    /* the last word is the verb */
+
+    for (n = len; n && method[n - 1] != '.'; n--) { /* void */ }
+
+    for (i = 0; n && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (len - n >= ngx_strlen(verbs[i])
+            && ngx_strncasecmp((u_char *) method + n, (u_char *) verbs[i],
+                               ngx_strlen(verbs[i]))
+               == 0)
+        {
             return 1;
         }
     }

@@ -34,14 +34,6 @@ typedef enum {
 } ngx_b1c_rest_state_e;
 
 
-typedef enum {
-    NGX_B1C_TYPE_NONE = 0,
-    NGX_B1C_TYPE_FORM,
-    NGX_B1C_TYPE_JSON,
-    NGX_B1C_TYPE_OTHER
-} ngx_b1c_type_e;
-
-
 /*
  * A call of a portal: the caller's request, parked until it has a permit, and
  * a subrequest for each try, which runs only the location's proxy_pass.
@@ -51,9 +43,13 @@ struct ngx_b1c_rest_s {
     ngx_http_request_t              *sr;         /* the current try */
     ngx_b1c_route_t                 *conf;
     ngx_b1c_portal_t                *portal;
-    ngx_str_t                        method;
+    ngx_str_t                        method;     /* as it was written */
+    ngx_str_t                        uri;        /* the location's and it */
     ngx_str_t                        args;
-    b1c_batch_t                     *batch;      /* NULL: not a batch */
+    b1c_door_t                       door;
+    ngx_list_t                      *headers;    /* of each try */
+    ngx_table_elt_t                 *type;       /* among them, or NULL */
+    b1c_batch_t                     *batch;      /* NULL: it is none */
     ngx_str_t                        warning;
     ngx_array_t                     *writes;     /* of ..._event_t */
 
@@ -88,13 +84,17 @@ struct ngx_b1c_rest_s {
 ngx_int_t ngx_b1c_rest_proxy_start(ngx_b1c_rest_t *rest);
 
 /*
- * Determines the type of the body and makes sure that the portal sees the
- * same: NGX_DECLINED if there are two types. 1C sends no type by default, and
- * Bitrix would then see no parameters at all.  Compressed answers are
- * disabled, because they cannot be inspected.
+ * Reads the call and prepares what each try sends: what was checked is what is
+ * sent.  NGX_DECLINED: the call is refused with the error.
  */
-ngx_int_t ngx_b1c_rest_type_check(ngx_http_request_t *r, ngx_str_t *body,
-    ngx_b1c_type_e *type);
+ngx_int_t ngx_b1c_rest_door_read(ngx_b1c_rest_t *rest, ngx_str_t *body,
+    ngx_b1c_error_t *error);
+
+/* the headers of a try, and its method */
+void ngx_b1c_rest_door_pass(ngx_b1c_rest_t *rest, ngx_http_request_t *sr);
+
+/* 1 if the method has this name, in any case */
+ngx_uint_t ngx_b1c_rest_door_called(ngx_b1c_rest_t *rest, const char *name);
 
 /* sends the header of a try with the warning and "Retry-After" */
 ngx_int_t ngx_b1c_rest_proxy_send_header(ngx_b1c_rest_t *rest,
@@ -110,8 +110,7 @@ ngx_int_t ngx_b1c_rest_proxy_warn(ngx_b1c_rest_t *rest, const char *text);
  * For bitrix1c_echo: marks what the call writes, by its parsed parameters; at
  * the end of the call it is marked again or unmarked.
  */
-void ngx_b1c_rest_echo_mark(ngx_b1c_rest_t *rest, b1c_form_t *args,
-    b1c_form_t *form, cJSON *json);
+void ngx_b1c_rest_echo_mark(ngx_b1c_rest_t *rest);
 void ngx_b1c_rest_echo_end(ngx_b1c_rest_t *rest, ngx_uint_t good);
 
 /*
@@ -136,8 +135,7 @@ ngx_uint_t ngx_b1c_calls_wanted(ngx_http_request_t *r, ngx_str_t *method);
  * Stores a valid call.  NGX_DONE: the request is answered after that;
  * otherwise the code to finalize it with.
  */
-ngx_int_t ngx_b1c_calls_store(ngx_b1c_rest_t *rest, b1c_form_t *args,
-    b1c_form_t *form, cJSON *json);
+ngx_int_t ngx_b1c_calls_store(ngx_b1c_rest_t *rest);
 
 /*
  * PREFIXbitrix1c/calls/ID: the state of a call.  NGX_DECLINED if the path

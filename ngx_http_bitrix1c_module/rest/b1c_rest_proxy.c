@@ -213,7 +213,7 @@ ngx_b1c_rest_proxy(ngx_b1c_rest_t *rest)
     rest->cut = 0;
     rest->tries++;
 
-    if (ngx_http_subrequest(r, &r->uri, &rest->args, &sr, &rest->post,
+    if (ngx_http_subrequest(r, &rest->uri, &rest->args, &sr, &rest->post,
                             NGX_HTTP_SUBREQUEST_WAITED)
         != NGX_OK)
     {
@@ -222,11 +222,7 @@ ngx_b1c_rest_proxy(ngx_b1c_rest_t *rest)
 
     rest->sr = sr;
 
-    /* proxy_next_upstream must not repeat a write by GET either */
-
-    sr->method = ngx_b1c_rest_echo_reads((char *) rest->method.data,
-                                         rest->method.len)
-                 ? r->method : NGX_HTTP_POST;
+    sr->method = r->method;
     sr->method_name = r->method_name;
     sr->header_in = r->header_in;
 
@@ -242,6 +238,22 @@ ngx_b1c_rest_proxy(ngx_b1c_rest_t *rest)
 #endif
 
     ngx_http_update_location_config(sr);
+
+    /* a block of "if" has no handler of its own, and leaves the location's */
+
+    if (sr->content_handler == NULL) {
+        sr->content_handler = r->content_handler;
+    }
+
+    /* proxy_next_upstream must not repeat a write by GET either */
+
+    if (!ngx_b1c_rest_echo_reads((char *) rest->method.data,
+                                 rest->method.len))
+    {
+        sr->method = NGX_HTTP_POST;
+    }
+
+    ngx_b1c_rest_door_pass(rest, sr);
 
     sr->write_event_handler = ngx_b1c_rest_proxy_content;
 

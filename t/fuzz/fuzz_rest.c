@@ -8,7 +8,10 @@
 #include "b1c_bitrix.h"
 
 
-/* the first byte chooses what the rest is: an address, a batch, an answer */
+/*
+ * the first byte chooses what the rest is: an address, a batch, an answer, or
+ * a whole call
+ */
 
 
 static void
@@ -152,6 +155,67 @@ fuzz_packed(const char *text, size_t size)
 }
 
 
+/* what is sent is read again as it was, and needs no second writing */
+
+static void
+fuzz_door(const char *text, size_t size, unsigned char choice)
+{
+    size_t        args, type;
+    b1c_buf_t     tree, again;
+    b1c_door_t    door, sent;
+    b1c_error_t   err;
+
+    memset(&door, 0, sizeof(b1c_door_t));
+    memset(&sent, 0, sizeof(b1c_door_t));
+    memset(&tree, 0, sizeof(b1c_buf_t));
+    memset(&again, 0, sizeof(b1c_buf_t));
+
+    /* three lines: the query string, the type, the body */
+
+    args = strcspn(text, "\n");
+    type = text[args] ? strcspn(text + args + 1, "\n") : 0;
+
+    door.post = 1;
+    door.batch = !!(choice & 16);
+    door.in_args = text;
+    door.in_args_len = args;
+    door.in_type = text + args + !!text[args];
+    door.in_type_len = type;
+    door.in_body = door.in_type + type + !!door.in_type[type];
+    door.in_len = text + size - door.in_body;
+
+    if (b1c_door_read(&door, &err) == B1C_DOOR_OK) {
+        fuzz_check(cJSON_IsObject(door.params));
+        fuzz_check(cJSON_GetObjectItemCaseSensitive(door.params, "auth")
+                   == NULL);
+        fuzz_check(cJSON_GetObjectItemCaseSensitive(door.params, "token")
+                   == NULL);
+
+        sent.post = 1;
+        sent.batch = door.batch;
+        sent.in_args = door.args.start;
+        sent.in_args_len = door.args.len;
+        sent.in_type = door.type ? door.type : "";
+        sent.in_type_len = strlen(sent.in_type);
+        sent.in_body = door.as_is ? door.in_body : door.body.start;
+        sent.in_len = door.as_is ? door.in_len : door.body.len;
+
+        fuzz_check(b1c_door_read(&sent, &err) == B1C_DOOR_OK);
+
+        b1c_json_write_put_tree(&tree, door.params);
+        b1c_json_write_put_tree(&again, sent.params);
+
+        fuzz_check(tree.len == again.len
+                   && memcmp(tree.start, again.start, tree.len) == 0);
+    }
+
+    b1c_door_free(&door);
+    b1c_door_free(&sent);
+    free(tree.start);
+    free(again.start);
+}
+
+
 static void
 fuzz_answer(const char *text, size_t size, unsigned char choice)
 {
@@ -219,6 +283,7 @@ fuzz_result(const char *text, size_t size)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    char        *copy;
     const char  *text;
 
     if (size == 0) {
@@ -227,6 +292,21 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     text = (const char *) data + 1;
     size--;
+
+    if (data[0] & 128) {
+        copy = malloc(size + 1);
+        fuzz_check(copy != NULL);
+
+        memcpy(copy, text, size);
+        copy[size] = '\0';
+
+        if (strlen(copy) == size) {
+            fuzz_door(copy, size, data[0]);
+        }
+
+        free(copy);
+        return 0;
+    }
 
     switch (data[0] & 3) {
 

@@ -241,11 +241,15 @@ test_field(void)
 
     (void) build(&ev, B1C_JSON, "a.update",
                  "{\"a\":1,\"fields\":{\"b\":\"x\",\"c\":{\"d\":2.5}},"
-                 "\"o\":{\"p\":3},\"l\":[1]}", "");
+                 "\"o\":{\"p\":3},\"l\":[1],\"s\":\" +0300 \",\"z\":\"00\","
+                 "\"t\":\" 3x\"}", "");
 
     is(b1c_call_field(ev.data, "a", 1, number), "1", "at the top");
     is(b1c_call_field(ev.data, "b", 1, number), "x", "inside fields");
     is(b1c_call_field(ev.data, "o.p", 3, number), "3", "by a path");
+    is(b1c_call_field(ev.data, "s", 1, number), "300", "spaces and zeros");
+    is(b1c_call_field(ev.data, "z", 1, number), "0", "a zero");
+    is(b1c_call_field(ev.data, "t", 1, number), " 3x", "but no other text");
     is(b1c_call_field(ev.data, "fields.b", 8, number), "x", "whole path");
     is(b1c_call_field(ev.data, "B", 1, number), NULL, "case matters");
     is(b1c_call_field(ev.data, "l", 1, number), NULL, "a list is none");

@@ -192,6 +192,54 @@ test_nomem(b1c_type_t type, const char *body, const char *args,
 }
 
 
+/* a call at the door */
+
+static void
+test_door(const char *args, const char *type, const char *body, int batch)
+{
+    long           n, before, wrong, leaked;
+    b1c_door_t     door;
+    b1c_error_t    err;
+    b1c_door_rc_t  rc;
+
+    before = live;
+    wrong = 0;
+    leaked = 0;
+
+    for (n = 0; n < 10000; n++) {
+        memset(&door, 0, sizeof(b1c_door_t));
+
+        door.in_args = args;
+        door.in_args_len = strlen(args);
+        door.in_type = type;
+        door.in_type_len = strlen(type);
+        door.in_body = body;
+        door.in_len = strlen(body);
+        door.post = 1;
+        door.batch = batch;
+
+        countdown = n;
+        rc = b1c_door_read(&door, &err);
+        b1c_door_free(&door);
+
+        leaked += (live != before);
+
+        if (countdown >= 0) {
+            break;
+        }
+
+        wrong += (rc != B1C_DOOR_NOMEM);
+    }
+
+    countdown = -1;
+
+    num(rc, B1C_DOOR_OK, type);
+    ok(n > 5, "has many allocations");
+    num(wrong, 0, "each of which may fail");
+    num(leaked, 0, "and leave nothing behind");
+}
+
+
 int
 main(void)
 {
@@ -233,8 +281,19 @@ main(void)
     }
 
     test_nomem(B1C_FORM, body, NULL, NULL, "a long form");
+    test_door("a=1&x[y]=2", B1C_DOOR_FORM_TYPE, body, 0);
 
     free(body);
+
+    test_door("filter[>=A]=1&id=2", B1C_DOOR_JSON_TYPE,
+              "\xef\xbb\xbf{\"id\":3,\"a\":[1,{\"b\":\"c\\u0001\"}]}", 0);
+    test_door("", B1C_DOOR_JSON_TYPE, "[13,{\"TITLE\":\"x\"},[]]", 0);
+    test_door("halt=0&x=1", B1C_DOOR_JSON_TYPE,
+              "{\"CMD\":{\"a\":\"a.get?id=1#x\",\"b\":\"a.list\"}}", 1);
+    test_door("", "multipart/form-data; boundary=b",
+              "--b\r\nContent-Disposition: form-data; name=\"id\"\r\n\r\n3\r\n"
+              "--b\r\nContent-Disposition: form-data; name=\"f\"; "
+              "filename=\"a\"\r\n\r\nxyz\r\n--b--\r\n", 0);
 
     return tap_done();
 }

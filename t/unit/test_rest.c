@@ -90,7 +90,7 @@ test_path(void)
         { "/bitrix/..", 0 },
         { "/bitrix/..?a", 0 },
         { "/bitrix/./crm.deal.list", 0 },
-        { "/bitrix//crm.deal.list", 0 },
+        { "/bitrix//crm.deal.list", 1 },
         { "/bitrix/x%2Fcrm.deal.list", 0 },
         { "/bitrix/x%2fcrm.deal.list", 0 },
         { "/bitrix/%2e%2e/crm.deal.list", 0 },

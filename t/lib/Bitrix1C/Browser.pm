@@ -26,7 +26,8 @@ use constant PATIENCE => 30;
 my $JSON = JSON::PP->new->utf8->canonical->allow_nonref;
 
 
-# process: whose directory is used; width, height (1280, 900), lang (en-US)
+# process: whose directory is used; width, height (1280, 900), lang (en-US),
+# args: [more of Chromium's own]
 
 sub new {
     my ($class, %opt) = @_;
@@ -63,6 +64,8 @@ sub open_session {
         qw(no-first-run disable-gpu disable-dev-shm-usage hide-scrollbars
            disable-background-networking disable-component-update
            disable-lcd-text force-color-profile=srgb));
+
+    push @args, @{ $self->{args} // [] };
 
     # Chromium's own sandbox does not work for root
     push @args, 'no-sandbox' if $> == 0;

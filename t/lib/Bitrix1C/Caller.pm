@@ -8,6 +8,7 @@ package Bitrix1C::Caller;
 #   rest       put into that location; may have a proxy_pass with PORTAL
 #   portal     [options of bitrix.pl]
 #   rest_queue name of the queue ("orders")
+#   names      that callers use, for bitrix1c_rest ("a")
 
 use strict;
 use warnings;
@@ -45,7 +46,8 @@ sub rest_location {
 
     return <<"EOT";
         location /bitrix/ {
-            bitrix1c_rest @{[ $self->{rest_queue} // 'orders' ]};
+            bitrix1c_rest @{[ $self->{rest_queue} // 'orders' ]}
+                @{[ $self->{names} // 'a' ]};
             bitrix1c_methods $methods;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
