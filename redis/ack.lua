@@ -67,8 +67,13 @@ for i = 1, n do
             -- or before it was created, see again_meta in accept.lua
             at = #epoch < 13 and created or '0'
         end
-        done[#done + 1] = KEYS[i + 3]
-        done[#done + 1] = at .. ' ' .. id
+        -- if its opposite came meanwhile, it is true no more: see accept.lua
+        local verb = ARGV[3 * i]:sub(23, 26)
+        if key or verb ~= 'add0' and verb ~= 'ed17' and verb ~= 'de1e'
+        then
+            done[#done + 1] = KEYS[i + 3]
+            done[#done + 1] = at .. ' ' .. id
+        end
         reply[i] = 1
         if head == id then
             fields[#fields + 1] = lf
