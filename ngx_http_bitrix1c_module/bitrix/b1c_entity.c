@@ -20,7 +20,6 @@ typedef struct {
 #define b1c_word(s)  { s, sizeof(s) - 1 }
 
 
-static size_t b1c_entity_suffix(const char *name, size_t len);
 static const b1c_word_t *b1c_entity_verb(const char *name, size_t len);
 static size_t b1c_entity_stem(const char *event, size_t len, char *buf);
 static size_t b1c_entity_trim(const char *name, size_t len);
@@ -157,9 +156,7 @@ b1c_entity_trim(const char *name, size_t len)
 }
 
 
-/* the length of "_147" at the end of the name, 0 if there is none */
-
-static size_t
+size_t
 b1c_entity_suffix(const char *name, size_t len)
 {
     size_t  n;
@@ -228,9 +225,16 @@ int
 b1c_entity_once(const char *event, const char *id)
 {
     size_t             len;
+    b1c_verb_e         does;
     const b1c_word_t  *verb;
 
     if (id == NULL) {
+        return 1;
+    }
+
+    does = b1c_entity_does(event, &len);
+
+    if (does == B1C_VERB_BEGIN || does == B1C_VERB_END) {
         return 1;
     }
 
@@ -239,10 +243,106 @@ b1c_entity_once(const char *event, const char *id)
 
     verb = b1c_entity_verb(event, len);
 
-    return verb != NULL
-           && (strcmp(verb->name, "ADD") == 0
-               || strcmp(verb->name, "NEW") == 0
-               || strcmp(verb->name, "DELETE") == 0);
+    return verb != NULL && strcmp(verb->name, "NEW") == 0;
+}
+
+
+b1c_verb_e
+b1c_entity_does(const char *event, size_t *stem)
+{
+    size_t             i, len;
+    const b1c_word_t  *verb;
+
+    static const struct {
+        const char  *name;
+        b1c_verb_e   verb;
+    } verbs[] = {
+        { "ADD",        B1C_VERB_BEGIN },
+        { "REGISTER",   B1C_VERB_BEGIN },
+        { "UPDATE",     B1C_VERB_CHANGE },
+        { "DELETE",     B1C_VERB_END },
+        { "UNREGISTER", B1C_VERB_END }
+    };
+
+    len = strlen(event);
+    len -= b1c_entity_suffix(event, len);
+
+    verb = b1c_entity_verb(event, len);
+    *stem = len - (verb ? verb->len : 0);
+
+    for (i = 0; verb && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (strcmp(verb->name, verbs[i].name) == 0) {
+            return verbs[i].verb;
+        }
+    }
+
+    return B1C_VERB_OTHER;
+}
+
+
+const char *
+b1c_entity_object(const char *type, size_t *len)
+{
+    size_t  i;
+
+    static const struct {
+        b1c_word_t  type;
+        b1c_word_t  object;
+    } names[] = {
+        { b1c_word("SALEORDER"),    b1c_word("ORDER") },
+        { b1c_word("EXTERNALCALL"), b1c_word("VOXIMPLANTCALL") }
+    };
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (*len == names[i].type.len
+            && strncasecmp(type, names[i].type.name, *len) == 0)
+        {
+            *len = names[i].object.len;
+            return names[i].object.name;
+        }
+    }
+
+    return type;
+}
+
+
+int
+b1c_entity_bare(const cJSON *data, const char *id)
+{
+    const char    *text;
+    const cJSON   *child;
+    b1c_number_t   number;
+
+    if (!cJSON_IsObject(data)) {
+        return 0;
+    }
+
+    cJSON_ArrayForEach(child, data) {
+
+        if (cJSON_IsObject(child)) {
+            if (!b1c_entity_bare(child, id)) {
+                return 0;
+            }
+
+            continue;
+        }
+
+        if (cJSON_IsString(child)
+            && strcmp(child->valuestring, "undefined") == 0)
+        {
+            continue;
+        }
+
+        text = b1c_entity_scalar(child, number);
+
+        if (text == NULL || strcmp(text, id) != 0
+            || strcasecmp(child->string, "ID") != 0)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

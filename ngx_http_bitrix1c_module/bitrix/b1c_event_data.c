@@ -43,6 +43,14 @@ b1c_event_data(const cJSON *data, const char *name, size_t len, char *buf,
             continue;
         }
 
+        /* a secret that is handed on is for 1C, and not for logs */
+
+        if (child->string != NULL
+            && strcasecmp(child->string, "event_token") == 0)
+        {
+            continue;
+        }
+
         if (n == len) {
             text = b1c_event_data_text(child, buf, size);
 
