@@ -74,14 +74,19 @@ local reply, set, add, behind, metas, renamed = {}, {}, {}, {}, {}, {}
 local joined = {}
 local opposite, ended = {}, {}
 
--- what is known by this key is true no more, what waits under it stays
+-- the next event of this identity is neither a duplicate nor coalesced
 local function forget(kf, marker, verb, time)
     ended[#ended + 1] = kf:sub(1, 22) .. verb .. time
     redis.call('PEXPIRE', marker:sub(1, -13) .. verb .. time, 0)
 end
 
-local function end_opposites(kf, marker)
+local function verb_of(kf)
     local verb = kf:sub(23, 26)
+    return (verb == 'add0' or verb == 'ed17' or verb == 'de1e') and verb
+end
+
+local function end_opposites(kf, marker)
+    local verb = verb_of(kf)
     if verb == 'add0' then
         forget(kf, marker, 'de1e', kf:sub(27))
         forget(kf, marker, 'de1e', '00000000')
@@ -156,15 +161,20 @@ local function follow(id, lf, head)
 end
 
 -- most events are fresh, so one command writes all of them
-local function store(i, id, record, field, meta, kf, lf, head)
-    local verb = kf:byte(23)
+local function store(i, id, record, field, meta, kf, lf, head, again)
+    local newest, verb = id, kf:byte(23)
     if verb == 97 or verb == 100 then
         opposite[#opposite + 1] = i
+    end
+    -- its opposite may have come since it was accepted first, so that it must not
+    -- make later events duplicates
+    if again and verb_of(kf) then
+        kf, newest = field, meta
     end
     local s = #set
     set[s + 1], set[s + 2] = id, record
     set[s + 3], set[s + 4] = field, meta
-    set[s + 5], set[s + 6] = kf, id
+    set[s + 5], set[s + 6] = kf, newest
     if lf then
         set[s + 7], set[s + 8] = lf, head
     end
@@ -231,7 +241,7 @@ local function known(i, a, kf, lf)
     local leased = not head and not other and not held and ARGV[a + 2] == '1'
     store(i, id, record, ARGV[3 * i + 1], (leased and leased_meta
           or again and again_meta or waiting_meta) .. ARGV[a + 4],
-          kf, not head and lf, id .. plus)
+          kf, not head and lf, id .. plus, again)
     if head then
         follow(id, lf, head)
     else

@@ -440,19 +440,19 @@ location @hook {
 "bitrix1c_webhook"
 
 
-=== TEST 61: token_arg: a name that an address cannot have
+=== TEST 53: token_arg: a name that an address cannot have
 --- location: bitrix1c_token_arg "a b";
 --- error_log
 invalid name "a b" in "bitrix1c_token_arg" directive: letters, digits, "_" and "-" are expected, as in "bitrix1c_token_arg token;"
 
 
-=== TEST 62: token_arg: empty
+=== TEST 54: token_arg: empty
 --- location: bitrix1c_token_arg "";
 --- error_log
 invalid name "" in "bitrix1c_token_arg" directive
 
 
-=== TEST 63: token_arg twice
+=== TEST 55: token_arg twice
 --- location
 bitrix1c_token_arg a;
 bitrix1c_token_arg b;
@@ -460,7 +460,7 @@ bitrix1c_token_arg b;
 "bitrix1c_token_arg" directive is duplicate
 
 
-=== TEST 64: event_token: neither on nor off
+=== TEST 56: event_token: neither on nor off
 --- location: bitrix1c_event_token yes;
 --- error_log
 it must be "on" or "off"

@@ -68,7 +68,10 @@ sub accept_one {
         created => $self->{now},
     }, $self->{now} + ($leased ? $lease : 0));
 
-    $self->{newest}{$key} = $self->{live}{$id};
+    # 1C may have known it before its opposite came
+    $self->{newest}{$key} = $self->{live}{$id}
+        if !$event->{ends} || !is_again($event);
+
     delete @{ $self->{$_} }{ @{ $event->{ends} // [] } } for qw(newest done);
 
     return "c$id" if $other;
