@@ -80,10 +80,7 @@ local function forget(kf, marker, verb, time)
     redis.call('PEXPIRE', marker:sub(1, -13) .. verb .. time, 0)
 end
 
-local function verb_of(kf)
-    local verb = kf:sub(23, 26)
-    return (verb == 'add0' or verb == 'ed17' or verb == 'de1e') and verb
-end
+-- @include lib/verb_of.lua
 
 local function end_opposites(kf, marker)
     local verb = verb_of(kf)

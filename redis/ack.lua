@@ -20,6 +20,8 @@ local reply, gone, fields, done = {}, {}, {}, {}
 local left, set, due = {}, {}, {}
 local now
 
+-- @include lib/verb_of.lua
+
 -- @include lib/next_of_lane.lua
 
 -- the first follower of the lane becomes its head
@@ -67,10 +69,8 @@ for i = 1, n do
             -- or before it was created, see again_meta in accept.lua
             at = #epoch < 13 and created or '0'
         end
-        -- if its opposite came meanwhile, it is true no more: see accept.lua
-        local verb = ARGV[3 * i]:sub(23, 26)
-        if key or verb ~= 'add0' and verb ~= 'ed17' and verb ~= 'de1e'
-        then
+        -- no done marker if its opposite was accepted meanwhile, see accept.lua
+        if key or not verb_of(ARGV[3 * i]) then
             done[#done + 1] = KEYS[i + 3]
             done[#done + 1] = at .. ' ' .. id
         end
