@@ -42,16 +42,13 @@ void b1c_entity_type(const char *event, const cJSON *data,
 size_t b1c_entity_suffix(const char *name, size_t len);
 
 /*
- * The type under which all names of one object are in order: an order of the
- * shop is SALEORDER to some of its events and ORDER to the others.  *len is that
- * of the type, and then of what is returned.
+ * The type by which lanes are formed, the same for all types of one object: an
+ * order of the shop is a SALEORDER in some events and an ORDER in others.  *len
+ * is the length of the type, and is set to that of the result.
  */
 const char *b1c_entity_object(const char *type, size_t *len);
 
-/*
- * 1 if data is nothing but the id, said once or twice, so that 1C can find out
- * all else.
- */
+/* 1 if data contains nothing but the id, in one or more places */
 int b1c_entity_bare(const cJSON *data, const char *id);
 
 /* what an event does to the existence of its entity */
@@ -81,12 +78,12 @@ const char *b1c_entity_id(const cJSON *data, b1c_number_t number);
 const char *b1c_entity_scalar(const cJSON *node, b1c_number_t number);
 
 
-/* what may be done with an event that says the same as another one */
+/* kinds of events, see docs/delivery.md */
 typedef enum {
-    B1C_STATE = 0,            /* a newer one may take its place */
-    B1C_ONCE,                 /* only a repetition may be left out */
-    B1C_COMMAND,              /* nothing may, unless it names itself */
-    B1C_FORM_ANSWER           /* its answer is for eyes of people */
+    B1C_STATE = 0,            /* a newer event may replace it */
+    B1C_ONCE,                 /* only a repetition is a duplicate */
+    B1C_COMMAND,              /* of a robot, always delivered */
+    B1C_FORM_ANSWER           /* Bitrix24 shows its answer, refused */
 } b1c_kind_e;
 
 
@@ -99,10 +96,10 @@ typedef struct {
 } b1c_known_t;
 
 
-/* NULL: the documentation does not name it */
+/* NULL: the event is not in the table */
 const b1c_known_t *b1c_known_find(const char *event);
 
-/* the id, written into buf, or NULL: it is not where it should be */
+/* the id, written into buf, or NULL: it is not where the table says */
 const char *b1c_known_id(const b1c_known_t *known, const cJSON *data,
     char buf[B1C_ENTITY_MAX + 1]);
 
@@ -120,8 +117,8 @@ typedef struct {
     const char      *args;       /* query string, for robots; may be NULL */
     size_t           args_len;
     const char      *charset;    /* iconv name, NULL is UTF-8 */
-    const char      *secret;     /* argument with the token, or NULL */
-    int              event_token; /* a robot's is handed on */
+    const char      *secret;     /* name of the argument with the token */
+    int              event_token; /* a robot's is passed to 1C */
 } b1c_input_t;
 
 
@@ -148,8 +145,8 @@ typedef struct {
     char            *member_id;  /* "" if absent */
     char            *domain;     /* "" if absent */
     int64_t          ts;         /* seconds; 0 if the body has none */
-    b1c_kind_e       kind;       /* these two are not stored */
-    char            *run;        /* by what a robot's run is known, or NULL */
+    b1c_kind_e       kind;       /* not stored */
+    char            *run;        /* identifies a robot's run, or NULL */
     cJSON           *data;       /* never NULL, secrets already removed */
 } b1c_event_t;
 

@@ -253,7 +253,7 @@ b1c_call_type(const char *method, size_t len, const cJSON *params,
 }
 
 
-/* of the oldest kinds Bitrix24 sends events under names of their own */
+/* for these types Bitrix24 sends events with names of their own */
 static void
 b1c_call_item(const char *kind, char *buf)
 {

@@ -179,8 +179,8 @@ b1c_event_ordinary(b1c_event_t *ev, cJSON *tree, const char *name,
     known = b1c_known_find(ev->event);
 
     if (known != NULL && known->kind == B1C_FORM_ANSWER) {
-        return b1c_text_malformed(err, "this event asks for a form that the"
-                                  " portal shows at once, no queue can give it",
+        return b1c_text_malformed(err, "Bitrix24 shows the answer to this event"
+                                  " as a form, which a queue cannot answer",
                                   0);
     }
 

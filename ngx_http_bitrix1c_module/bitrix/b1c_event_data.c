@@ -43,7 +43,7 @@ b1c_event_data(const cJSON *data, const char *name, size_t len, char *buf,
             continue;
         }
 
-        /* a secret that is handed on is for 1C, and not for logs */
+        /* bitrix1c_event_token passes it to 1C, but logs must not get it */
 
         if (child->string != NULL
             && strcasecmp(child->string, "event_token") == 0)

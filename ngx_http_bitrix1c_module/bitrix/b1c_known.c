@@ -78,7 +78,7 @@ b1c_known_id(const b1c_known_t *known, const cJSON *data,
     for (path = known->id; path != NULL; path += len + 1) {
         len = strcspn(path, "|");
 
-        /* "0" of one place says that the id is in the next one */
+        /* if the value is "0", the id is in the next place */
 
         if (b1c_known_join(path, len, data, id)
             && (path[len] == '\0' || strcmp(id, "0") != 0))
@@ -95,7 +95,7 @@ b1c_known_id(const b1c_known_t *known, const cJSON *data,
 }
 
 
-/* the parts of a compound id with commas between them; 0: one is not there */
+/* joins the parts of a compound id by commas; 0: a part is missing */
 static int
 b1c_known_join(const char *path, size_t len, const cJSON *data, char *id)
 {

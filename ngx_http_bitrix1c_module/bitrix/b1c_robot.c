@@ -33,8 +33,8 @@ static const char  b1c_robot_task[] =
 
 
 /*
- * What Bitrix24 puts before the last '_' of a document's id, and the type that
- * events of the same object have; DYNAMIC_147 is not among them.
+ * The text before the last '_' of a document's id, and the type of the entity in
+ * events of the same object.  b1c_robot_crm() handles DYNAMIC_147.
  */
 
 static const struct {
@@ -99,7 +99,7 @@ b1c_robot_build(b1c_event_t *ev, b1c_message_t *msg, b1c_error_t *err)
 }
 
 
-/* a message that a person sends by a provider of an application has no document */
+/* a message that a person sends by an SMS provider has no document */
 static b1c_rc_t
 b1c_robot_entity(b1c_event_t *ev, const cJSON *tree, b1c_error_t *err)
 {
@@ -173,8 +173,8 @@ b1c_robot_document(b1c_event_t *ev, const cJSON *document, b1c_error_t *err)
 
 
 /*
- * The type and id that events of this document have, or NULL: there are none,
- * or the document is not known.
+ * The type of the entity in events of this object, and its id.  NULL: there are
+ * no such events, or the document is unknown.
  */
 static const char *
 b1c_robot_object(const char *const part[3], char type[B1C_EVENT_MAX],
@@ -242,7 +242,7 @@ b1c_robot_crm(const char *text, char type[B1C_EVENT_MAX], const char **id)
 }
 
 
-/* by what a repetition of this very run is known; the query has no say in it */
+/* what identifies this run of the robot; arguments of the query do not count */
 static b1c_rc_t
 b1c_robot_run(b1c_event_t *ev, const cJSON *tree)
 {

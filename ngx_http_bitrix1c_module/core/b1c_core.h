@@ -87,8 +87,8 @@ b1c_rc_t b1c_tree_build(const b1c_form_t *form, cJSON **tree,
     b1c_error_t *err);
 
 /*
- * Members whose names have the brackets of a form, as some relays write them
- * into JSON, become what they mean there: {"a[b]": 1} is {"a": {"b": 1}}.
+ * Replaces members whose names have the brackets of a form, as some relays write
+ * them: {"a[b]": 1} becomes {"a": {"b": 1}}.
  */
 b1c_rc_t b1c_tree_unfold(cJSON *tree, const b1c_limits_t *limits,
     b1c_error_t *err);
@@ -119,9 +119,8 @@ typedef struct {
 
 
 /*
- * Arguments as PHP takes them, with the limits on their number and depth: of
- * equal names the last one, a '%' without digits as it is, and windows-1251
- * where it is not valid in the charset.
+ * Arguments as PHP reads them.  Only the limits on their number and depth can
+ * make them malformed.
  */
 b1c_rc_t b1c_query_parse(cJSON **tree, const b1c_query_t *query,
     b1c_error_t *err);

@@ -11,10 +11,10 @@
 
 
 /*
- * The query string as PHP reads it, for whose eyes it was written: texts of
- * customers stand in it as they are, and cannot be sent better.  So nothing of
- * that is refused: a '%' may stand for itself, the last of equal names counts,
- * and what is not UTF-8 is windows-1251.
+ * The query string as PHP reads it.  Robots put texts of customers into it
+ * without encoding them, and nobody would send a refused request again.
+ * Therefore a '%' may stand for itself, the last of equal names counts, and text
+ * that is not valid UTF-8 is read as windows-1251.
  */
 
 
@@ -219,7 +219,7 @@ b1c_query_utf8(char **text, const char *charset)
 }
 
 
-/* 0x98 is the only byte that stands for nothing there */
+/* 0x98 is the only byte that is not defined in windows-1251 */
 static b1c_rc_t
 b1c_query_windows(char **text)
 {
@@ -242,7 +242,7 @@ b1c_query_windows(char **text)
 
     if (rc == B1C_MALFORMED) {
 
-        /* this system's iconv does not know it */
+        /* iconv of this system lacks the charset */
 
         for (p = *text; *p != '\0'; p++) {
             if ((unsigned char) *p >= 0x80) {
@@ -289,8 +289,8 @@ b1c_query_valid(const char *text, size_t len)
 
 
 /*
- * Before its first bracket a name of PHP has '_' for dots and spaces, and none
- * at its beginning; a bracket that is not closed is a '_' as well.
+ * As in PHP, spaces at the beginning are dropped, and dots and spaces before the
+ * first bracket become '_', as does a bracket that is not closed.
  */
 static char *
 b1c_query_name(char *name)
@@ -330,7 +330,7 @@ b1c_query_name(char *name)
 }
 
 
-/* name[part][part]; what stands behind the last bracket is passed over */
+/* name[part][part]; text behind the last bracket is ignored, as in PHP */
 static b1c_rc_t
 b1c_query_set(cJSON *node, char *name, const char *value, size_t depth,
     b1c_error_t *err)
@@ -405,7 +405,7 @@ b1c_query_map(cJSON *node, const char *name)
 }
 
 
-/* takes the item over, in the place of another of that name */
+/* takes ownership of the item, which replaces another one of this name */
 static b1c_rc_t
 b1c_query_put(cJSON *node, const char *name, cJSON *item)
 {

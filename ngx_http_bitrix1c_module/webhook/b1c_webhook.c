@@ -73,9 +73,9 @@ ngx_b1c_webhook_handler(ngx_http_request_t *r)
         }
 
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                      "bitrix1c refused a request: a GET with arguments may "
-                      "be a robot's that a redirect has robbed of its body; "
-                      "enter the address that needs no redirect");
+                      "bitrix1c refused a request: GET with arguments; if it "
+                      "is a robot, a redirect has replaced its POST: enter "
+                      "the address that needs no redirect");
 
         return ngx_b1c_webhook_simple(r, NGX_B1C_NOT_ALLOWED);
     }
@@ -136,7 +136,7 @@ ngx_b1c_webhook_entry(ngx_http_request_t *r)
 
     ctx->uri = r->uri;
 
-    /* before anything of this location can put it into a log */
+    /* before any other part of the location can log the token */
 
     if (lcf->webhook.token_arg.len
         && ngx_b1c_redact_arg(r, &lcf->webhook.token_arg, &ctx->token)
@@ -180,7 +180,7 @@ ngx_b1c_webhook_subrequest(ngx_http_request_t *r, ngx_b1c_loc_conf_t *lcf)
 }
 
 
-/* whether the address of a GET has arguments besides the secret */
+/* whether the address has arguments other than the token */
 static ngx_uint_t
 ngx_b1c_webhook_speaks(ngx_http_request_t *r, ngx_b1c_loc_conf_t *lcf)
 {
@@ -493,7 +493,7 @@ ngx_b1c_webhook_identity(ngx_b1c_intake_t *in)
     ngx_str_null(&key);
     ngx_str_null(&lane);
 
-    /* one key for two commands would lose the second one */
+    /* with one key for two commands the second one would be lost */
 
     if (in->lcf->webhook.key && in->event.kind != B1C_COMMAND
         && ngx_http_complex_value(in->request, in->lcf->webhook.key, &key)

@@ -261,8 +261,8 @@ test_confirm(void)
              "\"data\":{\"METHOD\":\"m\"}}");
 
     is_event(B1C_FORM, "event=OnAppSettingsInstall&data[a]=1", NULL,
-             "malformed: this event asks for a form that the portal shows at"
-             " once, no queue can give it");
+             "malformed: Bitrix24 shows the answer to this event as a form,"
+             " which a queue cannot answer");
 }
 
 
