@@ -159,14 +159,15 @@ end
 
 -- most events are fresh, so one command writes all of them
 local function store(i, id, record, field, meta, kf, lf, head, again)
-    local newest, verb = id, kf:byte(23)
-    if verb == 97 or verb == 100 then
+    local newest = id
+    local byte = kf:byte(23)
+    if byte == 97 or byte == 100 then
         opposite[#opposite + 1] = i
-    end
-    -- its opposite may have come since it was accepted first, so that it must not
-    -- make later events duplicates
-    if again and verb_of(kf) then
-        kf, newest = field, meta
+        -- its opposite may have come since it was accepted first, so that it
+        -- must not make later events duplicates
+        if again and verb_of(kf) then
+            kf, newest = field, meta
+        end
     end
     local s = #set
     set[s + 1], set[s + 2] = id, record

@@ -70,7 +70,7 @@ sub accept_one {
 
     # 1C may have known it before its opposite came
     $self->{newest}{$key} = $self->{live}{$id}
-        if !$event->{ends} || !is_again($event);
+        if !@{ $event->{ends} // [] } || !is_again($event);
 
     delete @{ $self->{$_} }{ @{ $event->{ends} // [] } } for qw(newest done);
 
