@@ -275,7 +275,7 @@ b1c_entity_object(const char *type, size_t *len)
         b1c_word_t  type;
         b1c_word_t  object;
     } names[] = {
-        { b1c_word("SALEORDER"),    b1c_word("ORDER") },
+        { b1c_word("ORDER"),        b1c_word("SALEORDER") },
         { b1c_word("EXTERNALCALL"), b1c_word("VOXIMPLANTCALL") }
     };
 

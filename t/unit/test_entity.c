@@ -326,9 +326,9 @@ test_does(void)
         num(stem, cases[i].stem, "its stem");
     }
 
-    is_object("SALEORDER", "ORDER");
+    is_object("ORDER", "SALEORDER");
     is_object("EXTERNALCALL", "VOXIMPLANTCALL");
-    is_object("ORDER", "ORDER");
+    is_object("SALEORDER", "SALEORDER");
     is_object("CRMDEAL", "CRMDEAL");
     is_object("", "");
 }
