@@ -54,6 +54,7 @@ OUT  = build/$(BUILD)
 OBJS = $(OUT)/objs
 SRCS = $(sort $(wildcard $(NAME)/*.c $(NAME)/*/*.c))
 LUA  = $(sort $(wildcard redis/*.lua redis/lib/*.lua))
+EVENTS_TSV = events/events.tsv
 PAGE = $(sort $(wildcard page/*.html page/*.css page/*.js))
 
 # what nginx's own headers allow beyond its -W -Wall -Wpointer-arith -Werror
@@ -152,8 +153,12 @@ $(OBJS)/b1c_page.h: $(PAGE) page/embed.sh $(OBJS)/Makefile
 	@sh page/embed.sh page > $@.new
 	@mv $@.new $@
 
+$(OBJS)/b1c_events.h: $(EVENTS_TSV) events/embed.sh $(OBJS)/Makefile
+	@sh events/embed.sh $(EVENTS_TSV) > $@.new
+	@mv $@.new $@
+
 $(OBJS)/$(NAME).so: $(OBJS)/Makefile $(OBJS)/b1c_lua.h \
-		$(OBJS)/b1c_page.h FORCE
+		$(OBJS)/b1c_page.h $(OBJS)/b1c_events.h FORCE
 	@$(MAKE) -s -j`nproc` -C $(OUT) -f objs/Makefile modules \
 		CC='$(or $(CC_$(BUILD)),$(CC))'
 
@@ -181,7 +186,8 @@ $(TOP)/$(OUT)/nginx: $(OBJS)/Makefile $(OBJS)/sanitize.o FORCE
 
 PURE_C  = $(sort $(wildcard $(NAME)/core/*.c $(NAME)/bitrix/*.c))
 PURE_H  = $(wildcard $(NAME)/core/*.h $(NAME)/bitrix/*.h t/unit/*.h t/fuzz/*.h)
-PURE_I  = -I $(NAME)/core -I $(NAME)/bitrix
+PURE_I  = -I $(NAME)/core -I $(NAME)/bitrix -I build/pure
+PURE_E  = build/pure/b1c_events.h
 UNITS   = $(patsubst t/unit/%.c,$(OUT)/unit/%,$(wildcard t/unit/test_*.c))
 FUZZERS = $(patsubst t/fuzz/%.c,build/fuzz/%.sh,$(wildcard t/fuzz/fuzz_*.c))
 
@@ -190,7 +196,12 @@ UNIT_debug    = -g3 -O0
 UNIT_sanitize = -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
                 -fno-sanitize-recover=undefined
 
-$(OUT)/unit/%: t/unit/%.c $(PURE_C) $(PURE_H)
+$(PURE_E): $(EVENTS_TSV) events/embed.sh
+	@mkdir -p $(@D)
+	@sh events/embed.sh $(EVENTS_TSV) > $@.new
+	@mv $@.new $@
+
+$(OUT)/unit/%: t/unit/%.c $(PURE_C) $(PURE_H) $(PURE_E)
 	@mkdir -p $(@D)
 	@$(CC) $(UNIT_$(BUILD)) -W -Wall -Werror -Wno-unused-parameter $(WARN) \
 		$(PURE_I) -o $@ $< $(PURE_C) -lcjson -lz
@@ -199,7 +210,7 @@ build/fuzz/%.sh: build/fuzz/%
 	@ln -sf ../../tools/fuzz.sh $@
 
 .PRECIOUS: build/fuzz/%
-build/fuzz/%: t/fuzz/%.c $(PURE_C) $(PURE_H)
+build/fuzz/%: t/fuzz/%.c $(PURE_C) $(PURE_H) $(PURE_E)
 	@mkdir -p $(@D)
 	@clang -g -O1 -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=undefined -W -Wall -Werror \

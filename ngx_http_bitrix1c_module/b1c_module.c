@@ -70,6 +70,20 @@ static ngx_command_t  ngx_b1c_commands[] = {
       offsetof(ngx_b1c_loc_conf_t, webhook.tokens),
       NULL },
 
+    { ngx_string("bitrix1c_token_arg"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_b1c_webhook_conf_token_arg,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("bitrix1c_event_token"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_b1c_loc_conf_t, webhook.event_token),
+      NULL },
+
     { ngx_string("bitrix1c_events"),
       NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_b1c_conf_globs,

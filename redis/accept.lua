@@ -45,8 +45,14 @@
 --        with that event; "d<id>": a duplicate of that event
 -- Errors none of its own; if Redis has no memory left, nothing is stored
 --
--- No two events of one call may share an identity or a lane.  The script may be
--- repeated: a stored id gets the reply 0, and its first lease stays valid.
+-- No two events of one call may share a lane or the first 20 digits of their
+-- identities.  The script may be repeated: a stored id gets the reply 0, and its
+-- first lease stays valid.
+--
+-- An identity of 20 digits for an entity, 4 for a verb and 8 for a time can have
+-- opposites.  When an entity is deleted, events about it that came before must
+-- not make later ones duplicates or be replaced by them.  The same is true the
+-- other way round when an entity is added.
 
 local q, h, f = KEYS[1], KEYS[2], KEYS[3]
 local n = #KEYS - 3
@@ -66,6 +72,28 @@ local held = live[1]
 local done = redis.call('MGET', unpack(KEYS, 4))
 local reply, set, add, behind, metas, renamed = {}, {}, {}, {}, {}, {}
 local joined = {}
+local opposite, ended = {}, {}
+
+-- the next event of this identity is neither a duplicate nor coalesced
+local function forget(kf, marker, verb, time)
+    ended[#ended + 1] = kf:sub(1, 22) .. verb .. time
+    redis.call('PEXPIRE', marker:sub(1, -13) .. verb .. time, 0)
+end
+
+-- @include lib/verb_of.lua
+
+local function end_opposites(kf, marker)
+    local verb = verb_of(kf)
+    if verb == 'add0' then
+        forget(kf, marker, 'de1e', kf:sub(27))
+        forget(kf, marker, 'de1e', '00000000')
+    elseif verb == 'de1e' then
+        forget(kf, marker, 'add0', kf:sub(27))
+        forget(kf, marker, 'add0', '00000000')
+        forget(kf, marker, 'ed17', kf:sub(27))
+        forget(kf, marker, 'ed17', '00000000')
+    end
+end
 
 -- @include lib/last_of_lane.lua
 
@@ -130,11 +158,21 @@ local function follow(id, lf, head)
 end
 
 -- most events are fresh, so one command writes all of them
-local function store(id, record, field, meta, kf, lf, head)
+local function store(i, id, record, field, meta, kf, lf, head, again)
+    local newest = id
+    local byte = kf:byte(23)
+    if byte == 97 or byte == 100 then
+        opposite[#opposite + 1] = i
+        -- its opposite may have come since it was accepted first, so that it
+        -- must not make later events duplicates
+        if again and verb_of(kf) then
+            kf, newest = field, meta
+        end
+    end
     local s = #set
     set[s + 1], set[s + 2] = id, record
     set[s + 3], set[s + 4] = field, meta
-    set[s + 5], set[s + 6] = kf, id
+    set[s + 5], set[s + 6] = kf, newest
     if lf then
         set[s + 7], set[s + 8] = lf, head
     end
@@ -199,9 +237,9 @@ local function known(i, a, kf, lf)
     end
 
     local leased = not head and not other and not held and ARGV[a + 2] == '1'
-    store(id, record, ARGV[3 * i + 1], (leased and leased_meta
+    store(i, id, record, ARGV[3 * i + 1], (leased and leased_meta
           or again and again_meta or waiting_meta) .. ARGV[a + 4],
-          kf, not head and lf, id .. plus)
+          kf, not head and lf, id .. plus, again)
     if head then
         follow(id, lf, head)
     else
@@ -247,7 +285,7 @@ for i = 1, n do
         reply[i] = known(i, a, kf, lf)
     else
         local id, leased, s = ARGV[a], not held and ARGV[a + 2] == '1', #add
-        store(id, ARGV[a + 5], ARGV[3 * i + 1],
+        store(i, id, ARGV[a + 5], ARGV[3 * i + 1],
               (leased and leased_meta or waiting_meta) .. ARGV[a + 4], kf, lf,
               id)
         add[s + 1], add[s + 2] = leased and ends or created, id
@@ -263,6 +301,12 @@ if #add > 0 then
 end
 if #behind > 0 then
     redis.call('ZADD', f, unpack(behind))
+end
+for j = 1, #opposite do
+    end_opposites(ARGV[3 * opposite[j] - 1], KEYS[3 + opposite[j]])
+end
+if #ended > 0 then
+    redis.call('HDEL', h, unpack(ended))
 end
 
 return reply

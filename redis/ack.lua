@@ -20,6 +20,8 @@ local reply, gone, fields, done = {}, {}, {}, {}
 local left, set, due = {}, {}, {}
 local now
 
+-- @include lib/verb_of.lua
+
 -- @include lib/next_of_lane.lua
 
 -- the first follower of the lane becomes its head
@@ -67,8 +69,11 @@ for i = 1, n do
             -- or before it was created, see again_meta in accept.lua
             at = #epoch < 13 and created or '0'
         end
-        done[#done + 1] = KEYS[i + 3]
-        done[#done + 1] = at .. ' ' .. id
+        -- no done marker if its opposite was accepted meanwhile, see accept.lua
+        if key or not verb_of(ARGV[3 * i]) then
+            done[#done + 1] = KEYS[i + 3]
+            done[#done + 1] = at .. ' ' .. id
+        end
         reply[i] = 1
         if head == id then
             fields[#fields + 1] = lf

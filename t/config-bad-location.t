@@ -438,3 +438,29 @@ location @hook {
 }
 --- error_log
 "bitrix1c_webhook"
+
+
+=== TEST 53: token_arg: a name that an address cannot have
+--- location: bitrix1c_token_arg "a b";
+--- error_log
+invalid name "a b" in "bitrix1c_token_arg" directive: letters, digits, "_" and "-" are expected, as in "bitrix1c_token_arg token;"
+
+
+=== TEST 54: token_arg: empty
+--- location: bitrix1c_token_arg "";
+--- error_log
+invalid name "" in "bitrix1c_token_arg" directive
+
+
+=== TEST 55: token_arg twice
+--- location
+bitrix1c_token_arg a;
+bitrix1c_token_arg b;
+--- error_log
+"bitrix1c_token_arg" directive is duplicate
+
+
+=== TEST 56: event_token: neither on nor off
+--- location: bitrix1c_event_token yes;
+--- error_log
+it must be "on" or "off"

@@ -111,18 +111,18 @@ is scalar($gw->onec_received(3, 0.5)), 2, '1C does not get it';
 # "once" events: waiting, in flight, delivered, and of another portal
 
 begin(0.5);
-$gw->post(@once, id => 5);
+$gw->post(@once, id => 5, ts => $ts);
 $gw->onec_received(1);
-$waiting = $gw->post(@once, id => 6);
-my @repeats = map { $gw->post(@once, id => $_) } 5, 6;
+$waiting = $gw->post(@once, id => 6, ts => $ts);
+my @repeats = map { $gw->post(@once, id => $_, ts => $ts) } 5, 6;
 is join(' ', map { $_->{result} } @repeats), 'duplicate duplicate',
     'a repeat in flight and one that waits';
 is $repeats[1]{id}, $waiting->{id}, 'the repeat has the id of the first event';
-my $other = $gw->post(@once, id => 5, member => 'f' x 32);
+my $other = $gw->post(@once, id => 5, ts => $ts, member => 'f' x 32);
 is $other->{result}, 'accepted', 'the same order of another portal is accepted';
 $gw->onec_received(3, 5, 1);
 ok $gw->drained(3), 'the queue is empty';
-is $gw->post(@once, id => 5, ts => 5 + int time)->{result}, 'duplicate',
+is $gw->post(@once, id => 5, ts => $ts)->{result}, 'duplicate',
     'a repeat when it is done';
 is $gw->onec_stats->{received}, 3, 'three deliveries in all';
 

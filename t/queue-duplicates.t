@@ -27,7 +27,7 @@ __DATA__
 --- request eval
 [main::event('ONSALEORDERNEW', 1, 'ts=1'),
  "GET /onec/received?wait=1&answered=1&show=count",
- main::event('ONSALEORDERNEW', 1, 'ts=2')]
+ main::event('ONSALEORDERNEW', 1, 'ts=1')]
 --- error_code eval
 [200, 200, 200]
 --- response_body_like eval
@@ -41,7 +41,7 @@ ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 --- rules: {"delay":0.5}
 --- request eval
 [main::event('ONSALEORDERNEW', 1, 'ts=1'),
- main::event('ONSALEORDERNEW', 1, 'ts=2')]
+ main::event('ONSALEORDERNEW', 1, 'ts=1')]
 --- error_code eval
 [200, 200]
 --- response_body_like eval
@@ -56,7 +56,7 @@ ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 --- request eval
 [main::event('ONSALEORDERNEW', 1, 'ts=1'),
  "GET /onec/received?wait=1&answered=1&show=count",
- main::event('ONSALEORDERNEW', 1, 'ts=2')]
+ main::event('ONSALEORDERNEW', 1, 'ts=1')]
 --- error_code eval
 [200, 200, 200]
 --- response_body_like eval
@@ -72,7 +72,7 @@ ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
 --- request eval
 [main::event('ONSALEORDERNEW', 1, 'ts=1'),
  "GET /onec/received?wait=1&answered=1&show=count",
- main::event('ONSALEORDERNEW', 1, 'ts=2')]
+ main::event('ONSALEORDERNEW', 1, 'ts=1')]
 --- error_code eval
 [200, 200, 200]
 --- response_body_like eval

@@ -16,6 +16,7 @@ use lib "$FindBin::Bin/lib";
 use Bitrix1C::Torture::Calls qw(call_number);
 use Bitrix1C::Torture::CallsChecker qw(check_calls);
 use Bitrix1C::Torture::Checker qw(check_history);
+use Bitrix1C::Torture::Load qw(number_of);
 
 
 # "N 1 accepted", posted one after the other, a second each; "503" and "lost"
@@ -153,6 +154,31 @@ finds(['N 1 accepted', 'S 1 accepted'],
 finds(['N 1 accepted', 'S 1 lost', 'S 1 accepted'],
       ['S 1 taken 1000 a', 'N 1 taken', 'S 1 taken 1003 b'], [], 0, 0, 0,
       'it may also do so when its sender lost an answer');
+
+# robots, once-events and what has no order
+
+finds(["$_ 1 accepted", "$_ 2 accepted"], ["$_ 1 taken"], [], 1, 0, 0,
+      "$_, the second one did not come") for qw(R O B A D);
+finds(["$_ 1 accepted", "$_ 2 coalesced"], ["$_ 2 taken"], [], 1, 0, 0,
+      "$_, none takes the place of another") for qw(R O B A D);
+finds(["$_ 1 accepted", "$_ 2 accepted"], ["$_ 2 taken", "$_ 1 taken"], [],
+      0, 1, 0, "$_, the second one first") for qw(R O B A);
+finds(['S 1 accepted', "$_ 1 accepted"], ["$_ 1 taken", 'S 1 taken'], [],
+      0, 1, 0, "$_, before the state it is behind") for qw(R O B A);
+finds(['D 1 accepted', 'N 1 accepted', 'D 2 accepted'],
+      ['D 2 taken', 'N 1 taken', 'D 1 taken'], [], 0, 0, 0,
+      'D, in any order');
+finds(['R 1 lost', 'R 1 accepted', 'N 1 accepted'],
+      ['R 1 taken 1000 a', 'N 1 taken 1002', 'R 1 taken 1003 b'], [], 0, 0, 0,
+      'R, twice, because it was posted twice');
+
+# what is read in records of events
+
+is join(' ', number_of($_->[0])), $_->[1], "read in $_->[0]" for
+    ['"data":{"FIELDS":{"ID":"7","N":"7-12"}}' => '7 N 12'],
+    ['{\"properties\":{\"R\":\"8-3\"}}' => '8 R 3'],
+    ['"entity":{"type":"X","id":"8-3"},"data":"8-3"}' => '8 D 3'],
+    ['"data":{"FIELDS":{"ID":"7"}}' => ''];
 
 # calls of 1C: "A 1 accepted" without a key, "A 1 key accepted" with one
 

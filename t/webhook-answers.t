@@ -115,11 +115,12 @@ Content-Type: application/json
 --- onec
 
 
-=== TEST 8: portals probe the address with GET and arguments
+=== TEST 8: GET with arguments, as of a robot after a redirect
 --- request
 GET /bitrix/orders?event=ONSALEORDERNEW
+--- error_code: 405
 --- response_body
-{"result":"ready"}
+{"result":"not_allowed"}
 --- onec
 
 

@@ -426,14 +426,6 @@ ts=1
 --- error: key is repeated at 52
 
 
-=== TEST 53: data is a scalar
---- request post
-event=ONSALEORDERNEW
-confidential=CONFIDENTIAL
-data=1
---- error: data is not a map at 0
-
-
 === TEST 54: data is a scalar, then a map
 --- request post
 event=ONSALEORDERNEW

@@ -216,14 +216,6 @@ main::json('{"' . 'a' x 257 . '":1}')
 --- error: key too long (bitrix1c_limits key=) at 260
 
 
-=== TEST 25: data is a scalar
---- more_headers
-Content-Type: application/json
---- request post_json
-{"event":"ONX","data":"CONFIDENTIAL","auth":{"application_token":"TOKEN"}}
---- error: data is not a map at 0
-
-
 === TEST 26: event is a number
 --- more_headers
 Content-Type: application/json

@@ -217,7 +217,7 @@ data[MESSAGES][0][im][chat_id]=1807
 data[MESSAGES][0][im][message_id]=86497
 data[MESSAGES][0][message][text]=[b]Klaus:[/b]+[br]Tag!
 --- onec expect
-ONIMCONNECTORMESSAGEADD 1773759161 IMCONNECTORMESSAGE null {"CONNECTOR":"myconnector","LINE":"107","MESSAGES":[{"im":{"chat_id":"1807","message_id":"86497"},"message":{"text":"[b]Klaus:[/b] [br]Tag!"}}]}
+ONIMCONNECTORMESSAGEADD 1773759161 IMCONNECTORMESSAGE 86497 {"CONNECTOR":"myconnector","LINE":"107","MESSAGES":[{"im":{"chat_id":"1807","message_id":"86497"},"message":{"text":"[b]Klaus:[/b] [br]Tag!"}}]}
 
 
 === TEST 14: JSON body: strings, numbers, lists, null, booleans, escapes
@@ -256,7 +256,7 @@ $r =~ s{/bitrix/orders}{/bitrix/orders?id=9&code=other&access_token=CONFIDENTIAL
 $r
 --- location: access_log off;
 --- onec expect
-ROBOT 1758016282 crm.CCrmDocumentDeal DEAL_123 {"workflow_id":"W","code":"C","document_id":["crm","CCrmDocumentDeal","DEAL_123"],"properties":{"field":"6"},"id":"9"}
+ROBOT 1758016282 CRMDEAL 123 {"workflow_id":"W","code":"C","document_id":["crm","CCrmDocumentDeal","DEAL_123"],"properties":{"field":"6"},"id":"9"}
 
 
 === TEST 17: robot of a box: a class with backslashes
@@ -266,7 +266,7 @@ document_id[1]=Bitrix\Tasks\Integration\Bizproc\Document\Task
 document_id[2]=49728
 ts=1
 --- onec expect
-ROBOT 1 tasks.Bitrix\\Tasks\\Integration\\Bizproc\\Document\\Task 49728 {"document_id":["tasks","Bitrix\\Tasks\\Integration\\Bizproc\\Document\\Task","49728"]}
+ROBOT 1 TASK 49728 {"document_id":["tasks","Bitrix\\Tasks\\Integration\\Bizproc\\Document\\Task","49728"]}
 
 
 === TEST 18: robot without auth in the body is forbidden, not malformed

@@ -386,6 +386,9 @@ ngx_b1c_minute_t *ngx_b1c_stats_minute(ngx_b1c_stats_t *stats,
 /* hex digits of an id, an identity or a lane: 128 bits */
 #define NGX_B1C_HASH_LEN   32
 
+/* digits of an identity that stand for the entity, see ngx_b1c_job_identity() */
+#define NGX_B1C_HASH_ENTITY  20
+
 /* bytes of 1C's answer that are stored for the verdict and the reason */
 #define NGX_B1C_ANSWER     4096
 
@@ -537,6 +540,8 @@ typedef struct {
     time_t                           skew;
     ngx_msec_t                       wait;
     ngx_msec_t                       echo;       /* 0: none is ignored */
+    ngx_str_t                        token_arg;  /* its name, or empty */
+    ngx_flag_t                       event_token;
 } ngx_b1c_webhook_loc_t;
 
 

@@ -206,16 +206,10 @@ ngx_b1c_echo_hash(ngx_b1c_event_t *event)
     uint64_t   hash;
     ngx_str_t  type;
 
-    type = event->type;
-
     /* events of a site's own orders have ORDER where REST has sale.order */
 
-    if (type.len == sizeof("SALEORDER") - 1
-        && ngx_strncmp(type.data, "SALEORDER", type.len) == 0)
-    {
-        type.data += sizeof("SALE") - 1;
-        type.len -= sizeof("SALE") - 1;
-    }
+    type = event->type;
+    type.data = (u_char *) b1c_entity_object((char *) type.data, &type.len);
 
     hash = 0xcbf29ce484222325;
 

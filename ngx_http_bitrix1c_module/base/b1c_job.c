@@ -20,6 +20,10 @@ static ngx_pool_t *ngx_b1c_job_pool(ngx_log_t *log);
 static void ngx_b1c_job_recycle(ngx_b1c_job_t *job);
 static ngx_int_t ngx_b1c_job_word(ngx_b1c_job_t *job, ngx_str_t *word,
     const char *text);
+static ngx_int_t ngx_b1c_job_key(ngx_b1c_job_t *job, ngx_str_t *portal,
+    u_char *hash);
+static ngx_int_t ngx_b1c_job_verb(ngx_b1c_job_t *job, ngx_str_t *portal,
+    u_char *hash);
 static void ngx_b1c_job_data(ngx_b1c_job_t *job, ngx_str_t *data);
 static ngx_int_t ngx_b1c_job_words(ngx_b1c_job_t *job, u_char *key,
     u_char *lane);
@@ -182,12 +186,14 @@ ngx_b1c_job_event(ngx_b1c_job_t *job, b1c_event_t *ev)
         || ngx_b1c_job_word(job, &event->domain, ev->domain)
            != NGX_OK
         || ngx_b1c_job_word(job, &event->member_id, ev->member_id)
-           != NGX_OK)
+           != NGX_OK
+        || ngx_b1c_job_word(job, &event->run, ev->run) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     event->ts = ev->ts;
+    event->kind = ev->kind;
 
     return NGX_OK;
 }
@@ -336,37 +342,17 @@ ngx_b1c_job_identity(ngx_b1c_job_t *job, ngx_str_t *key, ngx_str_t *lane)
 {
     u_char            key_hash[NGX_B1C_HASH_LEN];
     u_char            lane_hash[NGX_B1C_HASH_LEN];
-    ngx_str_t        *parts[5], *portal, ts, data;
+    ngx_str_t        *parts[3], *portal, object;
     ngx_b1c_event_t  *event;
 
     event = &job->event;
     portal = event->member_id.len ? &event->member_id : &event->domain;
 
-    parts[0] = portal;
-    parts[1] = &event->name;
-    parts[2] = &event->type;
-
     if (key->len) {
-        parts[0] = key;
-        ngx_b1c_job_hash(key_hash, "key", parts, 1);
+        ngx_b1c_job_hash(key_hash, "key", &key, 1);
 
-    } else if (event->id.data) {
-        parts[3] = &event->id;
-        ngx_b1c_job_hash(key_hash, "entity", parts, 4);
-
-    } else {
-
-        /* no entity is known, so the identity is a hash of the body */
-
-        if (ngx_b1c_job_number(job, event->ts, &ts) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        ngx_b1c_job_data(job, &data);
-
-        parts[3] = &ts;
-        parts[4] = &data;
-        ngx_b1c_job_hash(key_hash, "body", parts, 5);
+    } else if (ngx_b1c_job_key(job, portal, key_hash) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     parts[0] = portal;
@@ -376,12 +362,120 @@ ngx_b1c_job_identity(ngx_b1c_job_t *job, ngx_str_t *key, ngx_str_t *lane)
         ngx_b1c_job_hash(lane_hash, "own", parts, 2);
 
     } else {
-        parts[1] = &event->type;
+
+        /* an object that has two names is in one lane under both */
+
+        object = event->type;
+        object.data = (u_char *) b1c_entity_object((char *) object.data,
+                                                   &object.len);
+
+        parts[1] = &object;
         parts[2] = event->id.data ? &event->id : &job->id;
         ngx_b1c_job_hash(lane_hash, "lane", parts, 3);
     }
 
     return ngx_b1c_job_words(job, key_hash, lane_hash);
+}
+
+
+static ngx_int_t
+ngx_b1c_job_key(ngx_b1c_job_t *job, ngx_str_t *portal, u_char *hash)
+{
+    ngx_str_t        *parts[6], ts, data;
+    ngx_b1c_event_t  *event;
+
+    event = &job->event;
+
+    /* two runs of a robot may be equal byte for byte, unless they have a name */
+
+    if (event->kind == B1C_COMMAND && event->run.len == 0) {
+        parts[0] = &job->id;
+        ngx_b1c_job_hash(hash, "run", parts, 1);
+
+        return NGX_OK;
+    }
+
+    if (event->kind == B1C_STATE && event->id.data
+        && ngx_b1c_job_verb(job, portal, hash) == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    parts[0] = portal;
+    parts[1] = &event->name;
+    parts[2] = &event->type;
+
+    if (!job->identity.once) {
+        parts[3] = &event->id;
+        ngx_b1c_job_hash(hash, "entity", parts, 4);
+
+        return NGX_OK;
+    }
+
+    if (ngx_b1c_job_number(job, event->ts, &ts) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_b1c_job_data(job, &data);
+
+    parts[3] = &ts;
+    parts[4] = &data;
+    parts[5] = &event->run;
+    ngx_b1c_job_hash(hash, "body", parts, 6);
+
+    return NGX_OK;
+}
+
+
+/* NGX_DECLINED: the verb has no opposite */
+static ngx_int_t
+ngx_b1c_job_verb(ngx_b1c_job_t *job, ngx_str_t *portal, u_char *hash)
+{
+    size_t            stem;
+    uint32_t          ts;
+    ngx_str_t        *parts[4], name;
+    b1c_verb_e        verb;
+    const char       *mark;
+    ngx_b1c_event_t  *event;
+
+    event = &job->event;
+    verb = b1c_entity_does((char *) event->name.data, &stem);
+
+    /* events that may be coalesced have one identity for all times */
+
+    ts = job->identity.once ? (uint32_t) event->ts : 0;
+
+    switch (verb) {
+
+    case B1C_VERB_BEGIN:
+        mark = "add0";
+        break;
+
+    case B1C_VERB_CHANGE:
+        mark = "ed17";
+        break;
+
+    case B1C_VERB_END:
+        mark = "de1e";
+        break;
+
+    default:
+        return NGX_DECLINED;
+    }
+
+    name.data = event->name.data;
+    name.len = stem;
+
+    parts[0] = portal;
+    parts[1] = &name;
+    parts[2] = &event->type;
+    parts[3] = &event->id;
+
+    ngx_b1c_job_hash(hash, "verb", parts, 4);
+
+    (void) ngx_sprintf(hash + NGX_B1C_HASH_ENTITY, "%s%08xD", mark, ts);
+
+    return NGX_OK;
 }
 
 

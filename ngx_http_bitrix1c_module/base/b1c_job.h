@@ -23,6 +23,8 @@ typedef struct {
     int64_t                          ts;         /* s, 0 is unknown */
     ngx_str_t                        tail;       /* JSON after {"id":"..." */
     void                            *parsed;     /* b1c_event_t, lazy */
+    b1c_kind_e                       kind;       /* until it is accepted */
+    ngx_str_t                        run;        /* the same, of a robot */
 } ngx_b1c_event_t;
 
 
@@ -158,7 +160,15 @@ ngx_int_t ngx_b1c_job_load(ngx_b1c_job_t *job, ngx_str_t *record);
 ngx_int_t ngx_b1c_job_split(ngx_str_t *record, ngx_str_t *server,
     ngx_str_t *uri, ngx_str_t *tail);
 
-/* default identity and lane, where no directive sets them */
+/*
+ * Default identity and lane, where no directive sets them.  Calls always have a
+ * key.  Events with the verbs ADD, UPDATE and DELETE, or similar ones, have an
+ * identity in which accept.lua can replace the verb by its opposite:
+ *
+ *     20 digits  hash of the portal, the name without the verb, the entity
+ *      4 digits  the verb: "add0", "ed17" or "de1e"
+ *      8 digits  ts, or 0 of an event that may be coalesced
+ */
 ngx_int_t ngx_b1c_job_identity(ngx_b1c_job_t *job, ngx_str_t *key,
     ngx_str_t *lane);
 

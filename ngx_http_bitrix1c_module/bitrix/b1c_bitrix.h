@@ -38,6 +38,30 @@ typedef char  b1c_number_t[32];
 void b1c_entity_type(const char *event, const cJSON *data,
     char buf[B1C_EVENT_MAX + B1C_ENTITY_MAX]);
 
+/* bytes of "_147" at the end of an event's name, 0 if there is none */
+size_t b1c_entity_suffix(const char *name, size_t len);
+
+/*
+ * The type by which lanes are formed, the same for all types of one object: an
+ * order of the shop is a SALEORDER in some events and an ORDER in others.  *len
+ * is the length of the type, and is set to that of the result.
+ */
+const char *b1c_entity_object(const char *type, size_t *len);
+
+/* 1 if data contains nothing but the id, in one or more places */
+int b1c_entity_bare(const cJSON *data, const char *id);
+
+/* what an event does to the existence of its entity */
+typedef enum {
+    B1C_VERB_OTHER = 0,
+    B1C_VERB_BEGIN,           /* ADD, REGISTER */
+    B1C_VERB_CHANGE,          /* UPDATE */
+    B1C_VERB_END              /* DELETE, UNREGISTER */
+} b1c_verb_e;
+
+/* stem: bytes of the name before the verb */
+b1c_verb_e b1c_entity_does(const char *event, size_t *stem);
+
 /*
  * The id or NULL.  It is looked for where events of the REST documentation
  * have it: most in FIELDS; tasks in FIELDS_AFTER or, once deleted, in
@@ -54,6 +78,32 @@ const char *b1c_entity_id(const cJSON *data, b1c_number_t number);
 const char *b1c_entity_scalar(const cJSON *node, b1c_number_t number);
 
 
+/* kinds of events, see docs/delivery.md */
+typedef enum {
+    B1C_STATE = 0,            /* a newer event may replace it */
+    B1C_ONCE,                 /* only a repetition is a duplicate */
+    B1C_COMMAND,              /* of a robot, always delivered */
+    B1C_FORM_ANSWER           /* Bitrix24 shows its answer, refused */
+} b1c_kind_e;
+
+
+/* a line of events/events.tsv, where its columns are described */
+typedef struct {
+    const char      *event;
+    const char      *id;         /* paths, or NULL */
+    b1c_kind_e       kind;
+    const char      *secret;     /* a member of data, or NULL */
+} b1c_known_t;
+
+
+/* NULL: the event is not in the table */
+const b1c_known_t *b1c_known_find(const char *event);
+
+/* the id, written into buf, or NULL: it is not where the table says */
+const char *b1c_known_id(const b1c_known_t *known, const cJSON *data,
+    char buf[B1C_ENTITY_MAX + 1]);
+
+
 typedef enum {
     B1C_FORM = 0,             /* application/x-www-form-urlencoded */
     B1C_JSON                  /* application/json of the same shape */
@@ -67,6 +117,8 @@ typedef struct {
     const char      *args;       /* query string, for robots; may be NULL */
     size_t           args_len;
     const char      *charset;    /* iconv name, NULL is UTF-8 */
+    const char      *secret;     /* name of the argument with the token */
+    int              event_token; /* a robot's is passed to 1C */
 } b1c_input_t;
 
 
@@ -76,7 +128,8 @@ typedef struct {
  */
 typedef struct {
     b1c_form_t       form;       /* a form body, its tree is built later */
-    b1c_form_t       args;
+    b1c_query_t      query;      /* points into the input, which must stay */
+    int              event_token; /* a robot's is passed to 1C */
     cJSON           *tree;       /* a JSON body */
 
     const char      *token;      /* auth[application_token] or NULL */
@@ -92,6 +145,8 @@ typedef struct {
     char            *member_id;  /* "" if absent */
     char            *domain;     /* "" if absent */
     int64_t          ts;         /* seconds; 0 if the body has none */
+    b1c_kind_e       kind;       /* not stored */
+    char            *run;        /* identifies a robot's run, or NULL */
     cJSON           *data;       /* never NULL, secrets already removed */
 } b1c_event_t;
 
@@ -116,6 +171,16 @@ b1c_rc_t b1c_event_build(b1c_event_t *ev, b1c_message_t *msg,
 
 void b1c_event_free(b1c_event_t *ev);
 
+/* the same for a body without an event: a robot or a business process */
+b1c_rc_t b1c_robot_build(b1c_event_t *ev, b1c_message_t *msg,
+    b1c_error_t *err);
+
+/* a member of an object; null counts as absent, as it does for PHP */
+const cJSON *b1c_event_get(const cJSON *node, const char *name);
+
+/* removes all secrets of Bitrix24, at any depth */
+void b1c_event_scrub(cJSON *node);
+
 /*
  * The JSON for 1C without its head: everything after {"id":"...", from the
  * comma on.  The head is added when the event is sent, because only the queue
@@ -128,9 +193,9 @@ char *b1c_event_json(const b1c_event_t *ev, int64_t received, size_t *len);
 b1c_rc_t b1c_event_from_json(b1c_event_t *ev, const char *text, size_t len);
 
 /*
- * The default of bitrix1c_once: events with the verb ADD, NEW or DELETE, not
- * counting a type suffix such as "_147", and all events without a known entity
- * id.
+ * The default of bitrix1c_once: events with the verb ADD, NEW, DELETE, REGISTER
+ * or UNREGISTER, not counting a type suffix such as "_147", and all events
+ * without a known entity id.
  */
 int b1c_entity_once(const char *event, const char *id);
 

@@ -25,6 +25,7 @@ static void b1c_call_commands(cJSON *params);
 static size_t b1c_call_name(char name[B1C_CALL_NAME], const char *p,
     const char *last);
 static const char *b1c_call_number(const char *text, b1c_number_t number);
+static void b1c_call_item(const char *kind, char *buf);
 static const cJSON *b1c_call_path(const cJSON *node, const char *name,
     size_t len);
 static int b1c_call_plain(const char *text, size_t len);
@@ -246,8 +247,7 @@ b1c_call_type(const char *method, size_t len, const cJSON *params,
         kind = b1c_call_field(params, "entityTypeId", 12, number);
 
         if (kind) {
-            strcpy(buf, "CRMDYNAMICITEM_");
-            strcat(buf, kind);
+            b1c_call_item(kind, buf);
             return;
         }
     }
@@ -263,6 +263,35 @@ b1c_call_type(const char *method, size_t len, const cJSON *params,
     }
 
     buf[n] = '\0';
+}
+
+
+/* for these types Bitrix24 sends events with names of their own */
+static void
+b1c_call_item(const char *kind, char *buf)
+{
+    size_t  i;
+
+    static const struct {
+        const char  *kind;
+        const char  *type;
+    } types[] = {
+        { "1", "CRMLEAD" },
+        { "2", "CRMDEAL" },
+        { "3", "CRMCONTACT" },
+        { "4", "CRMCOMPANY" },
+        { "7", "CRMQUOTE" }
+    };
+
+    for (i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        if (strcmp(kind, types[i].kind) == 0) {
+            strcpy(buf, types[i].type);
+            return;
+        }
+    }
+
+    strcpy(buf, "CRMDYNAMICITEM_");
+    strcat(buf, kind);
 }
 
 

@@ -20,8 +20,17 @@ typedef struct {
 #define b1c_word(s)  { s, sizeof(s) - 1 }
 
 
-static size_t b1c_entity_suffix(const char *name, size_t len);
-static const b1c_word_t *b1c_entity_verb(const char *name, size_t len);
+typedef struct {
+    const char  *name;
+    size_t       len;
+    b1c_verb_e   does;
+    int          once;      /* see b1c_entity_once() */
+} b1c_verb_t;
+
+#define b1c_verb(s, does, once)  { s, sizeof(s) - 1, does, once }
+
+
+static const b1c_verb_t *b1c_entity_verb(const char *name, size_t len);
 static size_t b1c_entity_stem(const char *event, size_t len, char *buf);
 static size_t b1c_entity_trim(const char *name, size_t len);
 static const char *b1c_entity_kind(const cJSON *data, b1c_number_t number);
@@ -34,41 +43,41 @@ static const char *b1c_entity_at(const cJSON *data, const char *map,
  * that ends with another one precedes it.
  */
 
-static const b1c_word_t  b1c_verbs[] = {
-    b1c_word("MOVETOCATEGORY"),
-    b1c_word("SETENUMVALUES"),
-    b1c_word("ENTITYDELETED"),
-    b1c_word("ENTITYSAVED"),
-    b1c_word("UNREGISTER"),
-    b1c_word("SETSTATUS"),
-    b1c_word("UNINSTALL"),
-    b1c_word("REGISTER"),
-    b1c_word("RESTORED"),
-    b1c_word("INSTALL"),
-    b1c_word("RESTORE"),
-    b1c_word("CREATED"),
-    b1c_word("UPDATED"),
-    b1c_word("DELETED"),
-    b1c_word("REMOVED"),
-    b1c_word("CHANGED"),
-    b1c_word("CREATE"),
-    b1c_word("UPDATE"),
-    b1c_word("DELETE"),
-    b1c_word("REMOVE"),
-    b1c_word("CHANGE"),
-    b1c_word("FINISH"),
-    b1c_word("EXPOSE"),
-    b1c_word("ADDED"),
-    b1c_word("SAVED"),
-    b1c_word("START"),
-    b1c_word("MOVED"),
-    b1c_word("SAVE"),
-    b1c_word("MOVE"),
-    b1c_word("INIT"),
-    b1c_word("SEND"),
-    b1c_word("ADD"),
-    b1c_word("NEW"),
-    b1c_word("END")
+static const b1c_verb_t  b1c_verbs[] = {
+    b1c_verb("MOVETOCATEGORY", B1C_VERB_OTHER, 0),
+    b1c_verb("SETENUMVALUES", B1C_VERB_OTHER, 0),
+    b1c_verb("ENTITYDELETED", B1C_VERB_OTHER, 0),
+    b1c_verb("ENTITYSAVED", B1C_VERB_OTHER, 0),
+    b1c_verb("UNREGISTER", B1C_VERB_END, 1),
+    b1c_verb("SETSTATUS", B1C_VERB_OTHER, 0),
+    b1c_verb("UNINSTALL", B1C_VERB_OTHER, 0),
+    b1c_verb("REGISTER", B1C_VERB_BEGIN, 1),
+    b1c_verb("RESTORED", B1C_VERB_OTHER, 0),
+    b1c_verb("INSTALL", B1C_VERB_OTHER, 0),
+    b1c_verb("RESTORE", B1C_VERB_OTHER, 0),
+    b1c_verb("CREATED", B1C_VERB_OTHER, 0),
+    b1c_verb("UPDATED", B1C_VERB_OTHER, 0),
+    b1c_verb("DELETED", B1C_VERB_OTHER, 0),
+    b1c_verb("REMOVED", B1C_VERB_OTHER, 0),
+    b1c_verb("CHANGED", B1C_VERB_OTHER, 0),
+    b1c_verb("CREATE", B1C_VERB_OTHER, 0),
+    b1c_verb("UPDATE", B1C_VERB_CHANGE, 0),
+    b1c_verb("DELETE", B1C_VERB_END, 1),
+    b1c_verb("REMOVE", B1C_VERB_OTHER, 0),
+    b1c_verb("CHANGE", B1C_VERB_OTHER, 0),
+    b1c_verb("FINISH", B1C_VERB_OTHER, 0),
+    b1c_verb("EXPOSE", B1C_VERB_OTHER, 0),
+    b1c_verb("ADDED", B1C_VERB_OTHER, 0),
+    b1c_verb("SAVED", B1C_VERB_OTHER, 0),
+    b1c_verb("START", B1C_VERB_OTHER, 0),
+    b1c_verb("MOVED", B1C_VERB_OTHER, 0),
+    b1c_verb("SAVE", B1C_VERB_OTHER, 0),
+    b1c_verb("MOVE", B1C_VERB_OTHER, 0),
+    b1c_verb("INIT", B1C_VERB_OTHER, 0),
+    b1c_verb("SEND", B1C_VERB_OTHER, 0),
+    b1c_verb("ADD", B1C_VERB_BEGIN, 1),
+    b1c_verb("NEW", B1C_VERB_OTHER, 1),
+    b1c_verb("END", B1C_VERB_OTHER, 0)
 };
 
 
@@ -111,7 +120,7 @@ static size_t
 b1c_entity_stem(const char *event, size_t len, char *buf)
 {
     char              *before;
-    const b1c_word_t  *verb;
+    const b1c_verb_t  *verb;
 
     if (len > 2 && event[0] == 'O' && event[1] == 'N') {
         event += 2;
@@ -157,9 +166,7 @@ b1c_entity_trim(const char *name, size_t len)
 }
 
 
-/* the length of "_147" at the end of the name, 0 if there is none */
-
-static size_t
+size_t
 b1c_entity_suffix(const char *name, size_t len)
 {
     size_t  n;
@@ -174,12 +181,12 @@ b1c_entity_suffix(const char *name, size_t len)
 }
 
 
-static const b1c_word_t *
+static const b1c_verb_t *
 b1c_entity_verb(const char *name, size_t len)
 {
     char               last;
     size_t             i;
-    const b1c_word_t  *verb;
+    const b1c_verb_t  *verb;
 
     if (len == 0) {
         return NULL;
@@ -228,7 +235,7 @@ int
 b1c_entity_once(const char *event, const char *id)
 {
     size_t             len;
-    const b1c_word_t  *verb;
+    const b1c_verb_t  *verb;
 
     if (id == NULL) {
         return 1;
@@ -239,10 +246,89 @@ b1c_entity_once(const char *event, const char *id)
 
     verb = b1c_entity_verb(event, len);
 
-    return verb != NULL
-           && (strcmp(verb->name, "ADD") == 0
-               || strcmp(verb->name, "NEW") == 0
-               || strcmp(verb->name, "DELETE") == 0);
+    return verb != NULL && verb->once;
+}
+
+
+b1c_verb_e
+b1c_entity_does(const char *event, size_t *stem)
+{
+    size_t             len;
+    const b1c_verb_t  *verb;
+
+    len = strlen(event);
+    len -= b1c_entity_suffix(event, len);
+
+    verb = b1c_entity_verb(event, len);
+    *stem = len - (verb ? verb->len : 0);
+
+    return verb ? verb->does : B1C_VERB_OTHER;
+}
+
+
+const char *
+b1c_entity_object(const char *type, size_t *len)
+{
+    size_t  i;
+
+    static const struct {
+        b1c_word_t  type;
+        b1c_word_t  object;
+    } names[] = {
+        { b1c_word("ORDER"),        b1c_word("SALEORDER") },
+        { b1c_word("EXTERNALCALL"), b1c_word("VOXIMPLANTCALL") }
+    };
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (*len == names[i].type.len
+            && strncasecmp(type, names[i].type.name, *len) == 0)
+        {
+            *len = names[i].object.len;
+            return names[i].object.name;
+        }
+    }
+
+    return type;
+}
+
+
+int
+b1c_entity_bare(const cJSON *data, const char *id)
+{
+    const char    *text;
+    const cJSON   *child;
+    b1c_number_t   number;
+
+    if (!cJSON_IsObject(data)) {
+        return 0;
+    }
+
+    cJSON_ArrayForEach(child, data) {
+
+        if (cJSON_IsObject(child)) {
+            if (!b1c_entity_bare(child, id)) {
+                return 0;
+            }
+
+            continue;
+        }
+
+        if (cJSON_IsString(child)
+            && strcmp(child->valuestring, "undefined") == 0)
+        {
+            continue;
+        }
+
+        text = b1c_entity_scalar(child, number);
+
+        if (text == NULL || strcmp(text, id) != 0
+            || strcasecmp(child->string, "ID") != 0)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

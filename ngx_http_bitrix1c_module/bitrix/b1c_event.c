@@ -24,19 +24,10 @@ static b1c_rc_t b1c_event_portal(char **copy, const char *text,
 static b1c_rc_t b1c_event_ts(const cJSON *node, int64_t *ts, b1c_error_t *err);
 static b1c_rc_t b1c_event_ordinary(b1c_event_t *ev, cJSON *tree,
     const char *name, b1c_error_t *err);
+static b1c_rc_t b1c_event_entity(b1c_event_t *ev, const b1c_known_t *known);
 static char *b1c_event_name(const char *name);
-static b1c_rc_t b1c_event_detach(cJSON *tree, cJSON **data, b1c_error_t *err);
-static b1c_rc_t b1c_event_robot(b1c_event_t *ev, b1c_message_t *msg,
-    b1c_error_t *err);
-static b1c_rc_t b1c_event_document(b1c_event_t *ev, const cJSON *document,
-    b1c_error_t *err);
-static b1c_rc_t b1c_event_gather(cJSON *data, b1c_message_t *msg,
-    b1c_error_t *err);
-static b1c_rc_t b1c_event_move(b1c_index_t *index, cJSON *to, cJSON *from,
-    int with_ts);
-static void b1c_event_scrub(cJSON *node);
+static b1c_rc_t b1c_event_detach(cJSON *tree, cJSON **data);
 static int b1c_event_secret(const char *name);
-static const cJSON *b1c_event_get(const cJSON *node, const char *name);
 static b1c_rc_t b1c_event_load(b1c_event_t *ev, cJSON *tree);
 static b1c_rc_t b1c_event_copy(char **copy, const cJSON *node);
 
@@ -74,6 +65,7 @@ b1c_event_free(b1c_event_t *ev)
     free(ev->id);
     free(ev->member_id);
     free(ev->domain);
+    free(ev->run);
     cJSON_Delete(ev->data);
 
     memset(ev, 0, sizeof(b1c_event_t));
@@ -103,7 +95,7 @@ b1c_event_fill(b1c_event_t *ev, b1c_message_t *msg, b1c_error_t *err)
     name = b1c_event_get(msg->tree, "event");
 
     if (name == NULL) {
-        return b1c_event_robot(ev, msg, err);
+        return b1c_robot_build(ev, msg, err);
     }
 
     return b1c_event_ordinary(ev, msg->tree, cJSON_GetStringValue(name), err);
@@ -168,11 +160,9 @@ static b1c_rc_t
 b1c_event_ordinary(b1c_event_t *ev, cJSON *tree, const char *name,
     b1c_error_t *err)
 {
-    char          type[B1C_EVENT_MAX + B1C_ENTITY_MAX];
-    size_t        len;
-    const char   *id;
-    b1c_rc_t      rc;
-    b1c_number_t  number;
+    size_t              len;
+    b1c_rc_t            rc;
+    const b1c_known_t  *known;
 
     len = name ? strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
                               "abcdefghijklmnopqrstuvwxyz0123456789_.:-") : 0;
@@ -181,17 +171,43 @@ b1c_event_ordinary(b1c_event_t *ev, cJSON *tree, const char *name,
         return b1c_text_malformed(err, "event is not a name", 0);
     }
 
-    rc = b1c_event_detach(tree, &ev->data, err);
+    ev->event = b1c_event_name(name);
+    if (ev->event == NULL) {
+        return B1C_NOMEM;
+    }
+
+    known = b1c_known_find(ev->event);
+
+    if (known != NULL && known->kind == B1C_FORM_ANSWER) {
+        return b1c_text_malformed(err, "Bitrix24 shows the answer to this event"
+                                  " as a form, which a queue cannot answer",
+                                  0);
+    }
+
+    rc = b1c_event_detach(tree, &ev->data);
     if (rc != B1C_OK) {
         return rc;
     }
 
     b1c_event_scrub(ev->data);
 
-    ev->event = b1c_event_name(name);
-    if (ev->event == NULL) {
-        return B1C_NOMEM;
+    while (known != NULL && known->secret != NULL
+           && cJSON_HasObjectItem(ev->data, known->secret))
+    {
+        cJSON_DeleteItemFromObject(ev->data, known->secret);
     }
+
+    return b1c_event_entity(ev, known);
+}
+
+
+static b1c_rc_t
+b1c_event_entity(b1c_event_t *ev, const b1c_known_t *known)
+{
+    char          type[B1C_EVENT_MAX + B1C_ENTITY_MAX];
+    char          buf[B1C_ENTITY_MAX + 1];
+    const char   *id;
+    b1c_number_t  number;
 
     b1c_entity_type(ev->event, ev->data, type);
 
@@ -200,10 +216,19 @@ b1c_event_ordinary(b1c_event_t *ev, cJSON *tree, const char *name,
         return B1C_NOMEM;
     }
 
-    id = b1c_entity_id(ev->data, number);
+    id = known ? b1c_known_id(known, ev->data, buf) : NULL;
+
     if (id == NULL) {
+        id = b1c_entity_id(ev->data, number);
+    }
+
+    if (id == NULL) {
+        ev->kind = B1C_ONCE;
         return B1C_OK;
     }
+
+    ev->kind = known ? known->kind
+                     : b1c_entity_bare(ev->data, id) ? B1C_STATE : B1C_ONCE;
 
     ev->id = strdup(id);
 
@@ -236,13 +261,15 @@ b1c_event_name(const char *name)
 /* PHP sends an empty map as a list, or in a form not at all */
 
 static b1c_rc_t
-b1c_event_detach(cJSON *tree, cJSON **data, b1c_error_t *err)
+b1c_event_detach(cJSON *tree, cJSON **data)
 {
     cJSON  *node;
 
     node = cJSON_DetachItemFromObjectCaseSensitive(tree, "data");
 
-    if (cJSON_IsNull(node) || (cJSON_IsArray(node) && node->child == NULL)) {
+    if (cJSON_IsNull(node) || (cJSON_IsArray(node) && node->child == NULL)
+        || (cJSON_IsString(node) && node->valuestring[0] == '\0'))
+    {
         cJSON_Delete(node);
         node = NULL;
     }
@@ -254,157 +281,6 @@ b1c_event_detach(cJSON *tree, cJSON **data, b1c_error_t *err)
 
     *data = node;
 
-    if (!cJSON_IsObject(node) && !cJSON_IsArray(node)) {
-        return b1c_text_malformed(err, "data is not a map", 0);
-    }
-
-    return B1C_OK;
-}
-
-
-/*
- * Robots and business processes send no event but the document that they run
- * on: document_id = [ module, class, id ].  Their fields are beside it instead
- * of in data.
- */
-
-static b1c_rc_t
-b1c_event_robot(b1c_event_t *ev, b1c_message_t *msg, b1c_error_t *err)
-{
-    b1c_rc_t      rc;
-    const cJSON  *document;
-
-    document = b1c_event_get(msg->tree, "document_id");
-
-    if (document == NULL) {
-        return b1c_text_malformed(err, "no event", 0);
-    }
-
-    rc = b1c_event_document(ev, document, err);
-    if (rc != B1C_OK) {
-        return rc;
-    }
-
-    ev->event = strdup("ROBOT");
-    ev->data = cJSON_CreateObject();
-
-    if (ev->event == NULL || ev->data == NULL) {
-        return B1C_NOMEM;
-    }
-
-    rc = b1c_event_gather(ev->data, msg, err);
-
-    b1c_event_scrub(ev->data);
-
-    return rc;
-}
-
-
-static b1c_rc_t
-b1c_event_document(b1c_event_t *ev, const cJSON *document, b1c_error_t *err)
-{
-    int           i;
-    char          index[2];
-    size_t        size;
-    const cJSON  *node;
-    const char   *part[3];
-    b1c_number_t  number[3];
-
-    for (i = 0; i < 3; i++) {
-        index[0] = '0' + i;
-        index[1] = '\0';
-
-        node = cJSON_IsArray(document) ? cJSON_GetArrayItem(document, i)
-                                       : b1c_event_get(document, index);
-
-        part[i] = b1c_entity_scalar(node, number[i]);
-    }
-
-    if (part[0] == NULL || part[1] == NULL) {
-        return b1c_text_malformed(err, "document_id does not name a document",
-                                  0);
-    }
-
-    size = strlen(part[0]) + strlen(part[1]) + 2;
-
-    ev->type = malloc(size);
-    ev->id = part[2] ? strdup(part[2]) : NULL;
-
-    if (ev->type == NULL || (part[2] != NULL && ev->id == NULL)) {
-        return B1C_NOMEM;
-    }
-
-    snprintf(ev->type, size, "%s.%s", part[0], part[1]);
-
-    return B1C_OK;
-}
-
-
-/* the fields of the body and, if it lacks them, of the query string */
-
-static b1c_rc_t
-b1c_event_gather(cJSON *data, b1c_message_t *msg, b1c_error_t *err)
-{
-    int          with_ts;
-    cJSON       *args;
-    b1c_rc_t     rc;
-    b1c_index_t  index;
-
-    rc = b1c_index_init(&index);
-    if (rc != B1C_OK) {
-        return rc;
-    }
-
-    with_ts = (cJSON_GetObjectItemCaseSensitive(msg->tree, "ts") == NULL);
-
-    rc = b1c_event_move(&index, data, msg->tree, 0);
-
-    if (rc == B1C_OK && msg->args.npairs > 0) {
-
-        rc = b1c_tree_build(&msg->args, &args, err);
-
-        if (rc == B1C_OK) {
-            rc = b1c_event_move(&index, data, args, with_ts);
-            cJSON_Delete(args);
-
-        } else if (rc == B1C_MALFORMED) {
-            err->what = "malformed query string";
-        }
-    }
-
-    b1c_index_free(&index);
-
-    return rc;
-}
-
-
-static b1c_rc_t
-b1c_event_move(b1c_index_t *index, cJSON *to, cJSON *from, int with_ts)
-{
-    cJSON       *child, *next;
-    b1c_slot_t  *slot;
-
-    for (child = from->child; child != NULL; child = next) {
-
-        next = child->next;
-
-        if (strcasecmp(child->string, "auth") == 0
-            || (!with_ts && strcmp(child->string, "ts") == 0))
-        {
-            continue;
-        }
-
-        slot = b1c_index_find(index, to, child->string, strlen(child->string));
-        if (slot == NULL) {
-            return B1C_NOMEM;
-        }
-
-        if (slot->child == NULL) {
-            cJSON_DetachItemViaPointer(from, child);
-            b1c_index_put(index, slot, to, child);
-        }
-    }
-
     return B1C_OK;
 }
 
@@ -414,7 +290,7 @@ b1c_event_move(b1c_index_t *index, cJSON *to, cJSON *from, int with_ts)
  * and again in an AUTH there.
  */
 
-static void
+void
 b1c_event_scrub(cJSON *node)
 {
     cJSON  *child, *next;
@@ -460,9 +336,7 @@ b1c_event_secret(const char *name)
 }
 
 
-/* a member of an object; null counts as absent, as in PHP */
-
-static const cJSON *
+const cJSON *
 b1c_event_get(const cJSON *node, const char *name)
 {
     if (!cJSON_IsObject(node)) {
@@ -610,7 +484,7 @@ b1c_event_load(b1c_event_t *ev, cJSON *tree)
     }
 
     if (rc == B1C_OK) {
-        rc = b1c_event_detach(tree, &ev->data, &err);
+        rc = b1c_event_detach(tree, &ev->data);
     }
 
     return rc;

@@ -43,6 +43,14 @@ b1c_event_data(const cJSON *data, const char *name, size_t len, char *buf,
             continue;
         }
 
+        /* bitrix1c_event_token passes it to 1C, but logs must not get it */
+
+        if (child->string != NULL
+            && strcasecmp(child->string, "event_token") == 0)
+        {
+            continue;
+        }
+
         if (n == len) {
             text = b1c_event_data_text(child, buf, size);
 

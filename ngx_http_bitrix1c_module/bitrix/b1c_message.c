@@ -15,8 +15,6 @@ static b1c_rc_t b1c_message_form(b1c_message_t *msg, const b1c_input_t *input,
 static b1c_rc_t b1c_message_json(b1c_message_t *msg, const b1c_input_t *input,
     const b1c_limits_t *limits, b1c_error_t *err);
 static const char *b1c_message_auth(const cJSON *auth, const char *name);
-static b1c_rc_t b1c_message_args(b1c_message_t *msg, const b1c_input_t *input,
-    const b1c_limits_t *limits, b1c_error_t *err);
 
 
 b1c_rc_t
@@ -34,6 +32,13 @@ b1c_message_parse(b1c_message_t *msg, const b1c_input_t *input,
         bounded.depth = B1C_DEPTH_MAX;
     }
 
+    msg->query.text = input->args;
+    msg->query.len = input->args ? input->args_len : 0;
+    msg->query.charset = input->charset;
+    msg->query.secret = input->secret;
+    msg->query.limits = bounded;
+    msg->event_token = input->event_token;
+
     rc = (input->type == B1C_JSON)
          ? b1c_message_json(msg, input, &bounded, err)
          : b1c_message_form(msg, input, &bounded, err);
@@ -50,7 +55,6 @@ void
 b1c_message_free(b1c_message_t *msg)
 {
     b1c_form_free(&msg->form);
-    b1c_form_free(&msg->args);
     cJSON_Delete(msg->tree);
 
     memset(msg, 0, sizeof(b1c_message_t));
@@ -105,8 +109,7 @@ b1c_message_form(b1c_message_t *msg, const b1c_input_t *input,
     msg->member_id = found[2] ? found[2] : "";
     msg->domain = found[3] ? found[3] : "";
 
-    return (found[0] == NULL) ? b1c_message_args(msg, input, limits, err)
-                              : B1C_OK;
+    return B1C_OK;
 }
 
 
@@ -115,16 +118,20 @@ b1c_message_json(b1c_message_t *msg, const b1c_input_t *input,
     const b1c_limits_t *limits, b1c_error_t *err)
 {
     b1c_rc_t      rc;
-    const cJSON  *auth, *event;
+    const cJSON  *auth;
 
     rc = b1c_json_parse(&msg->tree, input->body, input->len, limits,
                         input->charset, err);
+
+    if (rc == B1C_OK) {
+        rc = b1c_tree_unfold(msg->tree, limits, err);
+    }
+
     if (rc != B1C_OK) {
         return rc;
     }
 
     auth = cJSON_GetObjectItemCaseSensitive(msg->tree, "auth");
-    event = cJSON_GetObjectItemCaseSensitive(msg->tree, "event");
 
     msg->token = b1c_message_auth(auth, "application_token");
     msg->member_id = b1c_message_auth(auth, "member_id");
@@ -138,8 +145,7 @@ b1c_message_json(b1c_message_t *msg, const b1c_input_t *input,
         msg->domain = "";
     }
 
-    return (event == NULL) ? b1c_message_args(msg, input, limits, err)
-                           : B1C_OK;
+    return B1C_OK;
 }
 
 
@@ -151,40 +157,4 @@ b1c_message_auth(const cJSON *auth, const char *name)
     }
 
     return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(auth, name));
-}
-
-
-/*
- * Robots put the parameters of the business process into the query string.
- * Other senders do not use it, so for them it may contain anything, such as a
- * secret of the address.
- */
-
-static b1c_rc_t
-b1c_message_args(b1c_message_t *msg, const b1c_input_t *input,
-    const b1c_limits_t *limits, b1c_error_t *err)
-{
-    size_t    i;
-    b1c_rc_t  rc;
-
-    if (input->args == NULL) {
-        return B1C_OK;
-    }
-
-    for (i = 0; i < input->args_len && input->args[i] == '&'; i++) {
-        /* void */
-    }
-
-    if (i == input->args_len) {
-        return B1C_OK;
-    }
-
-    rc = b1c_form_parse(&msg->args, input->args, input->args_len, limits,
-                        input->charset, err);
-
-    if (rc == B1C_MALFORMED) {
-        err->what = "malformed query string";
-    }
-
-    return rc;
 }

@@ -94,6 +94,48 @@ b1c_rc_t b1c_tree_build(const b1c_form_t *form, cJSON **tree,
 b1c_rc_t b1c_tree_build_last(const b1c_form_t *form, cJSON **tree,
     b1c_error_t *err);
 
+/*
+ * Replaces members whose names have the brackets of a form, as some relays write
+ * them: {"a[b]": 1} becomes {"a": {"b": 1}}.
+ */
+b1c_rc_t b1c_tree_unfold(cJSON *tree, const b1c_limits_t *limits,
+    b1c_error_t *err);
+
+/*
+ * Makes lists of the objects in node whose names are 0..n-1, itself included;
+ * ordered: only if they stand in this order.
+ */
+b1c_rc_t b1c_tree_lists(cJSON *node, int ordered);
+
+/*
+ * The name of a part as it is, or the index that PHP gives to an empty one.  Of
+ * an object, which has no use for it, "valueint" is that index.
+ */
+const char *b1c_tree_part(cJSON *node, const char *name, char buf[16]);
+
+/* the index that a name is, as PHP writes it, or -1 */
+int b1c_tree_number(const char *name, size_t len);
+
+/* NULL if the key is name[part]...[part] of at most max parts, or why not */
+const char *b1c_form_brackets(const char *key, size_t len, size_t max);
+
+
+typedef struct {
+    const char      *text;
+    size_t           len;
+    const char      *charset;    /* iconv name, NULL is UTF-8 */
+    const char      *secret;     /* name of an argument to leave out, or NULL */
+    b1c_limits_t     limits;
+} b1c_query_t;
+
+
+/*
+ * Arguments as PHP reads them.  Only the limits on their number and depth can
+ * make them malformed.
+ */
+b1c_rc_t b1c_query_parse(cJSON **tree, const b1c_query_t *query,
+    b1c_error_t *err);
+
 
 /*
  * The bytes of keys and values.  Both checks return NULL if the text is valid,

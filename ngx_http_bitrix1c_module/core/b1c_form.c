@@ -29,7 +29,6 @@ static b1c_rc_t b1c_form_convert(b1c_form_t *form, size_t decoded,
     const char *charset, b1c_error_t *err);
 static b1c_rc_t b1c_form_check(b1c_pair_t *pair, const b1c_limits_t *limits,
     b1c_error_t *err);
-static const char *b1c_form_brackets(const char *key, size_t len, size_t max);
 
 
 static const char  b1c_form_empty[] = "empty body";
@@ -371,7 +370,7 @@ b1c_form_check(b1c_pair_t *pair, const b1c_limits_t *limits, b1c_error_t *err)
  * with '_'.  Bitrix does not send such keys.
  */
 
-static const char *
+const char *
 b1c_form_brackets(const char *key, size_t len, size_t max)
 {
     int     inside;

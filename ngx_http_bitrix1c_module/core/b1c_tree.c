@@ -28,10 +28,11 @@ static b1c_rc_t b1c_tree_pair(b1c_tree_t *t, cJSON *root,
     const b1c_pair_t *pair, b1c_error_t *err);
 static b1c_rc_t b1c_tree_step(b1c_tree_t *t, cJSON **node,
     const char *name, size_t len, const b1c_pair_t *leaf, const char **what);
-static int b1c_tree_number(const char *name, size_t len);
 static int b1c_tree_odd(const char *name, size_t len);
-static b1c_rc_t b1c_tree_lists(cJSON *node, int ordered);
 static b1c_rc_t b1c_tree_list(cJSON *node, int n);
+static b1c_rc_t b1c_tree_place(cJSON *root, cJSON *item, const char **what);
+static b1c_rc_t b1c_tree_descend(cJSON **node, const char *name,
+    const char **what);
 
 
 b1c_rc_t
@@ -203,7 +204,7 @@ b1c_tree_step(b1c_tree_t *t, cJSON **node, const char *name, size_t len,
 
 /* -1 unless the name is a number as PHP writes it, without leading zeros */
 
-static int
+int
 b1c_tree_number(const char *name, size_t len)
 {
     int     n;
@@ -245,7 +246,7 @@ b1c_tree_odd(const char *name, size_t len)
  * their keys as text.  Sparse keys are ids and remain.
  */
 
-static b1c_rc_t
+b1c_rc_t
 b1c_tree_lists(cJSON *node, int ordered)
 {
     int       n, max, index;
@@ -263,7 +264,9 @@ b1c_tree_lists(cJSON *node, int ordered)
         }
 
         if (n >= 0) {
-            index = b1c_tree_number(child->string, strlen(child->string));
+            index = child->string ? b1c_tree_number(child->string,
+                                                    strlen(child->string))
+                                  : -1;
             n = (index < 0 || (ordered && index != n)) ? -1 : n + 1;
             max = (index > max) ? index : max;
         }
@@ -310,4 +313,146 @@ b1c_tree_list(cJSON *node, int n)
     free(items);
 
     return B1C_OK;
+}
+
+
+b1c_rc_t
+b1c_tree_unfold(cJSON *tree, const b1c_limits_t *limits, b1c_error_t *err)
+{
+    int          folded;
+    cJSON       *child, *next;
+    b1c_rc_t     rc;
+    const char  *what;
+
+    folded = 0;
+    rc = B1C_OK;
+    what = NULL;
+
+    for (child = tree->child; rc == B1C_OK && child != NULL; child = next) {
+
+        next = child->next;
+
+        if (strchr(child->string, '[') == NULL
+            || b1c_form_brackets(child->string, strlen(child->string),
+                                 limits->depth)
+               != NULL)
+        {
+            continue;
+        }
+
+        folded = 1;
+        cJSON_DetachItemViaPointer(tree, child);
+
+        rc = b1c_tree_place(tree, child, &what);
+
+        if (rc != B1C_OK) {
+            cJSON_Delete(child);
+        }
+    }
+
+    for (child = tree->child; folded && child != NULL; child = child->next) {
+        if (rc == B1C_OK) {
+            rc = b1c_tree_lists(child, 0);
+        }
+    }
+
+    return (rc == B1C_MALFORMED) ? b1c_text_malformed(err, what, 0) : rc;
+}
+
+
+/* the item, whose name has brackets, is taken over on B1C_OK */
+static b1c_rc_t
+b1c_tree_place(cJSON *root, cJSON *item, const char **what)
+{
+    char        *name, *p, buf[16];
+    cJSON       *node;
+    b1c_rc_t     rc;
+    const char  *part;
+
+    name = strdup(item->string);
+    if (name == NULL) {
+        return B1C_NOMEM;
+    }
+
+    part = name;
+    p = strchr(name, '[');
+    node = root;
+
+    while (p != NULL) {
+        *p++ = '\0';
+
+        rc = b1c_tree_descend(&node, part, what);
+        if (rc != B1C_OK) {
+            goto done;
+        }
+
+        part = p;
+        p = strchr(p, ']');
+        *p++ = '\0';
+        p = (*p == '[') ? p : NULL;
+    }
+
+    part = b1c_tree_part(node, part, buf);
+
+    if (cJSON_GetObjectItemCaseSensitive(node, part) != NULL) {
+        *what = "key is repeated";
+        rc = B1C_MALFORMED;
+
+    } else {
+        rc = cJSON_AddItemToObject(node, part, item) ? B1C_OK : B1C_NOMEM;
+    }
+
+done:
+
+    free(name);
+
+    return rc;
+}
+
+
+static b1c_rc_t
+b1c_tree_descend(cJSON **node, const char *name, const char **what)
+{
+    char    buf[16];
+    cJSON  *child;
+
+    name = b1c_tree_part(*node, name, buf);
+    child = cJSON_GetObjectItemCaseSensitive(*node, name);
+
+    if (child == NULL) {
+        child = cJSON_AddObjectToObject(*node, name);
+
+        if (child == NULL) {
+            return B1C_NOMEM;
+        }
+    }
+
+    if (!cJSON_IsObject(child)) {
+        *what = "key is a scalar and a map at once";
+        return B1C_MALFORMED;
+    }
+
+    *node = child;
+
+    return B1C_OK;
+}
+
+
+const char *
+b1c_tree_part(cJSON *node, const char *name, char buf[16])
+{
+    int  n;
+
+    if (name[0] == '\0') {
+        snprintf(buf, 16, "%d", node->valueint);
+        name = buf;
+    }
+
+    n = b1c_tree_number(name, strlen(name));
+
+    if (n >= node->valueint) {
+        node->valueint = n + 1;
+    }
+
+    return name;
 }

@@ -21,6 +21,7 @@ typedef struct {
     ngx_b1c_rest_t                  *rest;       /* a call of a portal */
     ngx_b1c_result_e                 result;
     ngx_str_t                        uri;        /* selected the location */
+    ngx_str_t                        token;      /* of the address, if any */
     ngx_http_event_handler_pt        read;       /* core's, of an h2 body */
     ngx_event_t                      wait;
     unsigned                         delivery:1;
@@ -146,6 +147,14 @@ ngx_uint_t ngx_b1c_origin_page(ngx_http_request_t *r);
  */
 ngx_uint_t ngx_b1c_origin_known(ngx_http_request_t *r, ngx_array_t *names);
 
+
+/*
+ * Returns the decoded value of an argument, the first one if there are several,
+ * and overwrites it with '*' in the address of the request: logs and variables
+ * do not contain it.  The value is empty if there is none.
+ */
+ngx_int_t ngx_b1c_redact_arg(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *value);
 
 /*
  * Redacts the key of an inbound webhook.  It is a part of the address, which

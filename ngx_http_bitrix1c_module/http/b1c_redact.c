@@ -20,6 +20,10 @@ static ngx_uint_t ngx_b1c_redact_has(ngx_b1c_redact_t *redact,
     ngx_str_t *text);
 
 
+static void ngx_b1c_redact_query(ngx_str_t *text, ngx_str_t *name,
+    ngx_uint_t uri, ngx_str_t *value);
+
+
 /* core's own handler, which is static there */
 static ngx_http_log_handler_pt  ngx_b1c_mask_next;
 
@@ -231,4 +235,92 @@ ngx_b1c_redact_has(ngx_b1c_redact_t *redact, ngx_str_t *text)
     }
 
     return 0;
+}
+
+
+ngx_int_t
+ngx_b1c_redact_arg(ngx_http_request_t *r, ngx_str_t *name, ngx_str_t *value)
+{
+    int         code;
+    u_char     *p, *last, *dst;
+    ngx_str_t   found;
+
+    ngx_str_null(&found);
+    ngx_str_null(value);
+
+    ngx_b1c_redact_query(&r->args, name, 0, &found);
+
+    if (found.len) {
+        value->data = ngx_pnalloc(r->pool, found.len);
+        if (value->data == NULL) {
+            return NGX_ERROR;
+        }
+
+        dst = value->data;
+        last = found.data + found.len;
+
+        for (p = found.data; p < last; p++) {
+            code = (*p == '%') ? b1c_text_hex2((char *) p + 1, (char *) last)
+                               : -1;
+
+            *dst++ = (code < 0) ? *p : (u_char) code;
+            p += (code < 0) ? 0 : 2;
+        }
+
+        value->len = dst - value->data;
+    }
+
+    ngx_b1c_redact_query(&r->args, name, 0, NULL);
+    ngx_b1c_redact_query(&r->unparsed_uri, name, 1, NULL);
+    ngx_b1c_redact_query(&r->request_line, name, 1, NULL);
+
+    return NGX_OK;
+}
+
+
+/* finds the first value of the argument, or overwrites all of them */
+static void
+ngx_b1c_redact_query(ngx_str_t *text, ngx_str_t *name, ngx_uint_t uri,
+    ngx_str_t *value)
+{
+    u_char  *p, *last, *end;
+
+    p = text->data;
+    last = p + text->len;
+
+    if (uri) {
+        p = ngx_strlchr(p, last, '?');
+        if (p == NULL) {
+            return;
+        }
+
+        p++;
+    }
+
+    for ( /* void */ ; p < last; p = end + 1) {
+
+        for (end = p; end < last && *end != '&' && *end != ' '
+                      && *end != '#'; end++)
+        {
+            /* void */
+        }
+
+        if ((size_t) (end - p) > name->len && p[name->len] == '='
+            && ngx_memcmp(p, name->data, name->len) == 0)
+        {
+            p += name->len + 1;
+
+            if (value) {
+                value->data = p;
+                value->len = end - p;
+                return;
+            }
+
+            ngx_memset(p, '*', end - p);
+        }
+
+        if (end < last && *end != '&') {
+            return;
+        }
+    }
 }

@@ -122,8 +122,8 @@ ngx_b1c_accept_drain(ngx_b1c_worker_t *w, ngx_queue_t *list)
 
 /*
  * The script reads before it writes, for all events at once, so it cannot see
- * that two of them have the same identity or lane: the second one goes with
- * the next call.
+ * that two of them have the same lane or are about the same entity: the second
+ * one goes with the next call.
  */
 static ngx_uint_t
 ngx_b1c_accept_distinct(ngx_b1c_script_t *b, ngx_queue_t *list)
@@ -142,7 +142,7 @@ ngx_b1c_accept_distinct(ngx_b1c_script_t *b, ngx_queue_t *list)
             other = b->jobs[i];
 
             if (ngx_memcmp(job->identity.key.data, other->identity.key.data,
-                           NGX_B1C_HASH_LEN)
+                           NGX_B1C_HASH_ENTITY)
                 == 0
                 || ngx_memcmp(job->identity.lane.data,
                               other->identity.lane.data, NGX_B1C_HASH_LEN)

@@ -27,6 +27,8 @@ typedef struct {
 
 static ngx_int_t ngx_b1c_webhook_subrequest(ngx_http_request_t *r,
     ngx_b1c_loc_conf_t *lcf);
+static ngx_uint_t ngx_b1c_webhook_speaks(ngx_http_request_t *r,
+    ngx_b1c_loc_conf_t *lcf);
 static ngx_int_t ngx_b1c_webhook_simple(ngx_http_request_t *r,
     ngx_b1c_result_e result);
 static void ngx_b1c_webhook_body(ngx_http_request_t *r);
@@ -65,7 +67,17 @@ ngx_b1c_webhook_handler(ngx_http_request_t *r)
     /* portals test whether the address answers before they subscribe */
 
     if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
-        return ngx_b1c_webhook_simple(r, NGX_B1C_READY);
+
+        if (!ngx_b1c_webhook_speaks(r, lcf)) {
+            return ngx_b1c_webhook_simple(r, NGX_B1C_READY);
+        }
+
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "bitrix1c refused a request: GET with arguments; if it "
+                      "is a robot, a redirect has replaced its POST: enter "
+                      "the address that needs no redirect");
+
+        return ngx_b1c_webhook_simple(r, NGX_B1C_NOT_ALLOWED);
     }
 
     if (r->method != NGX_HTTP_POST) {
@@ -124,6 +136,15 @@ ngx_b1c_webhook_entry(ngx_http_request_t *r)
 
     ctx->uri = r->uri;
 
+    /* before any other part of the location can log the token */
+
+    if (lcf->webhook.token_arg.len
+        && ngx_b1c_redact_arg(r, &lcf->webhook.token_arg, &ctx->token)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     return NGX_DECLINED;
 }
 
@@ -156,6 +177,40 @@ ngx_b1c_webhook_subrequest(ngx_http_request_t *r, ngx_b1c_loc_conf_t *lcf)
                   "bitrix1c refused a subrequest: it is not a delivery");
 
     return NGX_HTTP_FORBIDDEN;
+}
+
+
+/* whether the address has arguments other than the token */
+static ngx_uint_t
+ngx_b1c_webhook_speaks(ngx_http_request_t *r, ngx_b1c_loc_conf_t *lcf)
+{
+    u_char     *p, *last, *end;
+    ngx_str_t  *secret;
+
+    if (r->method != NGX_HTTP_GET) {
+        return 0;
+    }
+
+    secret = &lcf->webhook.token_arg;
+    last = r->args.data + r->args.len;
+
+    for (p = r->args.data; p < last; p = end + 1) {
+
+        end = ngx_strlchr(p, last, '&');
+        if (end == NULL) {
+            end = last;
+        }
+
+        if (end > p
+            && (secret->len == 0 || (size_t) (end - p) <= secret->len
+                || p[secret->len] != '='
+                || ngx_memcmp(p, secret->data, secret->len) != 0))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -241,6 +296,9 @@ ngx_b1c_webhook_intake(ngx_b1c_intake_t *in, ngx_str_t *body)
     input.args_len = r->args.len;
     input.charset = in->lcf->charset.len ? (char *) in->lcf->charset.data
                                          : NULL;
+    input.secret = in->lcf->webhook.token_arg.len
+                   ? (char *) in->lcf->webhook.token_arg.data : NULL;
+    input.event_token = in->lcf->webhook.event_token;
 
     limits.pairs = in->lcf->webhook.pairs;
     limits.depth = in->lcf->webhook.depth;
@@ -252,13 +310,19 @@ ngx_b1c_webhook_intake(ngx_b1c_intake_t *in, ngx_str_t *body)
         return ngx_b1c_webhook_malformed(in, rc);
     }
 
-    if (in->message.token == NULL) {
+    if (in->message.token) {
+        token.data = (u_char *) in->message.token;
+        token.len = ngx_strlen(token.data);
+
+    } else {
+        token = in->ctx->token;
+    }
+
+    if (token.data == NULL) {
         return ngx_b1c_webhook_forbidden(in,
                                         "it has no auth[application_token]");
     }
 
-    token.data = (u_char *) in->message.token;
-    token.len = ngx_strlen(token.data);
     member_id.data = (u_char *) in->message.member_id;
     member_id.len = ngx_strlen(member_id.data);
     domain.data = (u_char *) in->message.domain;
@@ -320,7 +384,7 @@ ngx_b1c_webhook_trusted(ngx_b1c_intake_t *in)
 
     if ((in->lcf->webhook.events
          && !ngx_b1c_conf_matches(in->lcf->webhook.events, &job->event.name))
-        || (in->lcf->webhook.echo
+        || (in->lcf->webhook.echo && in->event.kind != B1C_COMMAND
             && ngx_b1c_echo_known(&job->event, in->lcf->webhook.echo)))
     {
         in->ctx->result = NGX_B1C_IGNORED;
@@ -388,10 +452,12 @@ ngx_b1c_webhook_job(ngx_b1c_intake_t *in)
 
     job->route = in->lcf->webhook.route;
 
-    if (in->lcf->webhook.once) {
-        job->identity.once = job->event.id.data == NULL
-                             || ngx_b1c_conf_matches(in->lcf->webhook.once,
-                                                     &job->event.name);
+    if (in->event.kind != B1C_STATE) {
+        job->identity.once = 1;
+
+    } else if (in->lcf->webhook.once) {
+        job->identity.once = ngx_b1c_conf_matches(in->lcf->webhook.once,
+                                                  &job->event.name) != 0;
     } else {
         job->identity.once =
                       b1c_entity_once(in->event.event, in->event.id) != 0;
@@ -427,7 +493,9 @@ ngx_b1c_webhook_identity(ngx_b1c_intake_t *in)
     ngx_str_null(&key);
     ngx_str_null(&lane);
 
-    if (in->lcf->webhook.key
+    /* with one key for two commands the second one would be lost */
+
+    if (in->lcf->webhook.key && in->event.kind != B1C_COMMAND
         && ngx_http_complex_value(in->request, in->lcf->webhook.key, &key)
            != NGX_OK)
     {

@@ -58,6 +58,8 @@ char *ngx_b1c_webhook_conf_limits(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_b1c_webhook_conf_permanent(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_b1c_webhook_conf_token_arg(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 void ngx_b1c_webhook_conf_create(ngx_b1c_loc_conf_t *lcf);
 char *ngx_b1c_webhook_conf_merge(ngx_conf_t *cf, ngx_b1c_loc_conf_t *parent,

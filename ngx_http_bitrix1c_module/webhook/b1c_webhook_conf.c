@@ -128,6 +128,45 @@ ngx_b1c_webhook_conf_permanent(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+char *
+ngx_b1c_webhook_conf_token_arg(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_b1c_loc_conf_t *lcf = conf;
+
+    size_t      i;
+    ngx_str_t  *value;
+
+    if (lcf->webhook.token_arg.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (i = 0; i < value[1].len; i++) {
+        if (!((value[1].data[i] >= 'a' && value[1].data[i] <= 'z')
+              || (value[1].data[i] >= 'A' && value[1].data[i] <= 'Z')
+              || (value[1].data[i] >= '0' && value[1].data[i] <= '9')
+              || value[1].data[i] == '_' || value[1].data[i] == '-'))
+        {
+            break;
+        }
+    }
+
+    if (value[1].len == 0 || i < value[1].len) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid name \"%V\" in \"bitrix1c_token_arg\" "
+                           "directive: letters, digits, \"_\" and \"-\" are "
+                           "expected, as in \"bitrix1c_token_arg token;\"",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    lcf->webhook.token_arg = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
 void
 ngx_b1c_webhook_conf_create(ngx_b1c_loc_conf_t *lcf)
 {
@@ -136,6 +175,7 @@ ngx_b1c_webhook_conf_create(ngx_b1c_loc_conf_t *lcf)
      *
      *     lcf->webhook.route = NULL;
      *     lcf->webhook.key = NULL;
+     *     lcf->webhook.token_arg = { 0, NULL };
      */
 
     lcf->webhook.tokens = NGX_CONF_UNSET_PTR;
@@ -149,6 +189,7 @@ ngx_b1c_webhook_conf_create(ngx_b1c_loc_conf_t *lcf)
     lcf->webhook.skew = NGX_CONF_UNSET;
     lcf->webhook.wait = NGX_CONF_UNSET_MSEC;
     lcf->webhook.echo = NGX_CONF_UNSET_MSEC;
+    lcf->webhook.event_token = NGX_CONF_UNSET;
 }
 
 
@@ -173,6 +214,8 @@ ngx_b1c_webhook_conf_merge(ngx_conf_t *cf, ngx_b1c_loc_conf_t *parent,
     ngx_conf_merge_sec_value(conf->skew, prev->skew, 0);
     ngx_conf_merge_msec_value(conf->wait, prev->wait, 0);
     ngx_conf_merge_msec_value(conf->echo, prev->echo, 0);
+    ngx_conf_merge_str_value(conf->token_arg, prev->token_arg, "");
+    ngx_conf_merge_value(conf->event_token, prev->event_token, 0);
 
     if (conf->key == NULL) {
         conf->key = prev->key;

@@ -39,7 +39,9 @@ fuzz_fields(const b1c_event_t *ev)
         fuzz_check(b1c_entity_once(ev->event, ev->id));
     }
 
-    fuzz_check(cJSON_IsObject(ev->data) || cJSON_IsArray(ev->data));
+    fuzz_check(ev->data != NULL && !cJSON_IsNull(ev->data));
+    fuzz_check(ev->kind != B1C_FORM_ANSWER);
+    fuzz_check(ev->id != NULL || ev->kind != B1C_STATE);
     fuzz_tree(ev->data, 0);
 }
 
@@ -210,6 +212,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     input.type = (data[0] & 1) ? B1C_JSON : B1C_FORM;
     input.charset = fuzz_charset(data[0]);
+    input.secret = (data[0] & 4) ? "token" : NULL;
+    input.event_token = (data[0] & 8) != 0;
     input.args = text;
     input.args_len = line - text;
     input.body = line + 1;
@@ -240,7 +244,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
 
+    fuzz_check((ev.kind == B1C_COMMAND) == robot);
+
     if (robot) {
+        /* only where it was asked for, and only that of the body */
+
+        if (ev.run != NULL && input.event_token) {
+            cJSON_DeleteItemFromObjectCaseSensitive(ev.data, "event_token");
+        }
+
         fuzz_check(strcmp(ev.event, "ROBOT") == 0);
         fuzz_check(cJSON_GetObjectItem(ev.data, "auth") == NULL);
     }

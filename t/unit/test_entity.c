@@ -240,6 +240,8 @@ test_once(void)
         { "ONX", "1", 0 },
         { "", "1", 0 },
         { "ROBOT", "DEAL_1", 0 },
+        { "ONCRMADDRESSREGISTER", "1", 1 },
+        { "ONCRMADDRESSUNREGISTER", "1", 1 },
         { "ONCRMDEALUPDATE", NULL, 1 },
         { "ONOFFLINEEVENT", NULL, 1 }
     };
@@ -251,6 +253,87 @@ test_once(void)
 }
 
 
+static void
+test_bare(void)
+{
+    cJSON   *data;
+    size_t   i;
+
+    static const struct {
+        const char  *data;
+        int          bare;
+    } cases[] = {
+        { "{\"FIELDS\":{\"ID\":\"5\"}}", 1 },
+        { "{\"FIELDS\":{\"ID\":5}}", 1 },
+        { "{\"id\":\"5\"}", 1 },
+        { "{\"FIELDS_AFTER\":{\"ID\":\"5\"},\"FIELDS_BEFORE\":\"undefined\"}",
+          1 },
+        { "{\"FIELDS\":{\"ID\":\"5\",\"DEAL_ID\":\"6\"}}", 0 },
+        { "{\"FIELDS\":{\"ID\":\"5\"},\"ID\":\"6\"}", 0 },
+        { "{\"FIELDS\":{\"ID\":\"5\"},\"N\":\"5\"}", 0 },
+        { "{\"ID\":\"5\",\"x\":null}", 0 },
+        { "{\"ID\":[\"5\"]}", 0 },
+        { "[\"5\"]", 0 },
+        { "\"5\"", 0 }
+    };
+
+    for (i = 0; i < countof(cases); i++) {
+        data = cJSON_Parse(cases[i].data);
+        num(b1c_entity_bare(data, "5"), cases[i].bare, cases[i].data);
+        cJSON_Delete(data);
+    }
+}
+
+
+static void
+is_object(const char *type, const char *want)
+{
+    size_t       len;
+    const char  *got;
+
+    len = strlen(type);
+    got = b1c_entity_object(type, &len);
+
+    is(got, want, type);
+    num(len, strlen(want), "its length");
+}
+
+
+static void
+test_does(void)
+{
+    size_t  i, stem;
+
+    static const struct {
+        const char  *event;
+        b1c_verb_e   verb;
+        size_t       stem;
+    } cases[] = {
+        { "ONCRMDEALADD", B1C_VERB_BEGIN, 9 },
+        { "ONCRMDEALUPDATE", B1C_VERB_CHANGE, 9 },
+        { "ONCRMDEALDELETE", B1C_VERB_END, 9 },
+        { "ONCRMDYNAMICITEMDELETE_147", B1C_VERB_END, 16 },
+        { "ONCRMADDRESSREGISTER", B1C_VERB_BEGIN, 12 },
+        { "ONCRMADDRESSUNREGISTER", B1C_VERB_END, 12 },
+        { "ONORDERDELETED", B1C_VERB_OTHER, 7 },
+        { "ONSALEORDERNEW", B1C_VERB_OTHER, 11 },
+        { "ONX", B1C_VERB_OTHER, 3 }
+    };
+
+    for (i = 0; i < countof(cases); i++) {
+        num(b1c_entity_does(cases[i].event, &stem), cases[i].verb,
+            cases[i].event);
+        num(stem, cases[i].stem, "its stem");
+    }
+
+    is_object("ORDER", "SALEORDER");
+    is_object("EXTERNALCALL", "VOXIMPLANTCALL");
+    is_object("SALEORDER", "SALEORDER");
+    is_object("CRMDEAL", "CRMDEAL");
+    is_object("", "");
+}
+
+
 int
 main(void)
 {
@@ -259,6 +342,8 @@ main(void)
     test_id();
     test_long_id();
     test_once();
+    test_bare();
+    test_does();
 
     return tap_done();
 }

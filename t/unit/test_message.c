@@ -117,37 +117,58 @@ test_repeated(void)
 
 
 static void
-test_args(void)
+test_flat(void)
 {
+    size_t         i;
     b1c_message_t  msg;
 
-    num(parse(&msg, B1C_FORM, "event=A", "%zz&a[b"), B1C_OK,
-        "an event's query string may hold anything");
-    num(msg.args.npairs, 0, "and is not looked at");
-    b1c_message_free(&msg);
+    static const struct {
+        const char  *body;
+        const char  *token;      /* NULL: the reason why it is malformed */
+        const char  *text;
+    } cases[] = {
+        { "{\"event\":\"A\",\"auth[application_token]\":\"t\","
+          "\"auth[member_id]\":\"m\",\"data[FIELDS][ID]\":\"5\"}", "t",
+          "{\"event\":\"A\",\"auth\":{\"application_token\":\"t\","
+          "\"member_id\":\"m\"},\"data\":{\"FIELDS\":{\"ID\":\"5\"}}}" },
+        { "{\"auth\":{\"member_id\":\"m\"},\"auth[application_token]\":\"t\","
+          "\"l[1]\":2,\"l[0]\":{\"a\":1},\"m[]\":1,\"m[]\\u0020\":3}", "t",
+          "{\"auth\":{\"member_id\":\"m\",\"application_token\":\"t\"},"
+          "\"m[] \":3,\"l\":[{\"a\":1},2],\"m\":[1]}" },
+        { "{\"a[b\":1,\"[a]\":2,\"a]\":3,\"auth[application_token]\":\"t\"}",
+          "t", "{\"a[b\":1,\"[a]\":2,\"a]\":3,"
+          "\"auth\":{\"application_token\":\"t\"}}" },
+        { "{\"auth\":{\"application_token\":\"s\"},"
+          "\"auth[application_token]\":\"t\"}", NULL, "key is repeated" },
+        { "{\"auth[application_token]\":\"t\","
+          "\"auth\":{\"application_token\":\"s\"}}", NULL,
+          "key is repeated" },
+        { "{\"a\":1,\"a[b]\":2}", NULL,
+          "key is a scalar and a map at once" },
+        { "{\"a\":[1],\"a[0]\":2}", NULL,
+          "key is a scalar and a map at once" }
+    };
 
-    num(parse(&msg, B1C_JSON, "{\"event\":\"A\"}", "%zz"), B1C_OK,
-        "for JSON neither");
-    b1c_message_free(&msg);
+    for (i = 0; i < countof(cases); i++) {
+        char  *text;
 
-    num(parse(&msg, B1C_FORM, "document_id[0]=crm", "a=1&b=2"), B1C_OK,
-        "a robot's query string");
-    num(msg.args.npairs, 2, "is read");
-    b1c_message_free(&msg);
+        if (cases[i].token == NULL) {
+            num(parse(&msg, B1C_JSON, cases[i].body, NULL), B1C_MALFORMED,
+                cases[i].body);
+            is(err.what, cases[i].text, "the reason");
+            continue;
+        }
 
-    num(parse(&msg, B1C_FORM, "document_id[0]=crm", ""), B1C_OK,
-        "an empty one is none");
-    b1c_message_free(&msg);
+        num(parse(&msg, B1C_JSON, cases[i].body, NULL), B1C_OK,
+            cases[i].body);
+        is(msg.token, cases[i].token, "token");
 
-    num(parse(&msg, B1C_FORM, "document_id[0]=crm", "&&"), B1C_OK,
-        "nor are two empty pairs one");
-    b1c_message_free(&msg);
+        text = cJSON_PrintUnformatted(msg.tree);
+        is(text, cases[i].text, "as a form means it");
+        free(text);
 
-    num(parse(&msg, B1C_FORM, "document_id[0]=crm", "a=1&a[b"),
-        B1C_MALFORMED, "a broken one of a robot is malformed");
-    is(err.what, "malformed query string", "the reason");
-    num(err.where, 4, "the place in it");
-    ok(msg.form.pairs == NULL, "nothing is left");
+        b1c_message_free(&msg);
+    }
 }
 
 
@@ -185,7 +206,7 @@ main(void)
 {
     test_auth();
     test_repeated();
-    test_args();
+    test_flat();
     test_malformed();
 
     return tap_done();

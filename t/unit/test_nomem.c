@@ -158,6 +158,7 @@ test_nomem(b1c_type_t type, const char *body, const char *args,
     input.args = args;
     input.args_len = args ? strlen(args) : 0;
     input.charset = charset;
+    input.event_token = 1;
 
     /* iconv keeps what it loads for a charset */
 
@@ -259,6 +260,21 @@ main(void)
 
     test_nomem(B1C_FORM, "document_id[]=a&document_id[]=b&document_id[]=c"
                "&ts=1&x[y]=z", "x=1&y[]=2&z=3", NULL, "a robot");
+
+    test_nomem(B1C_FORM, "document_id[0]=crm&document_id[1]=D"
+               "&document_id[2]=DYNAMIC_147_1&event_token=t|a", "x=1&x=2&y[a]=3"
+               "&y=4&z[]=5&z[][b]=6&c.d=%zz&e[f=g", NULL, "a robot's address");
+
+    test_nomem(B1C_FORM, "code=c&message_id=5&message_body=b",
+               "x=%C0%ED%ED%E0&%98=\xc0", "windows-1251", "a message");
+
+    test_nomem(B1C_JSON, "{\"event\":\"ONTASKADD\",\"data[FIELDS_AFTER][ID]\""
+               ":\"5\",\"l[1]\":1,\"l[0]\":2,\"auth[domain]\":\"d\"}", NULL,
+               NULL, "brackets in JSON");
+
+    test_nomem(B1C_FORM, "event=ONCRMADDRESSREGISTER&data[FIELDS][TYPE_ID]=1"
+               "&data[FIELDS][ENTITY_ID]=2&data[FIELDS][ENTITY_TYPE_ID]=3"
+               "&auth[domain]=d", NULL, NULL, "an id of three parts");
 
     test_nomem(B1C_FORM, "event=ONX&data[x]=\x88\x88\x88\x88\x88\x88\x88\x88"
                "\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88\x88"

@@ -130,8 +130,7 @@ static const struct {
       "&event_token=" SECRET "|A8071|x&properties[field_input_1]=6"
       "&timeout_duration=0&ts=1758016282&auth[access_token]=" SECRET
       "&auth[refresh_token]=" SECRET,
-      "tasks.Bitrix\\\\Tasks\\\\Integration\\\\Bizproc\\\\Document\\\\Task",
-      "49728",
+      "TASK", "49728",
       "{\"workflow_id\":\"w\",\"code\":\"c\",\"document_id\":[\"tasks\","
       "\"Bitrix\\\\Tasks\\\\Integration\\\\Bizproc\\\\Document\\\\Task\","
       "\"49728\"],\"document_type\":[\"tasks\"],"
@@ -145,7 +144,7 @@ static const struct {
       "&data[MESSAGES][0][im][message_id]=86497"
       "&data[MESSAGES][0][message][text]=%5Bb%5DKlaus%3A%5B%2Fb%5D"
       "&data[MESSAGES][0][chat][id]=channel-123" HOOK,
-      "IMCONNECTORMESSAGE", NULL,
+      "IMCONNECTORMESSAGE", "86497",
       "{\"CONNECTOR\":\"myconnector\",\"LINE\":\"107\",\"MESSAGES\":[{"
       "\"im\":{\"chat_id\":\"1807\",\"message_id\":\"86497\"},"
       "\"message\":{\"text\":\"[b]Klaus:[/b]\"},"
@@ -154,7 +153,7 @@ static const struct {
     { "event=ONOFFLINEEVENT&ts=1466439714" HOOK, "OFFLINEEVENT", NULL, "{}" },
 
     { "event=ONIMBOTV2MESSAGEADD&data[bot][id]=5&data[bot][auth][access_token]="
-      SECRET "&data[message][id]=7" HOOK, "IMBOTV2MESSAGE", NULL,
+      SECRET "&data[message][id]=7" HOOK, "IMBOTV2MESSAGE", "7",
       "{\"bot\":{\"id\":\"5\",\"auth\":{}},\"message\":{\"id\":\"7\"}}" },
 
     /* the documentation, as printed */
@@ -233,20 +232,20 @@ static const struct {
       "\"CLEAN\":1},\"ts\":\"1466439714\"," APP, "APP", NULL, NULL },
     { "{\"event\":\"ONAPPPAYMENT\",\"data\":{\"CODE\":\"bitrix.gds_company\","
       "\"VERSION\":1,\"DAYS\":28},\"auth\":{\"domain\":\"d\"}}",
-      "APPPAYMENT", NULL, NULL },
+      "APPPAYMENT", "bitrix.gds_company", NULL },
     { "{\"event\":\"ONOFFLINEEVENT\",\"data\":[],\"ts\":\"1466439714\"," APP,
       "OFFLINEEVENT", NULL, "{}" },
     { "{\"event\":\"ONOPENLINEMESSAGEADD\",\"eventId\":1,\"data\":{\"DATA\":[{"
       "\"connector\":{\"connector_id\":\"livechat\",\"line_id\":128},"
       "\"message\":{\"id\":80964,\"date\":\"\",\"files\":[],\"attach\":\"\"},"
       "\"ref\":[],\"extra\":{\"EXTRA_URL\":\"\"}}]},\"ts\":1714649632," APP,
-      "OPENLINEMESSAGE", NULL, NULL },
+      "OPENLINEMESSAGE", "80964", NULL },
     { "{\"event\":\"ONIMBOTMESSAGEADD\",\"event_handler_id\":\"403\",\"data\":{"
       "\"BOT\":{\"567\":{" BOT_AUTH ",\"AUTH\":{" BOT_AUTH "},"
       "\"BOT_ID\":\"567\",\"BOT_CODE\":\"BOT1\"}},"
       "\"PARAMS\":{\"MESSAGE\":\"Hello\",\"MESSAGE_ID\":\"84331\"},"
       "\"USER\":{\"ID\":\"27\",\"WORK_POSITION\":\"\"}},"
-      "\"ts\":\"1771928985\"," APP, "IMBOTMESSAGE", NULL,
+      "\"ts\":\"1771928985\"," APP, "IMBOTMESSAGE", "84331",
       "{\"BOT\":{\"567\":{" BOT_LEFT ",\"AUTH\":{" BOT_LEFT "},"
       "\"BOT_ID\":\"567\",\"BOT_CODE\":\"BOT1\"}},"
       "\"PARAMS\":{\"MESSAGE\":\"Hello\",\"MESSAGE_ID\":\"84331\"},"

@@ -93,7 +93,6 @@ test_malformed(void)
         EVENT "\"entity\":{\"id\":\"1\"},\"data\":{}}",
         EVENT "\"entity\":{\"type\":\"X\",\"id\":1},\"data\":{}}",
         EVENT "\"entity\":[],\"data\":{}}",
-        EVENT "\"entity\":{\"type\":\"X\",\"id\":\"1\"},\"data\":1}",
         EVENT "\"entity\":{\"type\":\"X\",\"id\":\"1\"},\"data\":{}",
         EVENT "\"entity\":{\"type\":\"X\",\"id\":\"1\"},\"data\":{}}}"
     };

@@ -7,7 +7,8 @@ package Bitrix1C::Model;
 # returns what the script of its name must reply.
 #
 # An event is { id, key, lane, once, lease, since, record } as accept.lua takes
-# it, and "changes", the times of what it tells 1C to look at; the model adds
+# it, "changes", the times of what it tells 1C to look at, and of a verb that
+# has an opposite "ends", the keys of all that is true no more; the model adds
 # epoch, attempts, at (when it was leased, 0 while it waits), lost, created,
 # due (only of lane heads) and reason.
 
@@ -67,7 +68,11 @@ sub accept_one {
         created => $self->{now},
     }, $self->{now} + ($leased ? $lease : 0));
 
-    $self->{newest}{$key} = $self->{live}{$id};
+    # 1C may have known it before its opposite came
+    $self->{newest}{$key} = $self->{live}{$id}
+        if !@{ $event->{ends} // [] } || !is_again($event);
+
+    delete @{ $self->{$_} }{ @{ $event->{ends} // [] } } for qw(newest done);
 
     return "c$id" if $other;
     return $leased ? 1 : 0;
@@ -224,7 +229,7 @@ sub ack {
     for my $job (@jobs) {
         my $event = $self->owned($job);
 
-        if ($event) {
+        if ($event && !$self->is_ended($event)) {
             $self->{done}{ $event->{key} } = {
                 id => $event->{id},
                 at => $event->{epoch} == 1 ? $event->{at}
@@ -236,6 +241,14 @@ sub ack {
     }
 
     return \@reply;
+}
+
+
+# its opposite came after it, so that it is not to be remembered
+
+sub is_ended {
+    my ($self, $event) = @_;
+    return $event->{ends} && !$self->{newest}{ $event->{key} };
 }
 
 

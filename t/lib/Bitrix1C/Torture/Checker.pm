@@ -10,8 +10,10 @@ package Bitrix1C::Torture::Checker;
 # A post, in the order in which its lane was posted:
 #   lane, number    its place; numbers of a lane and kind only rise, an event
 #                   that is posted again because no answer came keeps its own
-#   kind            "N": an event that has to arrive itself; "S": a state,
-#                   which a newer one of its lane may replace
+#   kind            "S": a state, which a newer one of its lane may replace; all
+#                   others have to arrive themselves: "R" is a robot, of which
+#                   1C may get two when its sender has lost an answer, and "D"
+#                   is something else that has no order
 #   ts              the second that the sender says the change was made in
 #   sent, answered  seconds; status (0: no answer), result
 # A request that came to 1C:
@@ -131,8 +133,9 @@ sub check_lane {
     for my $p (@$posts) {
         my $name = "lane $lane: $p->{kind} $p->{number}";
         my $a = $came->{$p->{kind}}{$p->{number}} // {};
-        my $done = $p->{kind} eq 'N' ? $a->{taken} : state_taken($p, $states);
-        my $at = $p->{kind} eq 'N' ? $a->{first} : state_came($p, $came->{S});
+        my $state = $p->{kind} eq 'S';
+        my $done = $state ? state_taken($p, $states) : $a->{taken};
+        my $at = $state ? state_came($p, $came->{S}) : $a->{first};
 
         if ($dead->{"$lane $p->{kind} $p->{number}"}) {
             $r->{dead}++;
@@ -148,8 +151,8 @@ sub check_lane {
         # a repeat may be the duplicate of a delivery that began before others
         # of the lane were posted; it proves nothing about their order
 
-        next if !defined $done || $p->{kind} eq 'S'
-                && $p->{result} !~ /^(?:accepted|coalesced)$/;
+        next if !defined $done || $p->{kind} eq 'D'
+                || $state && $p->{result} !~ /^(?:accepted|coalesced)$/;
 
         ($free, $before) = ($done, "$p->{kind} $p->{number}")
             if $done > $free;
@@ -164,7 +167,8 @@ sub check_lane {
 
 sub has_place {
     my ($post) = @_;
-    return $post->{kind} eq 'N' || $post->{result} eq 'accepted';
+    return $post->{result} eq 'accepted' if $post->{kind} eq 'S';
+    return $post->{kind} ne 'D';
 }
 
 

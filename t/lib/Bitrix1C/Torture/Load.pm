@@ -5,6 +5,10 @@ package Bitrix1C::Torture::Load;
 # Numbered changes of many entities, posted until told to stop, the next one of
 # an entity only when the one before was answered; and the history of it, in a
 # file, as well as that of 1C, for the checker.
+#
+# Lanes have entities of three kinds: deals, which robots run on as well; orders
+# of the shop, whose events have two names for them; and currencies, which are
+# added again under the id that they had before they were deleted.
 
 use strict;
 use warnings;
@@ -12,12 +16,24 @@ use warnings;
 use Exporter qw(import);
 use Time::HiRes qw(time);
 
+use Bitrix1C::Gateway ();
 use Bitrix1C::Http qw(start_load finish_load);
+use Bitrix1C::Nginx ();
 
 our @EXPORT_OK = qw(begin_load posted end_load posts requests number_of);
 
-# one event of this many is a state of its entity: it may be replaced
-use constant STATES => 4;
+# what is told of a lane, each as often as it stands here; its kind for the
+# checker and its event
+my @DEALS = (['N', 'ONCRMDEALADD'], ['N', 'ONCRMDEALADD'],
+             ['S', 'ONCRMDEALUPDATE'], ['S', 'ONCRMDEALUPDATE'],
+             ['O', 'ONCRMDEALMOVETOCATEGORY'], ['R', 'ROBOT'], ['R', 'ROBOT'],
+             ['D', 'ONIMCONNECTORLINEDELETE']);
+my @ORDERS = (['S', 'ONORDERENTITYSAVED'], ['B', 'ONSALEBEFOREORDERDELETE'],
+              ['B', 'ONSALEBEFOREORDERDELETE']);
+my @CURRENCIES = (['S', 'ONCRMCURRENCYUPDATE'], ['A', 'ONCRMCURRENCYADD'],
+                  ['A', 'ONCRMCURRENCYADD']);
+
+use constant { PATH => '/bitrix/orders?token=' . Bitrix1C::Nginx::TOKEN };
 
 
 # lanes, connections (fewer than lanes), rate; posts into the gateway
@@ -29,22 +45,32 @@ sub begin_load {
     open my $out, '>>', $file or die "$file: $!";
     unlink $stop;
 
-    my %numbers;
+    my (%numbers, %exists, %later);
     my @free = 1 .. $opt{lanes};
 
     my $load = start_load(
-        port => $gw->{port}, path => '/bitrix/orders', retry => 'lost',
+        port => $gw->{port}, path => PATH, retry => 'lost',
         connections => $opt{connections}, rate => $opt{rate},
         next => sub {
             return if -e $stop;
             my $lane = splice @free, rand @free, 1;
-            my $kind = int(rand STATES) ? 'N' : 'S';
-            return event($gw, $lane, $kind, ++$numbers{$lane}{$kind});
+            my ($kind, $event) = choose($lane, $exists{$lane});
+            return event($gw, $lane, $kind, ++$numbers{$lane}{$kind}, $event,
+                         $kind eq 'A' ? $later{$lane} : 0);
         },
         answered => sub {
             my ($key, $answer) = @_;
-            my ($lane) = $key =~ /^(\d+)/;
+            my ($lane, $kind) = $key =~ /^(\d+) (\w)/;
             push @free, $lane if $answer->{status};
+
+            # what was lost is said again; what was refused may be so none the
+            # less, and would be repeated if it were said of the same second
+            if ($kind eq 'A' && $answer->{status} == 200) {
+                $exists{$lane} = !$exists{$lane};
+
+            } elsif ($answer->{status}) {
+                $later{$lane}++;
+            }
             print {$out} join(' ', $key, @$answer{qw(sent answered status)},
                               $answer->{result} || '-'), "\n";
             $out->flush;
@@ -55,16 +81,50 @@ sub begin_load {
 }
 
 
+# kind and event of what is told next; a currency is added and deleted in turn
+
+sub choose {
+    my ($lane, $exists) = @_;
+    my $kinds = (\@DEALS, \@DEALS, \@ORDERS, \@CURRENCIES)[$lane % 4];
+    my ($kind, $event) = @{ $kinds->[rand @$kinds] };
+
+    $event = 'ONCRMCURRENCYDELETE' if $kind eq 'A' && $exists;
+
+    return ($kind, $event);
+}
+
+
 # key and body; the key is what posts() takes apart
 
 sub event {
-    my ($gw, $lane, $kind, $number) = @_;
-    my $ts = int time;
+    my ($gw, $lane, $kind, $number, $event, $later) = @_;
+    my $ts = int(time) + ($later // 0);
+    my $key = "$lane $kind $number $ts";
+    my $said = "$lane-$number";
 
-    # what has to arrive itself gets an identity of its own by bitrix1c_key
-    return ("$lane $kind $number $ts", $gw->event_body(id => $lane, ts => $ts,
-        event => $kind eq 'N' ? 'ONCRMDEALADD' : 'ONCRMDEALUPDATE',
-        fields => { $kind => "$lane-$number" }));
+    return ($key, robot($lane, $said)) if $kind eq 'R';
+
+    # what has to arrive itself gets an identity of its own by bitrix1c_key, by
+    # its content or by its verb
+    my $body = $gw->event_body(id => $lane, ts => $ts, event => $event,
+                               fields => { $kind => $said });
+
+    $body =~ s/&data\b.*?(?=&ts=)/&data=$said/ if $kind eq 'D';
+
+    return ($key, $body);
+}
+
+
+# as the robot "Webhook" of Bitrix24 sends it: nothing but a document, and who
+# the portal is; what it says stands in its address there
+
+sub robot {
+    my ($lane, $said) = @_;
+
+    return "document_id[0]=crm&document_id[1]=CCrmDocumentDeal"
+           . "&document_id[2]=DEAL_$lane&properties[R]=$said"
+           . '&auth[domain]=myshop.ru&auth[member_id]='
+           . Bitrix1C::Gateway::MEMBER();
 }
 
 
@@ -107,8 +167,8 @@ sub posts {
 sub number_of {
     my ($text) = @_;
     my ($kind, $lane, $number)
-        = $text =~ /\\?"([NS])\\?":\\?"(\d+)-(\d+)\\?"/ or return;
-    return ($lane, $kind, $number);
+        = $text =~ /\\?"([NSOBAR]|data)\\?":\\?"(\d+)-(\d+)\\?"/ or return;
+    return ($lane, $kind eq 'data' ? 'D' : $kind, $number);
 }
 
 

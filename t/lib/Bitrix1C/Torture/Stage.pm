@@ -50,6 +50,7 @@ sub new {
         events     => 'accept_mutex off;',
         redis      => 'timeout=1s connect_timeout=500ms',
         location   => 'bitrix1c_key $bitrix1c_data_fields_n;'
+                      . ' bitrix1c_token_arg token;'
                       . ' proxy_read_timeout 1s; proxy_connect_timeout 1s;',
         onec_args  => ['--keep', 100],
         redis_args => [DURABLE],
