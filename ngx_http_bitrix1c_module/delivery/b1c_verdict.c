@@ -27,6 +27,7 @@
     "\xd0\xbd\xd0\xbe"
 
 
+static ngx_uint_t ngx_b1c_verdict_again(ngx_b1c_job_t *job);
 static void ngx_b1c_verdict_taken(ngx_b1c_job_t *job, ngx_str_t *answer);
 static void ngx_b1c_verdict_refused(ngx_b1c_job_t *job, ngx_str_t *answer);
 static ngx_uint_t ngx_b1c_verdict_permanent(ngx_b1c_job_t *job);
@@ -185,13 +186,36 @@ ngx_b1c_verdict_permanent(ngx_b1c_job_t *job)
 ngx_b1c_breaker_e
 ngx_b1c_verdict_breaker(ngx_b1c_job_t *job)
 {
-    ngx_b1c_queue_t   *queue;
-    ngx_b1c_breaker_e  breaker;
+    ngx_b1c_queue_t    *queue;
+    ngx_b1c_breaker_e   breaker;
+    ngx_b1c_symptom_t   symptom;
+    ngx_b1c_outcome_t  *o;
+
+    static ngx_str_t  none = ngx_string("");
 
     queue = job->queue;
+    o = &job->attempt.outcome;
+
+    ngx_memzero(&symptom, sizeof(ngx_b1c_symptom_t));
+
+    symptom.health = job->attempt.health;
+    symptom.pause = job->attempt.delay;
+    symptom.status = o->status;
+    symptom.probe = job->lease.probe;
+    symptom.nobody = (o->status == 0 && !o->sent);
+
+    if (job->attempt.verdict == NULL) {
+
+        /* one event, and no request that carries many */
+
+        symptom.type = job->event.name;
+        symptom.lane = ngx_crc32_short(job->identity.lane.data,
+                                       job->identity.lane.len);
+        symptom.again = ngx_b1c_verdict_again(job);
+    }
 
     breaker = ngx_b1c_limits_health(queue->limits, &queue->limits_conf,
-                                    job->attempt.health, job->attempt.delay);
+                                    &symptom);
 
     /* this probe has ended; the next one may already be in progress */
 
@@ -199,12 +223,12 @@ ngx_b1c_verdict_breaker(ngx_b1c_job_t *job)
 
     if (breaker == NGX_B1C_OPENED) {
         ngx_log_error(NGX_LOG_ERR, job->log, 0,
-                      "bitrix1c_queue \"%V\": deliveries are paused for %M "
-                      "ms: %V",
-                      &queue->name,
-                      job->attempt.health == NGX_B1C_HEALTH_MAINTENANCE
-                      ? job->attempt.delay : queue->limits_conf.pause,
-                      &job->reason);
+                      "bitrix1c_queue \"%V\": deliveries %s%V%sare paused "
+                      "for %M ms: %V", &queue->name,
+                      symptom.alone ? "of " : "",
+                      symptom.alone ? &job->event.name : &none,
+                      symptom.alone ? " " : "",
+                      symptom.pause, &job->reason);
 
     } else if (breaker == NGX_B1C_RECOVERED) {
 
@@ -219,6 +243,24 @@ ngx_b1c_verdict_breaker(ngx_b1c_job_t *job)
     }
 
     return breaker;
+}
+
+
+/* 1: an earlier attempt has failed, whether it was spent or not */
+static ngx_uint_t
+ngx_b1c_verdict_again(ngx_b1c_job_t *job)
+{
+    ngx_int_t  epoch;
+
+    if (job->lease.attempts) {
+        return 1;
+    }
+
+    epoch = ngx_atoi(job->lease.epoch.data, job->lease.epoch.len);
+
+    /* a claim and a nack raise it; long ones begin there, see accept.lua */
+
+    return job->lease.epoch.len < 13 && epoch >= 3;
 }
 
 
