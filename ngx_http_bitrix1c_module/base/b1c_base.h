@@ -150,6 +150,7 @@ typedef struct {
     unsigned                     again:1;    /* it has failed before */
     unsigned                     nobody:1;   /* no connection: not its fault */
     unsigned                     alone:1;    /* out: other types pass */
+    unsigned                     own:1;      /* out: 1C is not to blame */
 } ngx_b1c_symptom_t;
 
 

@@ -39,6 +39,8 @@ typedef struct {
 typedef struct {
     ngx_uint_t                   failed;     /* in a row, of all types */
     ngx_uint_t                   series;     /* ends with each success */
+    uint32_t                     lane;       /* that has failed since then */
+    ngx_uint_t                   mixed;      /* so has another lane */
     ngx_uint_t                   opened;     /* circuits of types */
     ngx_uint_t                   passed;     /* one has, since one opened */
     ngx_msec_t                   worked;     /* last success, 0: none */

@@ -261,6 +261,8 @@ ngx_b1c_breaker_worked(ngx_b1c_breaker_sh_t *sh, ngx_b1c_circuit_t *c,
 
     sh->failed = 0;
     sh->series++;
+    sh->lane = 0;
+    sh->mixed = 0;
     ngx_b1c_breaker_pass(sh, &symptom->type);
 
     sh->whole.until = 0;
@@ -366,6 +368,16 @@ ngx_b1c_breaker_type(ngx_b1c_breaker_sh_t *sh, ngx_b1c_limits_conf_t *conf,
 
     c->used = ngx_current_msec;
     open = (c->until != 0);
+
+    if (sh->lane == 0) {
+        sh->lane = symptom->lane;
+    }
+
+    if (sh->lane != symptom->lane) {
+        sh->mixed = 1;
+    }
+
+    symptom->own = (sh->passed || !sh->mixed);
 
     if (open && !symptom->probe) {
         return c->told ? NGX_B1C_STILL : NGX_B1C_SAME;

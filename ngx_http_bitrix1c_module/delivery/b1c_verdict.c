@@ -220,6 +220,7 @@ ngx_b1c_verdict_breaker(ngx_b1c_job_t *job)
     /* this probe has ended; the next one may already be in progress */
 
     job->lease.probe = 0;
+    job->attempt.own = symptom.own;
 
     if (breaker == NGX_B1C_OPENED) {
         ngx_log_error(NGX_LOG_ERR, job->log, 0,
@@ -266,7 +267,9 @@ ngx_b1c_verdict_again(ngx_b1c_job_t *job)
 
 /*
  * An attempt that failed while the breaker was open only tested whether the
- * other side works again, so it does not count.
+ * other side works again, so it does not count: unless nothing but this event
+ * fails, or others pass.  Such an event would never become a dead letter, and
+ * its followers would wait for ever.
  */
 void
 ngx_b1c_verdict_spend(ngx_b1c_job_t *job, ngx_b1c_breaker_e breaker)
@@ -275,7 +278,7 @@ ngx_b1c_verdict_spend(ngx_b1c_job_t *job, ngx_b1c_breaker_e breaker)
         return;
     }
 
-    if (breaker == NGX_B1C_STILL) {
+    if (breaker == NGX_B1C_STILL && !job->attempt.own) {
         job->attempt.free_retry = 1;
         job->attempt.delay =
                       ngx_b1c_verdict_jitter(job->queue->limits_conf.pause);
