@@ -90,6 +90,7 @@ typedef struct {
     ngx_event_t                      done;
     ngx_b1c_outcome_t                outcome;
 
+    unsigned                         no_location:1; /* on this node */
     unsigned                         own:1;      /* failed by itself */
     unsigned                         free_retry:1; /* spends no attempt */
 } ngx_b1c_attempt_t;

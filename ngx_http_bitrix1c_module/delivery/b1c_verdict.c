@@ -12,6 +12,9 @@
 /* ms until the next attempt when 1C reports maintenance */
 #define NGX_B1C_MAINTENANCE  60000
 
+/* ms until another node may take an event for which this one has no location */
+#define NGX_B1C_NO_LOCATION  2000
+
 /*
  * Начало сеанса с информационной базой запрещено: the administrator's own
  * message follows it in the answer
@@ -59,6 +62,7 @@ ngx_b1c_verdict(ngx_b1c_job_t *job)
         ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_UNKNOWN,
             "the configuration has no location with bitrix1c_webhook for the "
             "event's address any more", NULL);
+        ngx_b1c_verdict_no_location(job);
 
     } else if (o->ours) {
         ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_UNKNOWN,
@@ -329,6 +333,16 @@ ngx_b1c_verdict_retry(ngx_b1c_job_t *job, ngx_b1c_health_e health,
     } else {
         job->attempt.delay = ngx_b1c_verdict_delay(job);
     }
+}
+
+
+/* another node of this queue may have it; nack.lua bounds this */
+void
+ngx_b1c_verdict_no_location(ngx_b1c_job_t *job)
+{
+    job->attempt.no_location = 1;
+    job->attempt.free_retry = 1;
+    job->attempt.delay = ngx_b1c_verdict_jitter(NGX_B1C_NO_LOCATION);
 }
 
 
