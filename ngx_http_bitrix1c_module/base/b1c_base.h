@@ -203,6 +203,13 @@ void ngx_b1c_limits_unused(ngx_b1c_limits_t *limits,
 ngx_b1c_breaker_e ngx_b1c_limits_health(ngx_b1c_limits_t *limits,
     ngx_b1c_limits_conf_t *conf, ngx_b1c_symptom_t *symptom);
 
+/*
+ * ms for which all slots are taken and none was given back, if that is longer
+ * than max and has not been told for as long; else 0
+ */
+ngx_msec_t ngx_b1c_limits_stuck(ngx_b1c_limits_t *limits,
+    ngx_b1c_limits_conf_t *conf, ngx_msec_t max);
+
 /* frees the slots of dead workers; called periodically */
 void ngx_b1c_limits_reap(ngx_b1c_limits_t *limits);
 
@@ -508,6 +515,8 @@ struct ngx_b1c_queue_s {
     ngx_array_t                     *retry;      /* of ngx_msec_t */
     ngx_msec_t                       window;
     ngx_msec_t                       margin;     /* allowed clock difference */
+    ngx_msec_t                       timeout;    /* of a delivery */
+    size_t                           answer_max; /* bytes that are read */
     ngx_uint_t                       dead_max;   /* dead letters to keep */
     time_t                           dead_age;
 

@@ -275,7 +275,7 @@ ngx_b1c_breaker_worked(ngx_b1c_breaker_sh_t *sh, ngx_b1c_circuit_t *c,
             sh->opened--;
 
             c->refuted = c->status;
-            c->refuted_at = ngx_current_msec;
+            c->refuted_at = ngx_max(ngx_current_msec, 1);
         }
 
         c->until = 0;
@@ -507,7 +507,7 @@ ngx_b1c_breaker_count(ngx_b1c_breaker_sh_t *sh, ngx_b1c_limits_conf_t *conf,
         return 0;
     }
 
-    known = c->refuted == symptom->status
+    known = c->refuted_at && c->refuted == symptom->status
             && ngx_current_msec - c->refuted_at < NGX_B1C_BREAKER_REFUTED;
 
     if (symptom->health == NGX_B1C_HEALTH_MISCONFIGURED && !known) {

@@ -30,6 +30,8 @@ typedef struct {
     ngx_uint_t                   tokens;     /* thousandths of a delivery */
     ngx_msec_t                   filled;     /* time, 0: never */
 
+    ngx_msec_t                   given;      /* last slot that was */
+    ngx_msec_t                   stuck;      /* when that was told */
     ngx_atomic_t                 held;       /* by an operator */
     ngx_b1c_breaker_sh_t         breaker;
 
@@ -140,6 +142,10 @@ ngx_b1c_limits_take(ngx_b1c_limits_t *limits,
     }
 
     ngx_b1c_breaker_reserve(&sh->breaker, grant);
+
+    if (sum == 0) {
+        sh->given = ngx_current_msec;
+    }
 
     entry->taken += n;
     grant->n = n;
@@ -330,7 +336,38 @@ ngx_b1c_limits_give(ngx_b1c_limits_t *limits, ngx_uint_t n)
         entry->taken -= ngx_min(n, entry->taken);
     }
 
+    limits->sh->given = ngx_current_msec;
+
     ngx_shmtx_unlock(&limits->shpool->mutex);
+}
+
+
+ngx_msec_t
+ngx_b1c_limits_stuck(ngx_b1c_limits_t *limits, ngx_b1c_limits_conf_t *conf,
+    ngx_msec_t max)
+{
+    ngx_msec_t            stuck;
+    ngx_b1c_limits_sh_t  *sh;
+
+    sh = limits->sh;
+    stuck = 0;
+
+    ngx_shmtx_lock(&limits->shpool->mutex);
+
+    if (ngx_b1c_limits_sum(sh) >= conf->concurrency
+        && (ngx_msec_int_t) (ngx_current_msec - sh->given)
+           > (ngx_msec_int_t) max
+        && (sh->stuck == 0
+            || (ngx_msec_int_t) (ngx_current_msec - sh->stuck)
+               > (ngx_msec_int_t) max))
+    {
+        stuck = ngx_current_msec - sh->given;
+        sh->stuck = ngx_max(ngx_current_msec, 1);
+    }
+
+    ngx_shmtx_unlock(&limits->shpool->mutex);
+
+    return stuck;
 }
 
 

@@ -74,6 +74,10 @@ ngx_b1c_verdict(ngx_b1c_job_t *job)
             "the header of 1C's answer is larger than proxy_buffer_size, set a "
             "larger one in the location", NULL);
 
+    } else if (o->late && o->status < 300) {
+        ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_FAILING,
+            "1C did not end its answer within delivery_timeout", NULL);
+
     } else if (o->status == 0) {
         ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_FAILING,
                               "1C did not answer", NULL);
@@ -195,8 +199,6 @@ ngx_b1c_verdict_breaker(ngx_b1c_job_t *job)
     ngx_b1c_symptom_t   symptom;
     ngx_b1c_outcome_t  *o;
 
-    static ngx_str_t  none = ngx_string("");
-
     queue = job->queue;
     o = &job->attempt.outcome;
 
@@ -226,14 +228,16 @@ ngx_b1c_verdict_breaker(ngx_b1c_job_t *job)
     job->lease.probe = 0;
     job->attempt.own = symptom.own;
 
-    if (breaker == NGX_B1C_OPENED) {
+    if (breaker == NGX_B1C_OPENED && symptom.alone) {
         ngx_log_error(NGX_LOG_ERR, job->log, 0,
-                      "bitrix1c_queue \"%V\": deliveries %s%V%sare paused "
-                      "for %M ms: %V", &queue->name,
-                      symptom.alone ? "of " : "",
-                      symptom.alone ? &job->event.name : &none,
-                      symptom.alone ? " " : "",
-                      symptom.pause, &job->reason);
+                      "bitrix1c_queue \"%V\": deliveries of %V are paused for "
+                      "%M ms, other events pass: %V", &queue->name,
+                      &job->event.name, symptom.pause, &job->reason);
+
+    } else if (breaker == NGX_B1C_OPENED) {
+        ngx_log_error(NGX_LOG_ERR, job->log, 0,
+                      "bitrix1c_queue \"%V\": deliveries are paused for %M "
+                      "ms: %V", &queue->name, symptom.pause, &job->reason);
 
     } else if (breaker == NGX_B1C_RECOVERED) {
 

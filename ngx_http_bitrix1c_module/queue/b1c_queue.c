@@ -399,6 +399,7 @@ ngx_b1c_queue_poll_handler(ngx_event_t *ev)
     }
 
     ngx_b1c_spill_poll(w);
+    ngx_b1c_report_stuck(w);
 
     wait = NGX_B1C_POLL;
     interval = w->empty ? NGX_B1C_IDLE : NGX_B1C_POLL;
