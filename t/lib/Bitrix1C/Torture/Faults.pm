@@ -86,6 +86,11 @@ my @FAULTS = (
         ['1C commits, then drops', 'commit-close', 0.15],
         ['1C answers 500', 'fault', 0.3],
         ['1C has no session', 'nosession', 0.3]),
+    { name => 'some entities that 1C refuses', alone => 1,
+      rules => [{ mode => 'fault', match => '"N":"\\d*[05]-',
+                  delay => DELAY }],
+      good => sub { $_[0]{lane} !~ /[05]$/ },
+      bitten => sub { grep { $_->{mode} eq 'fault' } @{ $_[2] } } },
     { name => '1C answers the first late', cycle => \&onec_cold },
 
     { name => 'portal refuses connections', cycle => \&portal_refuses },
