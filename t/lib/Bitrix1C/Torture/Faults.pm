@@ -79,6 +79,8 @@ my @FAULTS = (
     { name => '1C refuses connections', cycle => \&onec_refuses },
     map({ one_in(@$_) }
         ['1C hangs', 'hang', 0.02],
+        ['1C drips', 'drip', 0.01],
+        ['1C does not end its answer', 'endless', 0.01],
         ['1C resets', 'reset', 0.15],
         ['1C truncates its answer', 'truncated', 0.15],
         ['1C ends chunks too early', 'cutchunk', 0.15],
