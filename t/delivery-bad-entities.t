@@ -15,6 +15,7 @@ use Time::HiRes qw(sleep time);
 
 use lib "$FindBin::Bin/lib";
 
+use Bitrix1C::Api qw(status_of);
 use Bitrix1C::Gateway qw(wait_until seed);
 
 use constant { GOOD => 400, BAD => 100, RATE => 100 };
@@ -31,9 +32,15 @@ seed();
 sub gateway {
     my ($queue) = @_;
     $gw = Bitrix1C::Gateway->new(workers => 2,
+        server => Bitrix1C::Api::LOCATION,
         queue => $queue //
             'concurrency 4; retry 1h 1h; breaker failures=5 pause=30s;')->start;
     return;
+}
+
+
+sub breaker {
+    return status_of($gw, 'orders')->{breaker};
 }
 
 
@@ -141,6 +148,8 @@ wait_until(4, sub { ($gw->onec_stats->{answers}{200} // 0) >= 180 });
 @took = latencies(@{ $posted{good} });
 note sprintf 'a bad type: %.3f s at most, %d requests', $took[-1],
     scalar $gw->onec_received;
+is breaker()->{state}, 'closed', 'a bad type: the status says that 1C works';
+is breaker()->{paused}, 1, 'a bad type: and that one type is paused';
 cmp_ok $took[-1], '<=', 3, 'a bad type: all of the other type are delivered';
 cmp_ok $gw->onec_stats->{answers}{500}, '<=', 20,
     'a bad type: few of its events are tried meanwhile';

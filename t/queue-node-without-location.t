@@ -4,8 +4,8 @@
 
 # Two nginx nodes share a queue, and only one of them has the location of its
 # events.  The other one spends no attempts of them: it gives them back, without
-# passing them to and fro.  If no node has the location, they become dead letters
-# after an hour.
+# passing them to and fro.  If no node has the location, they become dead
+# letters after an hour.
 
 use strict;
 use warnings;

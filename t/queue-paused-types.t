@@ -2,8 +2,8 @@
 
 # Copyright (C) the ngx_http_bitrix1c_module authors
 
-# Hundreds of events of a paused type are due before a good one.  Each claim does
-# a bounded amount of work, and the good one is found after a few of them.
+# Hundreds of events of a paused type are due before a good one.  Each claim
+# does a bounded amount of work, and the good one is found after a few of them.
 
 use strict;
 use warnings;
@@ -16,7 +16,8 @@ use lib "$FindBin::Bin/lib";
 
 use Bitrix1C::Scripts ();
 
-use constant { BAD => 450, LOOK => 100, WAIT => 2_000, START => 1_711_111_111_000 };
+use constant { BAD => 450, LOOK => 100, WAIT => 2_000,
+               START => 1_711_111_111_000 };
 
 my $scripts = Bitrix1C::Scripts->new(clock => 1);
 my $now = START;

@@ -218,7 +218,8 @@ sub claim {
 
 sub choose {
     my ($self, $max, $due, @paused) = @_;
-    my %paused = map { $_->{name} => { %$_, fresh => [], tried => [] } } @paused;
+    my %paused = map { $_->{name} => { %$_, fresh => [], tried => [] } }
+                 @paused;
     my (@chosen, @left, $wait);
 
     for my $event (@$due) {
