@@ -154,7 +154,7 @@ cmp_ok $took[-1], '<=', 3, 'a bad type: all of the other type are delivered';
 cmp_ok $gw->onec_stats->{answers}{500}, '<=', 20,
     'a bad type: few of its events are tried meanwhile';
 $gw->onec_mode();
-ok wait_until(40, sub { ($gw->onec_stats->{answers}{200} // 0) >= 180 + 30 }),
+ok wait_until(40, sub { ($gw->onec_stats->{answers}{200} // 0) >= 180 + 20 }),
     'a bad type: it is delivered when 1C can take it'
     or diag explain $gw->onec_stats;
 $gw->finish;

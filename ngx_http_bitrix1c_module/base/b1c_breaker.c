@@ -292,6 +292,7 @@ ngx_b1c_breaker_worked(ngx_b1c_breaker_sh_t *sh, ngx_b1c_circuit_t *c,
         for (i = 0; i < NGX_B1C_CIRCUITS; i++) {
             if (sh->types[i].until) {
                 sh->types[i].until = ngx_max(ngx_current_msec, 1);
+                sh->types[i].opinions = NGX_B1C_BREAKER_OPINIONS;
             }
         }
     }
@@ -377,7 +378,8 @@ ngx_b1c_breaker_type(ngx_b1c_breaker_sh_t *sh, ngx_b1c_limits_conf_t *conf,
         sh->mixed = 1;
     }
 
-    symptom->own = (sh->passed || !sh->mixed);
+    symptom->own = (!sh->mixed
+                    || (sh->passed && ngx_b1c_breaker_lately(sh, conf)));
 
     if (open && !symptom->probe) {
         return c->told ? NGX_B1C_STILL : NGX_B1C_SAME;
@@ -387,13 +389,9 @@ ngx_b1c_breaker_type(ngx_b1c_breaker_sh_t *sh, ngx_b1c_limits_conf_t *conf,
         sh->failed++;
         c->rounds++;
 
-        if (c->opinions == 0) {
-            c->status = symptom->status;
-            ngx_b1c_breaker_pause(sh, conf, c);
-            return NGX_B1C_STILL;
+        if (c->opinions) {
+            c->opinions--;
         }
-
-        c->opinions--;
 
     } else {
 
@@ -403,6 +401,7 @@ ngx_b1c_breaker_type(ngx_b1c_breaker_sh_t *sh, ngx_b1c_limits_conf_t *conf,
 
         sh->opened++;
         c->rounds = 0;
+        c->told = 0;
         c->opinions = NGX_B1C_BREAKER_OPINIONS;
     }
 
@@ -411,11 +410,16 @@ ngx_b1c_breaker_type(ngx_b1c_breaker_sh_t *sh, ngx_b1c_limits_conf_t *conf,
 
     if (symptom->alone && c->opinions) {
         c->until = ngx_max(ngx_current_msec, 1);
-        c->told = 0;
-        return NGX_B1C_SAME;
+        return c->told ? NGX_B1C_STILL : NGX_B1C_SAME;
     }
 
-    c->opinions = 0;
+    c->opinions = symptom->alone ? NGX_B1C_BREAKER_OPINIONS / 2 : 0;
+
+    if (c->told) {
+        ngx_b1c_breaker_pause(sh, conf, c);
+        return NGX_B1C_STILL;
+    }
+
     c->rounds = 0;
     c->told = 1;
 
