@@ -72,7 +72,7 @@ is_deeply $s, {
     waiting => 0, due => 0, followers => 0,
     in_flight => 0, dead => 0, oldest_seconds => 0, concurrency => 2,
     slots_used => 0, rate => { limit => 200, delivered => 0, accepted => 0 },
-    breaker => { state => 'closed', seconds => 0, failures => 0 },
+    breaker => { state => 'closed', seconds => 0, failures => 0, paused => 0 },
     hold => { state => 'off', from => '', to => '', held => JSON::PP::false },
     redis => { state => 'up', error => '' },
     spool => { state => 'off', bytes => 0, max => 0 },

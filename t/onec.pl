@@ -67,6 +67,8 @@
 #   20 chunked        200 chunked JSON
 #   hang              never answers      reset       closes with RST
 #   truncated         Content-Length 100, 5 bytes, closes
+#   drip              200, a byte at a time, without an end
+#   endless           500 without an end
 #   cutchunk          chunked without its end, closes
 #   unframed          200 without Content-Length, ended by closing
 #   big               200 of "size" bytes (3 MB)

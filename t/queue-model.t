@@ -82,7 +82,9 @@ sub fail_here {
 
 sub set_clock {
     $model->{now} = $true + $off;
-    $scripts->set_clock($model->{now}, int rand 1000);
+    my $us = int rand 1000;
+    $model->{us} = $model->{now} % 1000 * 1000 + $us;
+    $scripts->set_clock($model->{now}, $us);
     return;
 }
 
@@ -187,7 +189,7 @@ sub new_event {
         name => $name, once => $once, lease => rand() < 0.4 ? 1 : 0,
         since => rand() < 0.03 ? NO_TS : rand() < 0.2 ? Bitrix1C::Model::CALL
                  : ($ts + 1) * 1000 + MARGIN,
-        record => qq(,"event":"$name","ts":$ts,"n":"$id"),
+        record => qq(b1 4 2\nshop/x,"event":"$name","ts":$ts,"n":"$id"),
         changes => [$change],
     };
 }
@@ -338,8 +340,14 @@ sub take_job {
 
 
 sub step_claim {
-    my $reply = call('claim', (1, 3, 100)[rand 3], lease());
+    my @names = shuffle(qw(ONDEALUPDATE ONDEALSAVED ONDEALADD ONCALL));
+    my @paused = map { { name => $_, pick => int rand 3,
+                         wait => 1 + int rand 2_000 } }
+                 @names[0 .. (rand() < 0.5 ? -1 : int rand 3)];
+    my $reply = call('claim', (1, 3, 100)[rand 3], lease(), @paused);
     my @out = @$reply[2 .. $#$reply];
+
+    $count{'claim, types paused'}++ if @paused && @out;
 
     while (my ($id, $epoch, undef, $key, $lane) = splice @out, 0, 9) {
         take_job($id, $epoch, $key, $lane);
@@ -372,8 +380,24 @@ sub step_settle {
         $job->{delay} = int rand(rand() < 0.5 ? 50 : 10_000);
         $job->{spent} = int rand 2;
         $job->{reason} = 'reason ' . $nack++;
+
+        # the worker's node has no location for it
+
+        if (rand() < 0.2) {
+            $job->{spent} = -(1 + int rand(rand() < 0.5 ? 100 : 20_000));
+            $job->{reason} = 'no location';
+        }
+
         my $reply = call('nack', $job);
-        landed($job) if $reply->[0];
+        landed($job) if $reply->[0] == 1;
+
+        if ($reply->[0] == 3) {
+            $job->{spent} = 1;
+            $reply = call('dead', $job, DEAD_MAX, DEAD_AGE);
+            landed($job) if $reply->[0];
+            $count{trimmed} += $reply->[1];
+            $count{'no location'}++;
+        }
     } else {
         $job->{spent} = int rand 2;
         $job->{reason} = 'reason ' . $nack++;
@@ -583,7 +607,8 @@ STEP: {
 
     for my $what ('accept 0', 'accept 1', 'accept c', 'accept d', 'delivered',
                   'trimmed', 'repeats', 'replay', 'replay_ids', 'extend',
-                  'delete', 'hold', 'truth kept', 'truth ended')
+                  'delete', 'hold', 'truth kept', 'truth ended',
+                  'claim, types paused', 'no location')
     {
         ok($count{$what}, "$what: " . ($count{$what} // 0));
     }

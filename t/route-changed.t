@@ -14,7 +14,7 @@ use Test::More;
 
 use lib "$FindBin::Bin/lib";
 
-use Bitrix1C::Gateway ();
+use Bitrix1C::Gateway qw(wait_until);
 use Bitrix1C::Http qw(http_request);
 use Bitrix1C::Port qw(free_port);
 
@@ -89,6 +89,22 @@ my $hook = "location /first/ { bitrix1c_webhook orders;"
     . " bitrix1c_token $token;"
     . " proxy_pass http://onec/CompanyName/hs/exchange/; }";
 
+# another node may have the location, until it was missing for an hour
+
+sub an_hour_later {
+    my ($id) = @_;
+    my $h = '{b1c:orders}:h';
+
+    ok wait_until(5, sub { $gw->reason($id) =~ / \(since \d+\)$/ }),
+        'the event waits for a node with its location';
+    my ($attempts) = $gw->redis('HGET', $h, "$id:m") =~ /^\d+ (\d+) /;
+    is $attempts, 0, 'it spends no attempt';
+    $gw->redis('HSET', $h, "$id:r", $gw->reason($id)
+               =~ s/since \K(\d+)/$1 - 3_700_000/er);
+
+    return;
+}
+
 sub moved {
     my ($what, $server, $reason) = @_;
 
@@ -100,6 +116,7 @@ sub moved {
     @$gw{qw(queue server)} = ('retry 100ms;', $server);
     $gw->{http} = server('/second/');
     ok $gw->reload, 'the configuration has changed';
+    an_hour_later($id) if $what eq 'no location';
     ok $gw->drained(10), 'the event does not wait any more';
     like $gw->reason($id), $reason, 'it is a dead letter';
     is $gw->slurp('site.log'), '', 'no event is sent to the site';

@@ -15,7 +15,7 @@ use lib "$FindBin::Bin/lib";
 
 use Bitrix1C::Torture::Calls qw(call_number);
 use Bitrix1C::Torture::CallsChecker qw(check_calls);
-use Bitrix1C::Torture::Checker qw(check_history);
+use Bitrix1C::Torture::Checker qw(check_history check_late);
 use Bitrix1C::Torture::Load qw(number_of);
 
 
@@ -50,6 +50,16 @@ sub requests {
           time => $time, end => $time + 0.1, id => $id // "$kind$number",
           taken => $what eq 'taken', acted => $what ne 'failed' };
     } @_];
+}
+
+
+# posts are answered at 1000.1, 1001.1, ...
+
+sub late {
+    my ($posts, $requests, $good, $texts, $name) = @_;
+    is_deeply [check_late(posts(@$posts), requests(@$requests), 5, $good)],
+        $texts, $name;
+    return;
 }
 
 
@@ -324,5 +334,23 @@ my @texts = (
 while (my ($text, $call) = splice @texts, 0, 2) {
     is join(' ', call_number($text)), $call, "read in $text";
 }
+
+# events that are late
+
+my $all = sub { 1 };
+late(['N 1 accepted'], ['N 1 taken 1005'], $all, [], 'in time');
+late(['N 1 accepted'], ['N 1 failed 1001', 'N 1 taken 1004'], $all, [],
+     'in time after a failure');
+late(['N 1 accepted'], ['N 1 taken 1006'], $all,
+     ['lane 7: N 1 came after 6.0 s'], 'late');
+late(['N 1 accepted'], ['N 1 failed 1001'], $all, ['lane 7: N 1 came never'],
+     'never');
+late(['S 1 accepted'], ['S 2 taken 1002'], $all, [], 'by a newer state');
+late(['S 2 accepted'], ['S 1 taken 1002'], $all, ['lane 7: S 2 came never'],
+     'not by an older state');
+late(['N 1 accepted'], ['S 1 taken 1002'], $all, ['lane 7: N 1 came never'],
+     'not by another kind');
+late(['N 1 accepted'], ['N 1 taken 1009'], sub { 0 }, [], 'of bad events none');
+late(['N 1 503'], [], $all, [], 'nothing was promised');
 
 done_testing;

@@ -186,7 +186,8 @@ ngx_b1c_api_status_pace(b1c_buf_t *buf, ngx_b1c_api_state_t *s)
                            limits->probing ? "probing"
                            : limits->open ? "open" : "closed");
     ngx_b1c_query_text_put_seconds(buf, limits->left);
-    ngx_b1c_query_text_put(buf, ",\"failures\":%ui}", limits->failed);
+    ngx_b1c_query_text_put(buf, ",\"failures\":%ui,\"paused\":%ui}",
+                           limits->failed, limits->paused);
 
     hold = limits->operator ? "operator"
            : limits_conf->hold == NGX_B1C_HOLD_ON ? "on"

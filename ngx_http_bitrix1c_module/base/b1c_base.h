@@ -103,11 +103,29 @@ typedef struct {
 #define NGX_B1C_HOLD_DAILY  2
 
 
+/* types of events whose failures are told apart, and bytes of their names */
+#define NGX_B1C_CIRCUITS      16
+#define NGX_B1C_CIRCUIT_NAME  64
+
+
+/* a type of events that is paused */
+typedef struct {
+    u_char                       name[NGX_B1C_CIRCUIT_NAME];
+    size_t                       len;
+    ngx_msec_t                   wait;       /* for its other events, ms */
+    unsigned                     allowed:1;  /* one may be tried */
+    unsigned                     any:1;      /* not always the oldest */
+} ngx_b1c_skip_t;
+
+
 /* what limits_take() allows */
 typedef struct {
     ngx_uint_t                   n;          /* slots that were taken */
     ngx_msec_t                   wait;       /* 0: until a slot is free */
     ngx_uint_t                   probe;      /* the probe of an open breaker */
+    ngx_uint_t                   one;        /* of all types, as a probe */
+    ngx_uint_t                   nskips;
+    ngx_b1c_skip_t               skips[NGX_B1C_CIRCUITS];
 } ngx_b1c_grant_t;
 
 
@@ -119,6 +137,21 @@ typedef enum {
     NGX_B1C_HEALTH_MISCONFIGURED,                 /* opens at once */
     NGX_B1C_HEALTH_MAINTENANCE                 /* opens at once, too */
 } ngx_b1c_health_e;
+
+
+/* of which event it says that */
+typedef struct {
+    ngx_b1c_health_e             health;
+    ngx_msec_t                   pause;      /* in: of a maintenance; out */
+    ngx_str_t                    type;       /* empty: it is one of many */
+    uint32_t                     lane;       /* a hash, 0 is unknown */
+    ngx_uint_t                   status;
+    unsigned                     probe:1;
+    unsigned                     again:1;    /* it has failed before */
+    unsigned                     nobody:1;   /* no connection: not its fault */
+    unsigned                     alone:1;    /* out: other types pass */
+    unsigned                     own:1;      /* out: 1C is not to blame */
+} ngx_b1c_symptom_t;
 
 
 /* effect of a delivery on the breaker */
@@ -133,6 +166,7 @@ typedef enum {
 typedef struct {
     ngx_uint_t                   taken;      /* slots, of all workers */
     ngx_uint_t                   open;       /* the breaker is open */
+    ngx_uint_t                   paused;     /* types of events */
     ngx_uint_t                   probing;    /* a probe is in progress */
     ngx_msec_t                   left;       /* ms until the next probe */
     ngx_uint_t                   failed;     /* failed in succession */
@@ -152,20 +186,29 @@ ngx_int_t ngx_b1c_limits_zone(ngx_conf_t *cf, ngx_str_t *queue,
 void ngx_b1c_limits_take(ngx_b1c_limits_t *limits,
     ngx_b1c_limits_conf_t *conf, ngx_uint_t n, ngx_b1c_grant_t *grant);
 
+/* 1: the breaker holds nothing back, so that any event may be delivered */
+ngx_uint_t ngx_b1c_limits_closed(ngx_b1c_limits_t *limits);
+
 /* n deliveries have ended */
 void ngx_b1c_limits_give(ngx_b1c_limits_t *limits, ngx_uint_t n);
 
-/* returns n slots for which there was nothing to deliver */
+/*
+ * Returns n slots for which there was nothing to deliver, and the probes that
+ * are left in the grant; NULL: there are none.
+ */
 void ngx_b1c_limits_unused(ngx_b1c_limits_t *limits,
-    ngx_b1c_limits_conf_t *conf, ngx_uint_t n, ngx_uint_t probe);
+    ngx_b1c_limits_conf_t *conf, ngx_uint_t n, ngx_b1c_grant_t *grant);
+
+/* must be called at the end of every delivery */
+ngx_b1c_breaker_e ngx_b1c_limits_health(ngx_b1c_limits_t *limits,
+    ngx_b1c_limits_conf_t *conf, ngx_b1c_symptom_t *symptom);
 
 /*
- * Must be called at the end of every delivery.  For MAINTENANCE the breaker
- * stays open for pause ms, otherwise for the configured time.
+ * ms for which all slots are taken and none was given back, if that is longer
+ * than max and has not been told for as long; else 0
  */
-ngx_b1c_breaker_e ngx_b1c_limits_health(ngx_b1c_limits_t *limits,
-    ngx_b1c_limits_conf_t *conf, ngx_b1c_health_e health,
-    ngx_msec_t pause);
+ngx_msec_t ngx_b1c_limits_stuck(ngx_b1c_limits_t *limits,
+    ngx_b1c_limits_conf_t *conf, ngx_msec_t max);
 
 /* frees the slots of dead workers; called periodically */
 void ngx_b1c_limits_reap(ngx_b1c_limits_t *limits);
@@ -475,6 +518,8 @@ struct ngx_b1c_queue_s {
     ngx_array_t                     *retry;      /* of ngx_msec_t */
     ngx_msec_t                       window;
     ngx_msec_t                       margin;     /* allowed clock difference */
+    ngx_msec_t                       timeout;    /* of a delivery */
+    size_t                           answer_max; /* bytes that are read */
     ngx_uint_t                       dead_max;   /* dead letters to keep */
     time_t                           dead_age;
 

@@ -35,6 +35,7 @@ typedef struct {
     u_char                          *answer;     /* its stored part */
     size_t                           len;
     size_t                           size;       /* allocated bytes */
+    off_t                            received;   /* bytes of the answer */
     size_t                           max;        /* limit; 0: ..._ANSWER */
     ngx_str_t                       *location;   /* of a redirect, or NULL;
                                                     gone with its request */
@@ -42,6 +43,8 @@ typedef struct {
     unsigned                         truncated:1;
     unsigned                         sent:1;     /* 1C may have read it */
     unsigned                         too_big:1;  /* the header was */
+    unsigned                         late:1;     /* delivery_timeout */
+    unsigned                         large:1;    /* max_answer_size */
     unsigned                         ours:1;     /* nginx answered itself */
 } ngx_b1c_outcome_t;
 
@@ -90,8 +93,11 @@ typedef struct {
     ngx_http_request_t              *detached;
     ngx_connection_t                *connection;
     ngx_event_t                      done;
+    ngx_event_t                     *stop;       /* breaks the delivery off */
     ngx_b1c_outcome_t                outcome;
 
+    unsigned                         no_location:1; /* on this node */
+    unsigned                         own:1;      /* failed by itself */
     unsigned                         free_retry:1; /* spends no attempt */
 } ngx_b1c_attempt_t;
 

@@ -4,7 +4,7 @@
  */
 
 
-#include "b1c_base.h"
+#include "b1c_base_internal.h"
 
 
 /* old and new workers of a reload count side by side */
@@ -30,10 +30,10 @@ typedef struct {
     ngx_uint_t                   tokens;     /* thousandths of a delivery */
     ngx_msec_t                   filled;     /* time, 0: never */
 
-    ngx_uint_t                   failed;     /* consecutive failures */
-    ngx_msec_t                   until;      /* end of open state or 0 */
-    ngx_pid_t                    probe;      /* worker with the probe */
+    ngx_msec_t                   given;      /* last slot that was */
+    ngx_msec_t                   stuck;      /* when that was told */
     ngx_atomic_t                 held;       /* by an operator */
+    ngx_b1c_breaker_sh_t         breaker;
 
     ngx_b1c_entry_t              workers[NGX_B1C_WORKERS];
 } ngx_b1c_limits_sh_t;
@@ -52,8 +52,6 @@ static ngx_int_t ngx_b1c_limits_init_zone(ngx_shm_zone_t *shm_zone,
 static ngx_b1c_entry_t *ngx_b1c_limits_entry(ngx_b1c_limits_t *limits);
 static ngx_uint_t ngx_b1c_limits_sum(ngx_b1c_limits_sh_t *sh);
 static ngx_msec_t ngx_b1c_limits_held(ngx_b1c_limits_conf_t *conf);
-static ngx_uint_t ngx_b1c_limits_open(ngx_b1c_limits_sh_t *sh,
-    ngx_b1c_grant_t *grant);
 static ngx_uint_t ngx_b1c_limits_tokens(ngx_b1c_limits_sh_t *sh,
     ngx_b1c_limits_conf_t *conf, ngx_uint_t n, ngx_msec_t *wait);
 static ngx_uint_t ngx_b1c_limits_burst(ngx_b1c_limits_conf_t *conf);
@@ -111,6 +109,8 @@ ngx_b1c_limits_take(ngx_b1c_limits_t *limits,
 
     grant->n = 0;
     grant->probe = 0;
+    grant->one = 0;
+    grant->nskips = 0;
     grant->wait = ngx_b1c_limits_held(conf);
 
     if (grant->wait) {
@@ -125,21 +125,26 @@ ngx_b1c_limits_take(ngx_b1c_limits_t *limits,
     sum = ngx_b1c_limits_sum(sh);
 
     if (entry == NULL || sum >= conf->concurrency
-        || !ngx_b1c_limits_open(sh, grant))
+        || !ngx_b1c_breaker_look(&sh->breaker, conf, grant))
     {
         goto done;
     }
 
-    n = grant->probe ? 1 : ngx_min(n, conf->concurrency - sum);
+    n = (grant->probe || grant->one) ? 1
+                                     : ngx_min(n, conf->concurrency - sum);
     n = ngx_b1c_limits_tokens(sh, conf, n, &grant->wait);
 
     if (n == 0) {
         grant->probe = 0;
+        grant->one = 0;
+        grant->nskips = 0;
         goto done;
     }
 
-    if (grant->probe) {
-        sh->probe = ngx_pid;
+    ngx_b1c_breaker_reserve(&sh->breaker, grant);
+
+    if (sum == 0) {
+        sh->given = ngx_current_msec;
     }
 
     entry->taken += n;
@@ -148,6 +153,17 @@ ngx_b1c_limits_take(ngx_b1c_limits_t *limits,
 done:
 
     ngx_shmtx_unlock(&limits->shpool->mutex);
+}
+
+
+ngx_uint_t
+ngx_b1c_limits_closed(ngx_b1c_limits_t *limits)
+{
+    ngx_b1c_breaker_sh_t  *sh;
+
+    sh = &limits->sh->breaker;
+
+    return sh->opened == 0 && sh->whole.until == 0;
 }
 
 
@@ -186,36 +202,6 @@ ngx_b1c_limits_held(ngx_b1c_limits_conf_t *conf)
     /* checked again at the latest when the next minute begins */
 
     return inside ? (60 - tm.ngx_tm_sec) * 1000 : 0;
-}
-
-
-/*
- * An open breaker allows nothing during its pause, and then one delivery, the
- * probe, whose result tells whether 1C works again.
- */
-static ngx_uint_t
-ngx_b1c_limits_open(ngx_b1c_limits_sh_t *sh, ngx_b1c_grant_t *grant)
-{
-    ngx_msec_int_t  left;
-
-    if (sh->until == 0) {
-        return 1;
-    }
-
-    left = (ngx_msec_int_t) (sh->until - ngx_current_msec);
-
-    if (left > 0) {
-        grant->wait = left;
-        return 0;
-    }
-
-    if (sh->probe) {
-        return 0;
-    }
-
-    grant->probe = 1;
-
-    return 1;
 }
 
 
@@ -275,13 +261,16 @@ ngx_b1c_limits_burst(ngx_b1c_limits_conf_t *conf)
 
 void
 ngx_b1c_limits_unused(ngx_b1c_limits_t *limits,
-    ngx_b1c_limits_conf_t *conf, ngx_uint_t n, ngx_uint_t probe)
+    ngx_b1c_limits_conf_t *conf, ngx_uint_t n, ngx_b1c_grant_t *grant)
 {
     ngx_b1c_limits_sh_t  *sh;
 
     ngx_b1c_limits_give(limits, n);
 
-    if (conf->rate == 0 && !probe) {
+    if (conf->rate == 0
+        && (grant == NULL
+            || (!grant->probe && !grant->one && grant->nskips == 0)))
+    {
         return;
     }
 
@@ -294,8 +283,8 @@ ngx_b1c_limits_unused(ngx_b1c_limits_t *limits,
                              ngx_b1c_limits_burst(conf));
     }
 
-    if (probe && sh->probe == ngx_pid) {
-        sh->probe = 0;
+    if (grant) {
+        ngx_b1c_breaker_release(&sh->breaker, grant);
     }
 
     ngx_shmtx_unlock(&limits->shpool->mutex);
@@ -303,82 +292,32 @@ ngx_b1c_limits_unused(ngx_b1c_limits_t *limits,
 
 
 ngx_b1c_breaker_e
-ngx_b1c_limits_health(ngx_b1c_limits_t *limits,
-    ngx_b1c_limits_conf_t *conf, ngx_b1c_health_e health,
-    ngx_msec_t pause)
+ngx_b1c_limits_health(ngx_b1c_limits_t *limits, ngx_b1c_limits_conf_t *conf,
+    ngx_b1c_symptom_t *symptom)
 {
-    ngx_uint_t            open;
-    ngx_b1c_breaker_e     breaker;
-    ngx_b1c_limits_sh_t  *sh;
+    ngx_b1c_breaker_e      breaker;
+    ngx_b1c_breaker_sh_t  *sh;
 
-    sh = limits->sh;
+    sh = &limits->sh->breaker;
 
     /* the usual case, without a lock */
 
-    if (health == NGX_B1C_HEALTH_OK && sh->failed == 0 && sh->until == 0)
+    if (symptom->health == NGX_B1C_HEALTH_OK && sh->failed == 0
+        && sh->opened == 0 && sh->whole.until == 0 && sh->worked)
     {
+        ngx_b1c_breaker_pass(sh, &symptom->type);
         return NGX_B1C_SAME;
     }
 
     ngx_shmtx_lock(&limits->shpool->mutex);
 
-    open = (sh->until != 0);
-    breaker = open ? NGX_B1C_STILL : NGX_B1C_SAME;
-
-    if (health == NGX_B1C_HEALTH_UNKNOWN) {
-
-        /* the probe had no result, another delivery may be the probe */
-
-        if (sh->probe == ngx_pid) {
-            sh->probe = 0;
-        }
-
-        goto done;
-    }
-
-    if (health == NGX_B1C_HEALTH_OK) {
-        sh->failed = 0;
-        sh->until = 0;
-        sh->probe = 0;
-        breaker = open ? NGX_B1C_RECOVERED : NGX_B1C_SAME;
-        goto done;
-    }
-
-    sh->failed++;
-
-    if (health == NGX_B1C_HEALTH_FAILING
-        && !open
-        && (conf->failures == 0 || sh->failed < conf->failures))
-    {
-        goto done;
-    }
-
-    if (health == NGX_B1C_HEALTH_MISCONFIGURED && conf->failures == 0) {
-        goto done;
-    }
-
-    if (!open) {
-        breaker = NGX_B1C_OPENED;
-    }
-
-    /* a failure of an older delivery does not delay the probe */
-
-    if (!open || sh->probe == ngx_pid
-        || health == NGX_B1C_HEALTH_MAINTENANCE)
-    {
-        sh->until = ngx_current_msec
-                    + (health == NGX_B1C_HEALTH_MAINTENANCE ? pause
-                                                            : conf->pause);
-        sh->until = ngx_max(sh->until, 1);
-
-        if (sh->probe == ngx_pid) {
-            sh->probe = 0;
-        }
-    }
-
-done:
+    breaker = ngx_b1c_breaker_learn(sh, conf, symptom);
 
     ngx_shmtx_unlock(&limits->shpool->mutex);
+
+    /* what had to wait may be due since before */
+
+    ngx_b1c_limits_mark(limits);
 
     return breaker;
 }
@@ -397,7 +336,38 @@ ngx_b1c_limits_give(ngx_b1c_limits_t *limits, ngx_uint_t n)
         entry->taken -= ngx_min(n, entry->taken);
     }
 
+    limits->sh->given = ngx_current_msec;
+
     ngx_shmtx_unlock(&limits->shpool->mutex);
+}
+
+
+ngx_msec_t
+ngx_b1c_limits_stuck(ngx_b1c_limits_t *limits, ngx_b1c_limits_conf_t *conf,
+    ngx_msec_t max)
+{
+    ngx_msec_t            stuck;
+    ngx_b1c_limits_sh_t  *sh;
+
+    sh = limits->sh;
+    stuck = 0;
+
+    ngx_shmtx_lock(&limits->shpool->mutex);
+
+    if (ngx_b1c_limits_sum(sh) >= conf->concurrency
+        && (ngx_msec_int_t) (ngx_current_msec - sh->given)
+           > (ngx_msec_int_t) max
+        && (sh->stuck == 0
+            || (ngx_msec_int_t) (ngx_current_msec - sh->stuck)
+               > (ngx_msec_int_t) max))
+    {
+        stuck = ngx_current_msec - sh->given;
+        sh->stuck = ngx_max(ngx_current_msec, 1);
+    }
+
+    ngx_shmtx_unlock(&limits->shpool->mutex);
+
+    return stuck;
 }
 
 
@@ -414,9 +384,7 @@ ngx_b1c_limits_reap(ngx_b1c_limits_t *limits)
 
         if (entry->pid && kill(entry->pid, 0) == -1 && ngx_errno == NGX_ESRCH)
         {
-            if (limits->sh->probe == entry->pid) {
-                limits->sh->probe = 0;
-            }
+            ngx_b1c_breaker_reap(&limits->sh->breaker, entry->pid);
 
             entry->pid = 0;
             entry->taken = 0;
@@ -473,20 +441,14 @@ void
 ngx_b1c_limits_info(ngx_b1c_limits_t *limits,
     ngx_b1c_limits_conf_t *conf, ngx_b1c_limits_info_t *info)
 {
-    ngx_msec_int_t        left;
     ngx_b1c_limits_sh_t  *sh;
 
     sh = limits->sh;
 
     ngx_shmtx_lock(&limits->shpool->mutex);
 
-    left = (ngx_msec_int_t) (sh->until - ngx_current_msec);
-
     info->taken = ngx_b1c_limits_sum(sh);
-    info->open = (sh->until != 0);
-    info->probing = info->open && sh->probe;
-    info->left = info->open && left > 0 ? left : 0;
-    info->failed = sh->failed;
+    ngx_b1c_breaker_info(&sh->breaker, info);
 
     ngx_shmtx_unlock(&limits->shpool->mutex);
 

@@ -40,10 +40,14 @@ typedef struct {
     u_char                       head[sizeof("{\"id\":\"\"") - 1
                                       + NGX_B1C_HASH_LEN];
     u_char                       byte;
+    ngx_event_t                  timeout;
+    ngx_connection_t             dummy;      /* ident of the timer */
 } ngx_b1c_detached_t;
 
 
 static void ngx_b1c_delivery_judge(ngx_b1c_job_t *job);
+static void ngx_b1c_delivery_timeout(ngx_event_t *ev);
+static void ngx_b1c_delivery_untimed(ngx_b1c_job_t *job);
 static ngx_int_t ngx_b1c_delivery_start(ngx_b1c_job_t *job);
 static ngx_connection_t *ngx_b1c_delivery_connection(ngx_b1c_job_t *job,
     ngx_b1c_detached_t *d);
@@ -85,6 +89,67 @@ ngx_b1c_delivery_begin(ngx_b1c_job_t *job)
 }
 
 
+/*
+ * The delivery has taken too long, or 1C's answer is too large.  Timeouts of
+ * proxy_pass are between two reads, so they do not end an answer that drips.
+ */
+static void
+ngx_b1c_delivery_timeout(ngx_event_t *ev)
+{
+    ngx_connection_t    *dummy;
+    ngx_b1c_job_t       *job;
+    ngx_b1c_outcome_t   *o;
+    ngx_http_request_t  *sr;
+
+    dummy = ev->data;
+    job = dummy->data;
+    o = &job->attempt.outcome;
+
+    if (o->done || job->attempt.detached == NULL
+        || job->attempt.detached->postponed == NULL)
+    {
+        return;
+    }
+
+    sr = job->attempt.detached->postponed->request;
+
+    if (sr == NULL) {
+        return;
+    }
+
+    ngx_b1c_outcome_read(o, sr, NGX_OK);
+
+    if (o->large) {
+
+        /* of an event's answer, enough has been read */
+
+        o->truncated = (o->max != 0);
+
+        ngx_log_error(NGX_LOG_WARN, job->log, 0,
+                      "bitrix1c_queue \"%V\": the answer to %V (id %V) is "
+                      "larger than \"max_answer_size\", the connection is "
+                      "closed", &job->queue->name, &job->event.name, &job->id);
+
+    } else {
+        o->late = 1;
+    }
+
+    ngx_b1c_delivery_judge(job);
+    ngx_b1c_delivery_logged(sr);
+    ngx_b1c_delivery_over(job);
+}
+
+
+static void
+ngx_b1c_delivery_untimed(ngx_b1c_job_t *job)
+{
+    if (job->attempt.stop) {
+        ngx_b1c_timer_stop(job->attempt.stop);
+        job->attempt.stop = NULL;
+    }
+}
+
+
 static void
 ngx_b1c_delivery_judge(ngx_b1c_job_t *job)
 {
@@ -115,6 +180,11 @@ ngx_b1c_delivery_start(ngx_b1c_job_t *job)
     }
 
     job->attempt.connection = c;
+
+    ngx_b1c_timer_init(&d->timeout, ngx_b1c_delivery_timeout, &d->dummy, job,
+                       job->log, 1);
+    ngx_add_timer(&d->timeout, job->queue->timeout);
+    job->attempt.stop = &d->timeout;
 
     if (ngx_b1c_delivery_request(job, d) != NGX_OK) {
         return NGX_ERROR;
@@ -437,6 +507,8 @@ ngx_b1c_delivery_free(ngx_b1c_job_t *job)
 {
     ngx_connection_t  *c;
 
+    ngx_b1c_delivery_untimed(job);
+
     c = job->attempt.connection;
 
     if (c == NULL) {
@@ -472,6 +544,8 @@ void
 ngx_b1c_delivery_abort(ngx_b1c_job_t *job)
 {
     job->attempt.outcome.done = 1;
+
+    ngx_b1c_delivery_untimed(job);
 
     if (job->attempt.done.posted) {
         ngx_delete_posted_event(&job->attempt.done);

@@ -68,6 +68,9 @@ void ngx_b1c_verdict_reason(ngx_b1c_job_t *job, const char *what,
     ngx_str_t *answer);
 
 /* ms, with a jitter of 20 % */
+/* the event goes back for a node whose configuration has its location */
+void ngx_b1c_verdict_no_location(ngx_b1c_job_t *job);
+
 ngx_msec_t ngx_b1c_verdict_jitter(ngx_msec_t base);
 
 

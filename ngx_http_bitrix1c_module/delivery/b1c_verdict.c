@@ -12,6 +12,9 @@
 /* ms until the next attempt when 1C reports maintenance */
 #define NGX_B1C_MAINTENANCE  60000
 
+/* ms until another node may take an event for which this one has no location */
+#define NGX_B1C_NO_LOCATION  2000
+
 /*
  * Начало сеанса с информационной базой запрещено: the administrator's own
  * message follows it in the answer
@@ -27,6 +30,7 @@
     "\xd0\xbd\xd0\xbe"
 
 
+static ngx_uint_t ngx_b1c_verdict_again(ngx_b1c_job_t *job);
 static void ngx_b1c_verdict_taken(ngx_b1c_job_t *job, ngx_str_t *answer);
 static void ngx_b1c_verdict_refused(ngx_b1c_job_t *job, ngx_str_t *answer);
 static ngx_uint_t ngx_b1c_verdict_permanent(ngx_b1c_job_t *job);
@@ -58,6 +62,7 @@ ngx_b1c_verdict(ngx_b1c_job_t *job)
         ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_UNKNOWN,
             "the configuration has no location with bitrix1c_webhook for the "
             "event's address any more", NULL);
+        ngx_b1c_verdict_no_location(job);
 
     } else if (o->ours) {
         ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_UNKNOWN,
@@ -68,6 +73,10 @@ ngx_b1c_verdict(ngx_b1c_job_t *job)
         ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_MISCONFIGURED,
             "the header of 1C's answer is larger than proxy_buffer_size, set a "
             "larger one in the location", NULL);
+
+    } else if (o->late && o->status < 300) {
+        ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_FAILING,
+            "1C did not end its answer within delivery_timeout", NULL);
 
     } else if (o->status == 0) {
         ngx_b1c_verdict_retry(job, NGX_B1C_HEALTH_FAILING,
@@ -185,26 +194,50 @@ ngx_b1c_verdict_permanent(ngx_b1c_job_t *job)
 ngx_b1c_breaker_e
 ngx_b1c_verdict_breaker(ngx_b1c_job_t *job)
 {
-    ngx_b1c_queue_t   *queue;
-    ngx_b1c_breaker_e  breaker;
+    ngx_b1c_queue_t    *queue;
+    ngx_b1c_breaker_e   breaker;
+    ngx_b1c_symptom_t   symptom;
+    ngx_b1c_outcome_t  *o;
 
     queue = job->queue;
+    o = &job->attempt.outcome;
+
+    ngx_memzero(&symptom, sizeof(ngx_b1c_symptom_t));
+
+    symptom.health = job->attempt.health;
+    symptom.pause = job->attempt.delay;
+    symptom.status = o->status;
+    symptom.probe = job->lease.probe;
+    symptom.nobody = (o->status == 0 && !o->sent);
+
+    if (job->attempt.verdict == NULL) {
+
+        /* one event, and no request that carries many */
+
+        symptom.type = job->event.name;
+        symptom.lane = ngx_crc32_short(job->identity.lane.data,
+                                       job->identity.lane.len);
+        symptom.again = ngx_b1c_verdict_again(job);
+    }
 
     breaker = ngx_b1c_limits_health(queue->limits, &queue->limits_conf,
-                                    job->attempt.health, job->attempt.delay);
+                                    &symptom);
 
     /* this probe has ended; the next one may already be in progress */
 
     job->lease.probe = 0;
+    job->attempt.own = symptom.own;
 
-    if (breaker == NGX_B1C_OPENED) {
+    if (breaker == NGX_B1C_OPENED && symptom.alone) {
+        ngx_log_error(NGX_LOG_ERR, job->log, 0,
+                      "bitrix1c_queue \"%V\": deliveries of %V are paused for "
+                      "%M ms, other events pass: %V", &queue->name,
+                      &job->event.name, symptom.pause, &job->reason);
+
+    } else if (breaker == NGX_B1C_OPENED) {
         ngx_log_error(NGX_LOG_ERR, job->log, 0,
                       "bitrix1c_queue \"%V\": deliveries are paused for %M "
-                      "ms: %V",
-                      &queue->name,
-                      job->attempt.health == NGX_B1C_HEALTH_MAINTENANCE
-                      ? job->attempt.delay : queue->limits_conf.pause,
-                      &job->reason);
+                      "ms: %V", &queue->name, symptom.pause, &job->reason);
 
     } else if (breaker == NGX_B1C_RECOVERED) {
 
@@ -222,9 +255,29 @@ ngx_b1c_verdict_breaker(ngx_b1c_job_t *job)
 }
 
 
+/* 1: an earlier attempt has failed, whether it was spent or not */
+static ngx_uint_t
+ngx_b1c_verdict_again(ngx_b1c_job_t *job)
+{
+    ngx_int_t  epoch;
+
+    if (job->lease.attempts) {
+        return 1;
+    }
+
+    epoch = ngx_atoi(job->lease.epoch.data, job->lease.epoch.len);
+
+    /* a claim and a nack raise it; long ones begin there, see accept.lua */
+
+    return job->lease.epoch.len < 13 && epoch >= 3;
+}
+
+
 /*
  * An attempt that failed while the breaker was open only tested whether the
- * other side works again, so it does not count.
+ * other side works again, so it does not count: unless nothing but this event
+ * fails, or others pass.  Such an event would never become a dead letter, and
+ * its followers would wait for ever.
  */
 void
 ngx_b1c_verdict_spend(ngx_b1c_job_t *job, ngx_b1c_breaker_e breaker)
@@ -233,7 +286,7 @@ ngx_b1c_verdict_spend(ngx_b1c_job_t *job, ngx_b1c_breaker_e breaker)
         return;
     }
 
-    if (breaker == NGX_B1C_STILL) {
+    if (breaker == NGX_B1C_STILL && !job->attempt.own) {
         job->attempt.free_retry = 1;
         job->attempt.delay =
                       ngx_b1c_verdict_jitter(job->queue->limits_conf.pause);
@@ -284,6 +337,16 @@ ngx_b1c_verdict_retry(ngx_b1c_job_t *job, ngx_b1c_health_e health,
     } else {
         job->attempt.delay = ngx_b1c_verdict_delay(job);
     }
+}
+
+
+/* another node of this queue may have it; nack.lua bounds this */
+void
+ngx_b1c_verdict_no_location(ngx_b1c_job_t *job)
+{
+    job->attempt.no_location = 1;
+    job->attempt.free_retry = 1;
+    job->attempt.delay = ngx_b1c_verdict_jitter(NGX_B1C_NO_LOCATION);
 }
 
 

@@ -173,6 +173,7 @@ ngx_b1c_filter_keep(ngx_http_request_t *r, ngx_b1c_job_t *job, ngx_chain_t *in)
 
     for (cl = in; cl; cl = cl->next) {
         b = cl->buf;
+        o->received += ngx_buf_size(b);
 
         if (ngx_buf_in_memory(b) && b->last > b->pos) {
 
@@ -195,6 +196,15 @@ ngx_b1c_filter_keep(ngx_http_request_t *r, ngx_b1c_job_t *job, ngx_chain_t *in)
 
         b->pos = b->last;
         b->file_pos = b->file_last;
+    }
+
+    if (o->received > (off_t) job->queue->answer_max && !o->large
+        && job->attempt.stop)
+    {
+        /* not here, where the upstream is at work on the answer */
+
+        o->large = 1;
+        ngx_post_event(job->attempt.stop, &ngx_posted_events);
     }
 }
 

@@ -46,21 +46,32 @@ ngx_b1c_accept_send(ngx_b1c_worker_t *w)
 
     n = ngx_b1c_accept_distinct(b, &w->accepts);
     grant.n = 0;
-    grant.probe = 0;
 
-    /* calls wait a moment for others to share a request */
+    /*
+     * Calls wait a moment for others to share a request.  While the breaker is
+     * open only a claim knows which events may be delivered.
+     */
 
     if (!ngx_exiting && !w->queue->ops->unleased
+        && ngx_b1c_limits_closed(w->queue->limits)
         && !ngx_b1c_limits_marked(w->queue->limits)
         && !ngx_b1c_limits_on_hold(w->queue->limits))
     {
         ngx_b1c_limits_take(w->queue->limits, &w->queue->limits_conf, n,
                             &grant);
+
+        if (grant.n && (grant.probe || grant.one || grant.nskips)) {
+
+            /* it has opened just now */
+
+            ngx_b1c_limits_unused(w->queue->limits, &w->queue->limits_conf,
+                                  grant.n, &grant);
+            grant.n = 0;
+        }
     }
 
     for (i = 0; i < n; i++) {
         b->jobs[i]->lease.slot = i < grant.n;
-        b->jobs[i]->lease.probe = i < grant.n && grant.probe;
     }
 
     ngx_b1c_accept_words(b);
@@ -164,9 +175,8 @@ ngx_b1c_accept_unused(ngx_b1c_worker_t *w, ngx_b1c_job_t *job)
 {
     if (job->lease.slot) {
         ngx_b1c_limits_unused(w->queue->limits, &w->queue->limits_conf, 1,
-                              job->lease.probe);
+                              NULL);
         job->lease.slot = 0;
-        job->lease.probe = 0;
     }
 }
 

@@ -19,10 +19,15 @@
 /* elements of an event in the reply */
 #define NGX_B1C_CLAIMED    9
 
+/* words of the script for each type of events that is paused */
+#define NGX_B1C_CLAIM_WORDS  3
 
+
+static void ngx_b1c_claim_skips(ngx_b1c_script_t *b);
 static void ngx_b1c_claim_reply(void *data, ngx_b1c_reply_t *reply);
 static void ngx_b1c_claim_all(ngx_b1c_script_t *b, ngx_b1c_reply_t *reply,
     ngx_uint_t n);
+static void ngx_b1c_claim_probe(ngx_b1c_script_t *b, ngx_b1c_job_t *job);
 static void ngx_b1c_claim_deliver(ngx_b1c_worker_t *w, ngx_b1c_job_t **jobs,
     ngx_uint_t n, ngx_uint_t probe);
 static ngx_b1c_job_t *ngx_b1c_claim_job(ngx_b1c_script_t *b,
@@ -44,37 +49,38 @@ ngx_b1c_claim_send(ngx_b1c_worker_t *w)
     ngx_str_t             max;
     ngx_uint_t            script;
     ngx_b1c_script_t     *b;
-    ngx_b1c_grant_t       grant;
+    ngx_b1c_grant_t      *grant;
     ngx_b1c_queue_ops_t  *ops;
 
     ops = w->queue->ops;
 
-    ngx_b1c_limits_take(w->queue->limits, &w->queue->limits_conf,
-                        ops->requests, &grant);
+    b = ngx_b1c_script_create(w, ngx_max(B1C_BATCH_MAX,
+                                         NGX_B1C_CLAIM_WORDS
+                                         * NGX_B1C_CIRCUITS), 1);
+    if (b == NULL) {
+        return NGX_DECLINED;
+    }
 
-    if (grant.n == 0) {
+    grant = &b->grant;
+
+    ngx_b1c_limits_take(w->queue->limits, &w->queue->limits_conf,
+                        ops->requests, grant);
+
+    if (grant->n == 0) {
 
         /* a worker that frees a slot also claims */
 
         ngx_b1c_limits_mark(w->queue->limits);
 
-        if (grant.wait) {
-            ngx_b1c_queue_due(w, grant.wait);
+        if (grant->wait) {
+            ngx_b1c_queue_due(w, grant->wait);
         }
 
+        ngx_free(b);
         return NGX_OK;
     }
 
-    b = ngx_b1c_script_create(w, B1C_BATCH_MAX, 1);
-    if (b == NULL) {
-        ngx_b1c_limits_unused(w->queue->limits, &w->queue->limits_conf,
-                              grant.n, grant.probe);
-        return NGX_DECLINED;
-    }
-
-    b->taken = grant.n;
-    b->asked = (ops->together && !grant.probe) ? ops->together : grant.n;
-    b->probe = grant.probe;
+    b->asked = (ops->together && !grant->probe) ? ops->together : grant->n;
     b->snap = ngx_b1c_limits_snap(w->queue->limits);
 
     p = ngx_sprintf(b->number, "%ui", b->asked);
@@ -86,6 +92,7 @@ ngx_b1c_claim_send(ngx_b1c_worker_t *w)
     ngx_b1c_script_word(b, &w->queue->keys[3]);
     ngx_b1c_script_word(b, &max);
     ngx_b1c_script_word(b, &w->lease);
+    ngx_b1c_claim_skips(b);
 
     /*
      * After a failover a sent call must not be found waiting, or it would be
@@ -96,7 +103,7 @@ ngx_b1c_claim_send(ngx_b1c_worker_t *w)
 
     if (ngx_b1c_script_send(b, script, 3, ngx_b1c_claim_reply) != NGX_OK) {
         ngx_b1c_limits_unused(w->queue->limits, &w->queue->limits_conf,
-                              grant.n, grant.probe);
+                              grant->n, grant);
         ngx_free(b);
         return NGX_DECLINED;
     }
@@ -104,6 +111,33 @@ ngx_b1c_claim_send(ngx_b1c_worker_t *w)
     w->claiming = 1;
 
     return NGX_OK;
+}
+
+
+/* types of events that are paused, but for one that is tried */
+static void
+ngx_b1c_claim_skips(ngx_b1c_script_t *b)
+{
+    ngx_str_t        word;
+    ngx_uint_t       i;
+    ngx_b1c_skip_t  *skip;
+
+    static ngx_str_t  any = ngx_string("2");
+
+    for (i = 0; i < b->grant.nskips; i++) {
+        skip = &b->grant.skips[i];
+
+        word.data = skip->name;
+        word.len = skip->len;
+        ngx_b1c_script_word(b, &word);
+
+        ngx_b1c_script_word(b, !skip->allowed ? &ngx_b1c_zero
+                               : skip->any ? &any : &ngx_b1c_one);
+
+        word.data = b->waits[i];
+        word.len = ngx_sprintf(b->waits[i], "%M", skip->wait) - b->waits[i];
+        ngx_b1c_script_word(b, &word);
+    }
 }
 
 
@@ -124,7 +158,7 @@ ngx_b1c_claim_reply(void *data, ngx_b1c_reply_t *reply)
         || ngx_b1c_redis_reply_int(reply, 1, &dropped) != NGX_OK)
     {
         ngx_b1c_limits_unused(w->queue->limits, &w->queue->limits_conf,
-                              b->taken, b->probe);
+                              b->grant.n, &b->grant);
         ngx_free(b);
         return;
     }
@@ -184,12 +218,14 @@ ngx_b1c_claim_reply(void *data, ngx_b1c_reply_t *reply)
 static void
 ngx_b1c_claim_all(ngx_b1c_script_t *b, ngx_b1c_reply_t *reply, ngx_uint_t n)
 {
-    ngx_uint_t         i, got;
+    ngx_uint_t         i, got, taken, probe;
     ngx_b1c_job_t     *job;
     ngx_b1c_worker_t  *w;
 
     w = b->worker;
     got = 0;
+    taken = b->grant.n;
+    probe = b->grant.probe;
 
     for (i = 0; i < n; i++) {
         job = ngx_b1c_claim_job(b, reply, 2 + i * NGX_B1C_CLAIMED);
@@ -197,17 +233,43 @@ ngx_b1c_claim_all(ngx_b1c_script_t *b, ngx_b1c_reply_t *reply, ngx_uint_t n)
         /* otherwise no memory: the lease ends, and another claim takes it */
 
         if (job) {
+            ngx_b1c_claim_probe(b, job);
             b->jobs[got++] = job;
         }
     }
 
-    if (got < b->taken) {
-        ngx_b1c_limits_unused(w->queue->limits, &w->queue->limits_conf,
-                              b->taken - got, b->probe);
-    }
+    ngx_b1c_limits_unused(w->queue->limits, &w->queue->limits_conf,
+                          taken - ngx_min(got, taken), &b->grant);
 
     if (got) {
-        w->queue->ops->deliver(w, b->jobs, got, b->probe);
+        w->queue->ops->deliver(w, b->jobs, got, probe);
+    }
+}
+
+
+/* what is left in the grant found no event */
+static void
+ngx_b1c_claim_probe(ngx_b1c_script_t *b, ngx_b1c_job_t *job)
+{
+    ngx_uint_t       i;
+    ngx_b1c_skip_t  *skip;
+
+    if (b->grant.probe || b->grant.one) {
+        b->grant.probe = 0;
+        b->grant.one = 0;
+        job->lease.probe = 1;
+    }
+
+    for (i = 0; i < b->grant.nskips; i++) {
+        skip = &b->grant.skips[i];
+
+        if (skip->len == job->event.name.len
+            && ngx_memcmp(skip->name, job->event.name.data, skip->len) == 0)
+        {
+            skip->allowed = 0;
+            job->lease.probe = 1;
+            return;
+        }
     }
 }
 
@@ -220,7 +282,6 @@ ngx_b1c_claim_deliver(ngx_b1c_worker_t *w, ngx_b1c_job_t **jobs, ngx_uint_t n,
 
     for (i = 0; i < n; i++) {
         jobs[i]->lease.slot = 1;
-        jobs[i]->lease.probe = probe;
         ngx_b1c_queue_deliver(w, jobs[i]);
     }
 }

@@ -399,6 +399,7 @@ ngx_b1c_queue_poll_handler(ngx_event_t *ev)
     }
 
     ngx_b1c_spill_poll(w);
+    ngx_b1c_report_stuck(w);
 
     wait = NGX_B1C_POLL;
     interval = w->empty ? NGX_B1C_IDLE : NGX_B1C_POLL;
@@ -513,10 +514,8 @@ ngx_b1c_queue_land(ngx_b1c_worker_t *w, ngx_b1c_job_t *job)
 
         /* it may have been aborted without an answer of 1C */
 
-        job->lease.probe = 0;
-        (void) ngx_b1c_limits_health(w->queue->limits,
-                                     &w->queue->limits_conf,
-                                     NGX_B1C_HEALTH_UNKNOWN, 0);
+        job->attempt.health = NGX_B1C_HEALTH_UNKNOWN;
+        (void) ngx_b1c_verdict_breaker(job);
     }
 
     if (ngx_b1c_limits_marked(w->queue->limits)) {

@@ -210,6 +210,9 @@ void ngx_b1c_report_unavailable(ngx_b1c_job_t *job, ngx_log_t *log);
 /* logs and counts the end or abort of a delivery, by job->result */
 void ngx_b1c_report_delivery(ngx_b1c_job_t *job);
 
+/* warns when all slots have been in use for long and no delivery has ended */
+void ngx_b1c_report_stuck(ngx_b1c_worker_t *w);
+
 /* logs that a lease ended before its delivery was settled */
 void ngx_b1c_report_late(ngx_b1c_job_t *job);
 

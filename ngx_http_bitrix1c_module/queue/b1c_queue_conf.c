@@ -32,6 +32,9 @@ static char *ngx_b1c_queue_conf_concurrency(ngx_conf_t *cf,
 static char *ngx_b1c_queue_conf_retry(ngx_conf_t *cf, ngx_b1c_queue_t *queue);
 static char *ngx_b1c_queue_conf_window(ngx_conf_t *cf, ngx_b1c_queue_t *queue);
 static char *ngx_b1c_queue_conf_margin(ngx_conf_t *cf, ngx_b1c_queue_t *queue);
+static char *ngx_b1c_queue_conf_timeout(ngx_conf_t *cf,
+    ngx_b1c_queue_t *queue);
+static char *ngx_b1c_queue_conf_answer(ngx_conf_t *cf, ngx_b1c_queue_t *queue);
 static char *ngx_b1c_queue_conf_time(ngx_conf_t *cf, ngx_msec_t *time,
     ngx_msec_t min);
 
@@ -50,6 +53,8 @@ static ngx_b1c_queue_command_t
     { ngx_string("rate"), ngx_b1c_limits_conf_rate, 1, 1 },
     { ngx_string("breaker"), ngx_b1c_limits_conf_breaker, 1, 2 },
     { ngx_string("hold"), ngx_b1c_limits_conf_hold, 1, 1 },
+    { ngx_string("delivery_timeout"), ngx_b1c_queue_conf_timeout, 1, 1 },
+    { ngx_string("max_answer_size"), ngx_b1c_queue_conf_answer, 1, 1 },
     { ngx_string("dead_letters"), ngx_b1c_limits_conf_dead, 1, 2 },
     { ngx_null_string, NULL, 0, 0 }
 };
@@ -129,6 +134,8 @@ ngx_b1c_queue_conf_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     queue->dead_age = NGX_CONF_UNSET;
     queue->window = NGX_CONF_UNSET_MSEC;
     queue->margin = NGX_CONF_UNSET_MSEC;
+    queue->timeout = NGX_CONF_UNSET_MSEC;
+    queue->answer_max = NGX_CONF_UNSET_SIZE;
     queue->retry = NGX_CONF_UNSET_PTR;
 
     save = *cf;
@@ -181,7 +188,8 @@ ngx_b1c_queue_conf_line(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "unknown \"%V\" in \"bitrix1c_queue\" \"%V\": expected "
                        "redis, sentinel, spool, concurrency, retry, window, "
-                       "margin, rate, breaker, hold or dead_letters",
+                       "margin, rate, breaker, hold, delivery_timeout, "
+                       "max_answer_size or dead_letters",
                        &value[0], &queue->name);
 
     return NGX_CONF_ERROR;
@@ -210,6 +218,8 @@ ngx_b1c_queue_conf_done(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
     ngx_conf_init_value(queue->dead_age, 30 * 86400);
     ngx_conf_init_msec_value(queue->window, 86400000);
     ngx_conf_init_msec_value(queue->margin, 2000);
+    ngx_conf_init_msec_value(queue->timeout, 600000);
+    ngx_conf_init_size_value(queue->answer_max, 8 * 1024 * 1024);
 
     if (queue->retry == NGX_CONF_UNSET_PTR) {
         queue->retry = ngx_array_create(cf->pool, 12, sizeof(ngx_msec_t));
@@ -351,6 +361,41 @@ ngx_b1c_queue_conf_margin(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
 
 
 static char *
+ngx_b1c_queue_conf_timeout(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
+{
+    return ngx_b1c_queue_conf_time(cf, &queue->timeout, 1);
+}
+
+
+static char *
+ngx_b1c_queue_conf_answer(ngx_conf_t *cf, ngx_b1c_queue_t *queue)
+{
+    ssize_t     size;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (queue->answer_max != NGX_CONF_UNSET_SIZE) {
+        return "\"bitrix1c_queue\" has a duplicate \"max_answer_size\"";
+    }
+
+    size = ngx_parse_size(&value[1]);
+
+    if (size == NGX_ERROR || size < NGX_B1C_ANSWER) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid size \"%V\" in \"max_answer_size\" of "
+                           "\"bitrix1c_queue\" \"%V\": expected a size of at "
+                           "least 4k", &value[1], &queue->name);
+        return NGX_CONF_ERROR;
+    }
+
+    queue->answer_max = size;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
 ngx_b1c_queue_conf_time(ngx_conf_t *cf, ngx_msec_t *time, ngx_msec_t min)
 {
     ngx_msec_t  ms;
@@ -359,7 +404,10 @@ ngx_b1c_queue_conf_time(ngx_conf_t *cf, ngx_msec_t *time, ngx_msec_t min)
     value = cf->args->elts;
 
     if (*time != NGX_CONF_UNSET_MSEC) {
-        return "\"bitrix1c_queue\" has a duplicate \"window\" or \"margin\"";
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"bitrix1c_queue\" has a duplicate \"%V\"",
+                           &value[0]);
+        return NGX_CONF_ERROR;
     }
 
     ms = ngx_parse_time(&value[1], 0);

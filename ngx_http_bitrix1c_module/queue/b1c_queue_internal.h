@@ -49,10 +49,10 @@ typedef struct {
 
     /* for a claim */
     ngx_uint_t                   asked;
-    ngx_uint_t                   taken;
-    ngx_uint_t                   probe;
+    ngx_b1c_grant_t              grant;
     ngx_atomic_uint_t            snap;
     u_char                       number[NGX_INT_T_LEN];
+    u_char                       waits[NGX_B1C_CIRCUITS][NGX_INT_T_LEN];
 } ngx_b1c_script_t;
 
 

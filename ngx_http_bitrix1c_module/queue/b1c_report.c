@@ -8,6 +8,10 @@
 #include "b1c_job.h"
 
 
+/* ms without an end of any delivery while all slots are in use */
+#define NGX_B1C_STUCK  60000
+
+
 static void ngx_b1c_report_last(ngx_b1c_job_t *job);
 static void ngx_b1c_report_failed(ngx_b1c_job_t *job);
 static void ngx_b1c_report_worked(ngx_b1c_job_t *job);
@@ -287,6 +291,27 @@ ngx_b1c_report_late(ngx_b1c_job_t *job)
     ngx_log_error(level, job->log, 0,
                   "bitrix1c_queue \"%V\": the lease of event %V ended before "
                   "its delivery", &job->queue->name, &job->id);
+}
+
+
+void
+ngx_b1c_report_stuck(ngx_b1c_worker_t *w)
+{
+    ngx_msec_t        ms;
+    ngx_b1c_queue_t  *queue;
+
+    queue = w->queue;
+
+    ms = ngx_b1c_limits_stuck(queue->limits, &queue->limits_conf,
+                              ngx_min(queue->timeout / 2, NGX_B1C_STUCK));
+    if (ms) {
+        ngx_log_error(NGX_LOG_WARN, w->log, 0,
+                      "bitrix1c_queue \"%V\": all %ui slots have been in use "
+                      "for %M ms and no delivery has ended: %V is slow, see "
+                      "\"concurrency\" and \"delivery_timeout\"",
+                      &queue->name, queue->limits_conf.concurrency, ms,
+                      &queue->ops->receiver);
+    }
 }
 
 

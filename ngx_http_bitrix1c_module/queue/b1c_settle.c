@@ -16,6 +16,7 @@ static ngx_int_t ngx_b1c_settle_script(ngx_b1c_script_t *b, ngx_uint_t script,
 static ngx_int_t ngx_b1c_settle_ack(ngx_b1c_worker_t *w);
 static ngx_int_t ngx_b1c_settle_nack(ngx_b1c_worker_t *w);
 static ngx_int_t ngx_b1c_settle_dead(ngx_b1c_worker_t *w);
+static void ngx_b1c_settle_stranded(ngx_b1c_worker_t *w, ngx_b1c_job_t *job);
 static void ngx_b1c_settle_reply(void *data, ngx_b1c_reply_t *reply);
 static void ngx_b1c_settle_extended(void *data, ngx_b1c_reply_t *reply);
 
@@ -151,6 +152,10 @@ ngx_b1c_settle_nack(ngx_b1c_worker_t *w)
     ngx_b1c_job_t     *job;
     ngx_b1c_script_t  *b;
 
+    /* ms, see nack.lua */
+
+    static ngx_str_t  no_location = ngx_string("-3600000");
+
     b = ngx_b1c_script_create(w, NGX_B1C_SCRIPT_JOBS, 5);
     if (b == NULL) {
         return NGX_DECLINED;
@@ -168,8 +173,9 @@ ngx_b1c_settle_nack(ngx_b1c_worker_t *w)
         ngx_b1c_script_word(b, &job->id);
         ngx_b1c_script_word(b, &job->lease.epoch);
         ngx_b1c_script_word(b, &job->attempt.delay_text);
-        ngx_b1c_script_word(b, job->attempt.free_retry ? &ngx_b1c_zero
-                                                       : &ngx_b1c_one);
+        ngx_b1c_script_word(b, job->attempt.no_location ? &no_location
+                               : job->attempt.free_retry ? &ngx_b1c_zero
+                               : &ngx_b1c_one);
         ngx_b1c_script_word(b, &job->reason);
     }
 
@@ -273,6 +279,10 @@ ngx_b1c_settle_reply(void *data, ngx_b1c_reply_t *reply)
                     ngx_b1c_report_late(job);
                 }
 
+            } else if (result == 3) {
+                ngx_b1c_settle_stranded(w, job);
+                continue;
+
             } else if (result == 2) {
 
                 /* the next event of its lane is due */
@@ -291,6 +301,19 @@ ngx_b1c_settle_reply(void *data, ngx_b1c_reply_t *reply)
     }
 
     ngx_free(b);
+}
+
+
+/* no node has a location for the event, and somebody would have noticed */
+static void
+ngx_b1c_settle_stranded(ngx_b1c_worker_t *w, ngx_b1c_job_t *job)
+{
+    job->result = NGX_B1C_DEAD;
+
+    ngx_b1c_report_delivery(job);
+
+    ngx_queue_insert_tail(&w->settles, &job->link);
+    ngx_post_event(&w->flush, &ngx_posted_events);
 }
 
 

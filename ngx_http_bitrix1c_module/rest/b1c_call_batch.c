@@ -77,6 +77,9 @@ ngx_b1c_call_batch_deliver(ngx_b1c_worker_t *w, ngx_b1c_job_t **jobs,
     ngx_b1c_job_t         *job, *jobs_packed[B1C_BATCH_MAX];
     ngx_b1c_call_batch_t  *first, **last;
     ngx_b1c_route_t       *route;
+    ngx_b1c_grant_t        grant;
+
+    ngx_memzero(&grant, sizeof(ngx_b1c_grant_t));
 
     route = NULL;
     first = NULL;
@@ -117,8 +120,9 @@ ngx_b1c_call_batch_deliver(ngx_b1c_worker_t *w, ngx_b1c_job_t **jobs,
     }
 
     if (first == NULL) {
+        grant.probe = probe;
         ngx_b1c_limits_unused(w->queue->limits, &w->queue->limits_conf, 1,
-                              probe);
+                              &grant);
         return;
     }
 
@@ -556,9 +560,8 @@ ngx_b1c_call_batch_slot(ngx_b1c_call_batch_t *batch)
 
         /* aborted without an answer of Bitrix */
 
-        carrier->lease.probe = 0;
-        (void) ngx_b1c_limits_health(queue->limits, &queue->limits_conf,
-                                     NGX_B1C_HEALTH_UNKNOWN, 0);
+        carrier->attempt.health = NGX_B1C_HEALTH_UNKNOWN;
+        (void) ngx_b1c_verdict_breaker(carrier);
     }
 }
 

@@ -384,7 +384,7 @@ ngx_b1c_call_verdict_before(ngx_b1c_job_t *job)
         ngx_b1c_call_verdict_retry(job, "the call's server has no location "
                                         "with bitrix1c_rest any more",
                                         NULL, 0);
-        ngx_b1c_verdict_spend(job, NGX_B1C_SAME);
+        ngx_b1c_verdict_no_location(job);
         return;
     }
 

@@ -20,6 +20,9 @@ use List::Util qw(max min);
 # "since" of a call to Bitrix; above any epoch of an id that is sent once
 use constant { CALL => 1 << 53, EPOCHS => 10 ** 12 };
 
+# events of paused types that claim looks at beyond its maximum
+use constant LOOK => 100;
+
 
 # now is the clock in ms, to be set before every call
 
@@ -185,12 +188,17 @@ sub heads {
 
 
 sub claim {
-    my ($self, $max, $lease) = @_;
+    my ($self, $max, $lease, @paused) = @_;
     my @heads = $self->heads;
     my @due = grep { $_->{due} <= $self->{now} } @heads;
-    my @out;
+    my ($wait, @out);
 
     return [0, -1] if @heads && $self->{held};
+
+    if (@paused) {
+        splice @due, $max + LOOK if @due > $max + LOOK;
+        ($wait, @due) = $self->choose($max, \@due, @paused);
+    }
 
     splice @due, $max if @due > $max;
 
@@ -204,9 +212,57 @@ sub claim {
     }
 
     my ($next) = $self->heads;
-    my $wait = !$next ? -1 : $next->{due} < $self->{now} ? 0
+    $wait //= !$next ? -1 : $next->{due} < $self->{now} ? 0
                                             : $next->{due} - $self->{now};
     return [$wait, 0, @out];
+}
+
+
+# While types of events are paused: those that may be claimed, and ms until
+# another of them can be, undef if the queue tells.  us is the clock's rest.
+
+sub choose {
+    my ($self, $max, $due, @paused) = @_;
+    my %paused = map { $_->{name} => { %$_, fresh => [], tried => [] } }
+                 @paused;
+    my (@chosen, @left, $wait);
+
+    for my $event (@$due) {
+        my $kind = $paused{ $event->{name} };
+
+        if ($kind) {
+            my $fresh = !$event->{attempts}
+                        && (!$event->{epoch} || $event->{epoch} >= EPOCHS);
+            push @{ $kind->{ $fresh ? 'fresh' : 'tried' } }, $event;
+        } elsif (@chosen < $max) {
+            push @chosen, $event;
+        } else {
+            $wait = 0;
+        }
+    }
+
+    for my $kind (map { $paused{ $_->{name} } } @paused) {
+        my @list = @{ $kind->{fresh} } ? @{ $kind->{fresh} }
+                                       : @{ $kind->{tried} };
+        next if !$kind->{pick} || !@list || @chosen >= $max;
+        my ($oldest) = sort { $list[$a]{created} <=> $list[$b]{created}
+                              || $a <=> $b } 0 .. $#list;
+        push @chosen, $list[$kind->{pick} == 2 ? $self->{us} % @list : $oldest];
+    }
+
+    my %chosen = map { $_->{id} => 1 } @chosen;
+    @left = grep { $paused{ $_->{name} } && !$chosen{ $_->{id} } } @$due;
+    $wait = min($wait // (), map { $paused{ $_->{name} }{wait} } @left);
+
+    if (@left && @$due == $max + LOOK) {
+        $_->{due} = $self->{now} + $paused{ $_->{name} }{wait} for @left;
+        $wait = undef;
+    } elsif (defined $wait) {
+        my ($next) = grep { $_->{due} > $self->{now} } $self->heads;
+        $wait = min($wait, $next ? $next->{due} - $self->{now} : ());
+    }
+
+    return ($wait, @chosen);
 }
 
 
@@ -258,14 +314,33 @@ sub nack {
 
     for my $job (@jobs) {
         my $event = $self->owned($job);
+        my ($delay, $reason) = @$job{qw(delay reason)};
+
+        # no node has a location: the reason has the time since when
+
+        if ($event && $job->{spent} < 0) {
+            my ($since) = ($event->{reason} // '')
+                          =~ /^\Q$reason\E.* \(since (\d+)\)$/;
+            $since = min($since // (), $self->{now});
+            my $passed = $self->{now} - $since;
+
+            if ($passed > -$job->{spent}) {
+                push @reply, 3;
+                next;
+            }
+
+            $delay = max($delay, min($passed / 4, 30_000));
+            $reason .= " (since $since)";
+        }
+
         push @reply, $event ? 1 : 0;
         next if !$event;
 
         $event->{epoch}++;
-        $event->{attempts} += $job->{spent};
+        $event->{attempts} += max($job->{spent}, 0);
         $event->{at} = $event->{lost} = 0;
-        $event->{due} = $self->{now} + $job->{delay};
-        $event->{reason} = $job->{reason};
+        $event->{due} = sprintf '%.0f', $self->{now} + $delay;
+        $event->{reason} = $reason;
     }
 
     return \@reply;

@@ -115,8 +115,9 @@ sub accept {
 
 
 sub claim {
-    my ($self, $max, $lease) = @_;
-    return $self->eval('claim', [$Q, $H, $D], $max, $lease);
+    my ($self, $max, $lease, @paused) = @_;
+    return $self->eval('claim', [$Q, $H, $D], $max, $lease,
+                       map { @$_{qw(name pick wait)} } @paused);
 }
 
 

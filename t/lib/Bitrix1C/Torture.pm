@@ -13,13 +13,13 @@ use warnings;
 use Exporter qw(import);
 use File::Basename qw(dirname);
 use JSON::PP ();
-use List::Util qw(max shuffle);
+use List::Util qw(max min shuffle);
 use Time::HiRes qw(sleep time);
 
 use Bitrix1C::Torture::Calls qw(begin_calls calls_posted end_calls call_posts
                                 call_writes);
 use Bitrix1C::Torture::CallsChecker qw(check_calls);
-use Bitrix1C::Torture::Checker qw(check_history);
+use Bitrix1C::Torture::Checker qw(check_history check_late);
 use Bitrix1C::Torture::Faults qw(faults all_at_random);
 use Bitrix1C::Torture::Load qw(begin_load posted end_load posts requests);
 use Bitrix1C::Torture::Stage ();
@@ -28,6 +28,9 @@ our @EXPORT_OK = qw(row_names start_row finish_row run_row bad_row wrong_with
                     table_head table_line);
 
 use constant { LANES => 48, CONNECTIONS => 16, DELAY => 0.005 };
+
+# seconds in which 1C takes a good event, whatever the bad ones do
+use constant LATE => 5;
 
 # the portal is slow enough that calls can be aborted
 
@@ -152,6 +155,10 @@ sub act {
 
     my $requests = requests($stage);
     my $r = check_history(posts($stage), $requests, $stage->dead_numbers);
+    my @late = $fault->{good} ? check_late(posts($stage), $requests,
+                                           LATE, $fault->{good}) : ();
+    push @error, @late . ' good events were late', @late[0 .. min(4, $#late)]
+        if @late;
     $r->{calls} = calls($stage, $fault);
     push @error, 'the fault was not felt'
         if $fault->{bitten} && !$fault->{bitten}->($stage, $r, $requests);

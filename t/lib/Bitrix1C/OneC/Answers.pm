@@ -19,8 +19,8 @@ my @NUMBERED = ('', qw(ok bom exception empty bad unauthorized locked
     forbidden notfound nosession version fault conflict commit-close cold
     sessions nochunked basic ibsession chunked));
 
-my @NAMED = qw(hang reset truncated cutchunk unframed big throttle refuse
-    listen);
+my @NAMED = qw(hang drip endless reset truncated cutchunk unframed big throttle
+    refuse listen);
 
 my %STATUS_MODE = (200 => 'ok', 400 => 'bad', 401 => 'unauthorized',
     403 => 'forbidden', 404 => 'notfound', 406 => 'nosession',

@@ -25,6 +25,13 @@ our @EXPORT_OK = qw(CLOSE_OURS);
 # why a connection is to be closed after the answer
 use constant { CLOSE_ASKED => 1, CLOSE_OURS => 2 };
 
+# answers without an end: head, what follows, seconds between two parts
+my %FLOWS = (
+    drip    => ["HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", 'x', 0.2],
+    endless => ["HTTP/1.1 500 Error\r\nConnection: close\r\n\r\n",
+                'x' x 65_536, 0.002],
+);
+
 # framings that only the end of the connection ends
 my %ENDS = map { $_ => 1 } qw(truncated cutchunk unframed);
 
@@ -209,11 +216,31 @@ sub harm {
     my ($self, $c, $mode) = @_;
 
     return 1 if $mode eq 'hang';
+    return $self->flow($c, $mode, $FLOWS{$mode}[0]) if $FLOWS{$mode};
     return 0 if $mode ne 'reset' && $mode ne 'close';
 
     setsockopt $c->{sock}, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0
         if $mode eq 'reset';
     $self->drop($c, 'server');
+
+    return 1;
+}
+
+
+# an answer that does not end before the other side closes the connection
+
+sub flow {
+    my ($self, $c, $mode, $text) = @_;
+    my (undef, $more, $pause) = @{ $FLOWS{$mode} };
+
+    return 1 if $c->{gone};
+
+    if (!defined syswrite($c->{sock}, $text) && !would_block()) {
+        $self->drop($c, 'client');
+        return 1;
+    }
+
+    after($pause, sub { $self->flow($c, $mode, $more) });
 
     return 1;
 }

@@ -28,7 +28,7 @@ use warnings;
 use Exporter qw(import);
 use List::Util qw(max);
 
-our @EXPORT_OK = qw(check_history);
+our @EXPORT_OK = qw(check_history check_late);
 
 use constant PROMISED => qr/^(?:accepted|spooled|coalesced|duplicate)$/;
 
@@ -61,6 +61,33 @@ sub check_history {
     }
 
     return \%r;
+}
+
+
+# Texts of promised events that 1C had not taken "seconds" after their answer,
+# among those for which good returns true.  A newer state says what an older one
+# of its lane says.
+
+sub check_late {
+    my ($posts, $requests, $seconds, $good) = @_;
+    my (%taken, @late);
+
+    push @{ $taken{"$_->{lane} $_->{kind}"} }, $_ for grep { $_->{taken} }
+                                                     @$requests;
+
+    for my $p (grep { promised($_) && $good->($_) } @$posts) {
+        my ($first) = sort { $a <=> $b } map { $_->{end} } grep {
+            $p->{kind} eq 'S' ? $_->{number} >= $p->{number}
+                              : $_->{number} == $p->{number}
+        } @{ $taken{"$p->{lane} $p->{kind}"} // [] };
+
+        push @late, sprintf 'lane %s: %s %s came %s', @$p{qw(lane kind number)},
+            defined $first ? sprintf('after %.1f s', $first - $p->{answered})
+                           : 'never'
+            if !defined $first || $first - $p->{answered} > $seconds;
+    }
+
+    return @late;
 }
 
 

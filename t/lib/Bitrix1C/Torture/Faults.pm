@@ -79,6 +79,8 @@ my @FAULTS = (
     { name => '1C refuses connections', cycle => \&onec_refuses },
     map({ one_in(@$_) }
         ['1C hangs', 'hang', 0.02],
+        ['1C drips', 'drip', 0.01],
+        ['1C does not end its answer', 'endless', 0.01],
         ['1C resets', 'reset', 0.15],
         ['1C truncates its answer', 'truncated', 0.15],
         ['1C ends chunks too early', 'cutchunk', 0.15],
@@ -86,6 +88,11 @@ my @FAULTS = (
         ['1C commits, then drops', 'commit-close', 0.15],
         ['1C answers 500', 'fault', 0.3],
         ['1C has no session', 'nosession', 0.3]),
+    { name => 'some entities that 1C refuses', alone => 1,
+      rules => [{ mode => 'fault', match => '"N":"\\d*[05]-',
+                  delay => DELAY }],
+      good => sub { $_[0]{lane} !~ /[05]$/ },
+      bitten => sub { grep { $_->{mode} eq 'fault' } @{ $_[2] } } },
     { name => '1C answers the first late', cycle => \&onec_cold },
 
     { name => 'portal refuses connections', cycle => \&portal_refuses },

@@ -65,7 +65,7 @@ sub new {
 
     my $both = 'retry ' . '100ms ' x 90 . ';'
         . ' breaker failures=10 pause=200ms;' . $queue;
-    $self->{queue} = "concurrency 16; $both";
+    $self->{queue} = "concurrency 16; delivery_timeout 2s; $both";
     $self->{master} = $self;
     $self->open_network if $self->{network};
     $self->open_replica if $self->{replica};
