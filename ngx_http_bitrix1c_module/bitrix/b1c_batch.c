@@ -25,7 +25,6 @@ static b1c_batch_rc_t b1c_batch_add(b1c_batch_t *batch, const char *name,
     size_t name_len, const char *value, b1c_error_t *err);
 static b1c_batch_rc_t b1c_batch_malformed(b1c_error_t *err, const char *what,
     size_t where);
-static const char *b1c_batch_level(const cJSON *node, size_t depth);
 static void b1c_batch_query(b1c_buf_t *buf, b1c_buf_t *path, const cJSON *node,
     int *first);
 static void b1c_batch_encode(b1c_buf_t *buf, const char *text);
@@ -217,61 +216,6 @@ b1c_batch_malformed(b1c_error_t *err, const char *what, size_t where)
     err->where = where;
 
     return B1C_BATCH_MALFORMED;
-}
-
-
-const char *
-b1c_batch_unfit(const cJSON *params)
-{
-    if (params != NULL && !cJSON_IsObject(params)) {
-        return "parameters must be an object";
-    }
-
-    /* a call without parameters needs none in the batch */
-
-    if (params == NULL || params->child == NULL) {
-        return NULL;
-    }
-
-    return b1c_batch_level(params, 0);
-}
-
-
-static const char *
-b1c_batch_level(const cJSON *node, size_t depth)
-{
-    const char   *what;
-    const cJSON  *child;
-
-    if (cJSON_IsNull(node)) {
-        return "a null cannot be sent in a batch";
-    }
-
-    if (!cJSON_IsObject(node) && !cJSON_IsArray(node)) {
-        return NULL;
-    }
-
-    if (node->child == NULL) {
-        return "an empty list cannot be sent in a batch";
-    }
-
-    if (depth == B1C_BATCH_DEPTH) {
-        return "parameters of so many levels cannot be sent in a batch";
-    }
-
-    cJSON_ArrayForEach(child, node) {
-
-        if (child->string != NULL && child->string[0] == '\0') {
-            return "a parameter without a name cannot be sent in a batch";
-        }
-
-        what = b1c_batch_level(child, depth + 1);
-        if (what != NULL) {
-            return what;
-        }
-    }
-
-    return NULL;
 }
 
 

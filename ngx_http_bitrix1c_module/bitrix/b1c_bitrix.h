@@ -316,10 +316,12 @@ b1c_batch_rc_t b1c_batch_parse(b1c_batch_t *batch, const b1c_form_t *args,
 void b1c_batch_free(b1c_batch_t *batch);
 
 /*
- * NULL, or the reason why a batch cannot hold these parameters: a command is a
- * query string, which can express neither null nor an empty list.
+ * NULL, or the reason why this call would not mean the same as a command of a
+ * batch.  A command is a query string that PHP reads: it can express neither
+ * null nor an empty list, has at most 1000 values, and gives some names another
+ * spelling.  Bitrix replaces "$result[...]" and the like in its values.
  */
-const char *b1c_batch_unfit(const cJSON *params);
+const char *b1c_batch_unfit(const char *method, const cJSON *params);
 
 /*
  * The JSON body of a batch that continues after errors.  The caller frees it;

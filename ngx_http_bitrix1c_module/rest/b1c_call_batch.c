@@ -162,8 +162,7 @@ ngx_b1c_call_batch_fit(ngx_b1c_job_t *job, ngx_b1c_route_t **route)
     ev = ngx_b1c_job_parsed(job);
 
     if (ev == NULL
-        || ngx_strcmp(ev->event, "batch") == 0
-        || b1c_batch_unfit(ev->data) != NULL
+        || b1c_batch_unfit(ev->event, ev->data) != NULL
         || (*route && *route != job->route))
     {
         return 0;

@@ -181,16 +181,75 @@ test_unfit(void)
         { "{\"\":1}", 0 },
         { "[1]", 0 },
         { "1", 0 },
-        { "{\"a\":[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]}", 0 }
+        { "{\"a\":[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]}", 0 },
+
+        { "{\"a\":\"pay $result[c0][PASSWORD]\"}", 0 },
+        { "{\"a\":{\"b\":[\"$next[c0]\"]}}", 0 },
+        { "{\"a\":\"US$total[c0]\"}", 0 },
+        { "{\"a\":\"$TIME[c0]\"}", 0 },
+        { "{\"a\":\"$error[c0]\"}", 0 },
+        { "{\"a\":\"$resultant[c0]\"}", 0 },
+        { "{\"a\":\"$signature[c0]\"}", 0 },
+        { "{\"a\":\"$$result[c0]\"}", 0 },
+        { "{\"a\":\"$5 ${x} $ result[c0] a$\"}", 1 },
+
+        { "{\"a.b\":1}", 0 },
+        { "{\"c d\":1}", 0 },
+        { "{\" c\":1}", 0 },
+        { "{\"e[f\":1}", 0 },
+        { "{\"x]y\":1}", 0 },
+        { "{\"$a\":1}", 0 },
+        { "{\"5\":1}", 0 },
+        { "{\"-5\":1}", 0 },
+        { "{\"token\":\"x\"}", 0 },
+        { "{\"a\":{\"token\":\"x\",\"b.c\":1,\"b c\":1,\"5\":1,\"#\":2}}", 1 },
+        { "{\"a#b\":\"#=&?\",\"a:b/c\":1,\">=a\":1}", 1 },
+        { "{\"a\":{\"b[\":1}}", 0 },
+        { "{\"a\":{\"b]\":1}}", 0 },
+        { "{\"a\":{\" \":1}}", 0 },
+        { "{\"a\":{\"\":1}}", 0 }
+    };
+
+    static const char *const  alone[] = {
+        "batch", "BATCH", "download", "Upload", "catalog.product.download",
+        "crm.controller.item.getFile",
+        "crm.documentgenerator.document.getpdf"
     };
 
     for (i = 0; i < countof(cases); i++) {
         json = cJSON_Parse(cases[i].params);
-        num(b1c_batch_unfit(json) == NULL, cases[i].fit, cases[i].params);
+        num(b1c_batch_unfit("crm.deal.list", json) == NULL, cases[i].fit,
+            cases[i].params);
         cJSON_Delete(json);
     }
 
-    ok(b1c_batch_unfit(NULL) == NULL, "no parameters");
+    for (i = 0; i < countof(alone); i++) {
+        ok(b1c_batch_unfit(alone[i], NULL) != NULL, alone[i]);
+    }
+
+    ok(b1c_batch_unfit("crm.deal.list", NULL) == NULL, "no parameters");
+}
+
+
+static void
+test_unfit_values(void)
+{
+    cJSON  *json, *list;
+    size_t  n;
+
+    json = cJSON_CreateObject();
+    list = cJSON_AddArrayToObject(json, "rows");
+
+    for (n = 1; n <= 1001; n++) {
+        cJSON_AddItemToArray(list, cJSON_CreateNumber(n));
+
+        if (n == 999 || n == 1001) {
+            num(b1c_batch_unfit("crm.deal.list", json) == NULL, n == 999,
+                "values of max_input_vars");
+        }
+    }
+
+    cJSON_Delete(json);
 }
 
 
@@ -298,6 +357,7 @@ main(void)
     test_parse();
     test_length();
     test_unfit();
+    test_unfit_values();
     test_build();
     test_reply();
 
