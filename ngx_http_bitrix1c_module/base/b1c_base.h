@@ -546,6 +546,8 @@ typedef struct {
     ngx_array_t                     *async;      /* of ngx_str_t, globs */
     ngx_array_t                     *idempotent; /* of ngx_str_t, globs */
     ngx_array_t                     *coalesce;   /* of ..._coalesce_t */
+    ngx_uint_t                       batch_max;  /* calls in a request */
+    ngx_msec_t                       batch_time; /* that it may take */
     ngx_str_t                        callback;   /* a location's name */
     ngx_b1c_route_t                 *callback_route;
     ngx_uint_t                       rate;       /* calls in 1000 s */

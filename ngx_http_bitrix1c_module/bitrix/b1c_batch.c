@@ -29,6 +29,7 @@ static void b1c_batch_query(b1c_buf_t *buf, b1c_buf_t *path, const cJSON *node,
     int *first);
 static void b1c_batch_encode(b1c_buf_t *buf, const char *text);
 static void b1c_batch_scalar(b1c_buf_t *buf, const cJSON *node);
+static b1c_span_t b1c_batch_entry(b1c_span_t map, const char *name);
 
 
 b1c_batch_rc_t
@@ -374,29 +375,79 @@ b1c_batch_reply(b1c_reply_t *reply, const char *text, size_t len,
 
     result = b1c_json_scan_find(b1c_json_scan_value(text, len), "result");
 
-    /* PHP writes each of these maps as [] if it is empty */
+    error = b1c_batch_entry(b1c_json_scan_find(result, "result_error"), name);
 
-    error = b1c_json_scan_find(b1c_json_scan_find(result, "result_error"),
-                               name);
+    code = b1c_json_scan_find(error, "error");
 
-    if (error.start != NULL) {
-        code = b1c_json_scan_find(error, "error");
-        b1c_json_scan_text(code.start != NULL ? code : error,
-                           reply->answer.code, B1C_CODE_MAX);
+    if (b1c_portal_answer_error(code.start != NULL ? code : error,
+                                reply->answer.code))
+    {
         reply->answer.kind = b1c_portal_answer_code(reply->answer.code);
         reply->description = b1c_json_scan_find(error, "error_description");
 
     } else {
-        reply->result = b1c_json_scan_find(b1c_json_scan_find(result, "result"),
-                                           name);
+        reply->result = b1c_batch_entry(b1c_json_scan_find(result, "result"),
+                                        name);
         reply->answer.kind = reply->result.start != NULL ? B1C_ANSWER_OK
                                                          : B1C_ANSWER_NONE;
     }
 
-    result = b1c_json_scan_find(b1c_json_scan_find(result, "result_time"),
-                                name);
+    result = b1c_batch_entry(b1c_json_scan_find(result, "result_time"), name);
 
     if (result.start != NULL) {
         b1c_portal_answer_time(&reply->answer, result.start, result.len);
     }
+}
+
+
+/*
+ * A map of the answer is [] if it is empty, and a list if its names are 0, 1
+ * and so on
+ */
+static b1c_span_t
+b1c_batch_entry(b1c_span_t map, const char *name)
+{
+    char        number[32];
+    size_t      n;
+    b1c_scan_t  scan;
+    b1c_span_t  key, value;
+
+    if (map.start == NULL || *map.start != '[') {
+        return b1c_json_scan_find(map, name);
+    }
+
+    if (b1c_json_scan_open(&scan, map)) {
+
+        for (n = 0; b1c_json_scan_next(&scan, &key, &value); n++) {
+            (void) snprintf(number, sizeof(number), "%zu", n);
+
+            if (strcmp(number, name) == 0) {
+                return value;
+            }
+        }
+    }
+
+    value.start = NULL;
+    value.len = 0;
+
+    return value;
+}
+
+
+size_t
+b1c_batch_failed(b1c_span_t result)
+{
+    size_t      n;
+    b1c_scan_t  scan;
+    b1c_span_t  key, value;
+
+    n = 0;
+
+    if (b1c_json_scan_open(&scan, b1c_json_scan_find(result, "result_error"))) {
+        while (b1c_json_scan_next(&scan, &key, &value)) {
+            n++;
+        }
+    }
+
+    return n;
 }

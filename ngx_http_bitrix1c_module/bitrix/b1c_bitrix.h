@@ -165,6 +165,8 @@ typedef enum {
     B1C_ANSWER_OK = 0,
     B1C_ANSWER_ERROR,         /* an error of the call itself */
     B1C_ANSWER_NO_METHOD,     /* ERROR_METHOD_NOT_FOUND */
+    B1C_ANSWER_NO_RIGHT,      /* the webhook may not; not executed */
+    B1C_ANSWER_NO_BATCH,      /* not in a batch; not executed */
     B1C_ANSWER_QUERY_LIMIT,   /* too many requests; not executed */
     B1C_ANSWER_OPERATION,     /* execution time is used up; the same */
     B1C_ANSWER_OVERLOAD,      /* blocked until support lifts it */
@@ -179,6 +181,7 @@ typedef struct {
     char             code[B1C_CODE_MAX];     /* "error", "" if there is none */
     unsigned         operating;  /* s in ten minutes */
     int64_t          reset_at;   /* time of its reset, 0: unknown */
+    unsigned         duration;   /* ms that it took, 0: unknown */
 } b1c_answer_t;
 
 
@@ -238,8 +241,14 @@ void b1c_portal_answer_judge(b1c_answer_t *answer, unsigned status,
 b1c_answer_e b1c_portal_answer_code(const char *code);
 
 /*
- * Reads "operating" and "operating_reset_at" from the end of an answer, where
- * the "time" of the call is.  Missing values leave the answer unchanged.
+ * Reads the code of the value of "error": a string, a number, or an object of
+ * REST 3.0 that has a code.  Returns 0 if it is null or absent, which is none.
+ */
+int b1c_portal_answer_error(b1c_span_t error, char code[B1C_CODE_MAX]);
+
+/*
+ * Reads "operating", "operating_reset_at" and "duration" from the end of an
+ * answer, where the "time" of the call is.  Missing values leave the answer unchanged.
  */
 void b1c_portal_answer_time(b1c_answer_t *answer, const char *tail, size_t len);
 
@@ -336,6 +345,9 @@ char *b1c_batch_build(const b1c_packed_t *calls, size_t n, size_t *len);
  */
 void b1c_batch_reply(b1c_reply_t *reply, const char *text, size_t len,
     const char *name);
+
+/* the number of failed commands, from the "result" of an answer to a batch */
+size_t b1c_batch_failed(b1c_span_t result);
 
 
 /*

@@ -164,6 +164,7 @@ typedef struct ngx_b1c_call_batch_s  ngx_b1c_call_batch_t;
 typedef struct {
     ngx_b1c_call_batch_t            *batch;      /* NULL: in none */
     ngx_str_t                        answer;     /* JSON, to be stored */
+    unsigned                         alone:1;    /* goes again, in no batch */
 } ngx_b1c_call_t;
 
 #define ngx_b1c_call(job)  ((ngx_b1c_call_t *) (job)->kind)
@@ -177,6 +178,15 @@ struct ngx_b1c_call_batch_s {
     ngx_uint_t                       n;
     ngx_b1c_job_t                   *jobs[B1C_BATCH_MAX];
 };
+
+
+/*
+ * Bitrix stops what takes 60 s, and then nobody knows which commands were
+ * executed.  Adds the time of one more command to that of the n so far.  1: it
+ * would be too much for bitrix1c_batch, and is the time of that command alone.
+ */
+ngx_uint_t ngx_b1c_call_size_full(ngx_b1c_job_t *job, ngx_uint_t n,
+    ngx_msec_t *time);
 
 
 /* operations of a queue of calls */

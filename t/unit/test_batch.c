@@ -351,6 +351,86 @@ test_reply(void)
 }
 
 
+/* PHP makes a list of the keys 0, 1, ... */
+static void
+test_reply_list(void)
+{
+    size_t       i;
+    b1c_reply_t  reply;
+
+    static const char  text[] =
+        "{\"result\":{\"result\":{\"1\":true,\"2\":7},\"result_error\":"
+        "[{\"error\":\"OPERATION_TIME_LIMIT\"}],\"result_time\":"
+        "{\"1\":{\"duration\":1.25,\"operating\":61}}}}";
+
+    static const char  list[] =
+        "{\"result\":{\"result\":[1,null],\"result_error\":[],"
+        "\"result_time\":[{\"duration\":0.5},{\"operating\":9}]}}";
+
+    static const struct {
+        const char   *text;
+        const char   *name;
+        b1c_answer_e  kind;
+        unsigned      duration;
+        unsigned      operating;
+    } cases[] = {
+        { text, "0", B1C_ANSWER_OPERATION, 0, 0 },
+        { text, "1", B1C_ANSWER_OK, 1250, 61 },
+        { text, "2", B1C_ANSWER_OK, 0, 0 },
+        { list, "0", B1C_ANSWER_OK, 500, 0 },
+        { list, "1", B1C_ANSWER_OK, 0, 9 },
+        { list, "2", B1C_ANSWER_NONE, 0, 0 },
+        { list, "01", B1C_ANSWER_NONE, 0, 0 }
+    };
+
+    for (i = 0; i < countof(cases); i++) {
+        b1c_batch_reply(&reply, cases[i].text, strlen(cases[i].text),
+                        cases[i].name);
+        num(reply.answer.kind, cases[i].kind, cases[i].name);
+        num(reply.answer.duration, cases[i].duration, "its duration");
+        num(reply.answer.operating, cases[i].operating, "its operating time");
+    }
+
+    num(b1c_batch_failed(b1c_json_scan_find(
+            b1c_json_scan_value(text, sizeof(text) - 1), "result")), 1,
+        "failed commands of a list");
+}
+
+
+static void
+test_codes(void)
+{
+    size_t        i;
+    b1c_answer_t  answer;
+
+    static const struct {
+        const char   *text;
+        b1c_answer_e  kind;
+        const char   *code;
+    } cases[] = {
+        { "{\"error\":null,\"result\":1}", B1C_ANSWER_OK, "" },
+        { "{\"error\":\"insufficient_scope\"}", B1C_ANSWER_NO_RIGHT,
+          "insufficient_scope" },
+        { "{\"error\":\"ERROR_BATCH_METHOD_NOT_ALLOWED\"}",
+          B1C_ANSWER_NO_BATCH, "ERROR_BATCH_METHOD_NOT_ALLOWED" },
+        { "{\"error\":{\"code\":\"X_Y\",\"message\":\"z\"}}",
+          B1C_ANSWER_ERROR, "X_Y" },
+        { "{\"error\":{\"code\":"
+          "\"BITRIX_REST_V3_EXCEPTIONS_RATELIMITEXCEPTION\"}}",
+          B1C_ANSWER_OPERATION,
+          "BITRIX_REST_V3_EXCEPTIONS_RATELIMITEXCEPTION" },
+        { "{\"error\":{}}", B1C_ANSWER_ERROR, "" }
+    };
+
+    for (i = 0; i < countof(cases); i++) {
+        b1c_portal_answer_judge(&answer, 200, cases[i].text,
+                                strlen(cases[i].text), 0);
+        num(answer.kind, cases[i].kind, cases[i].text);
+        is(answer.code, cases[i].code, "its code");
+    }
+}
+
+
 int
 main(void)
 {
@@ -360,6 +440,8 @@ main(void)
     test_unfit_values();
     test_build();
     test_reply();
+    test_reply_list();
+    test_codes();
 
     return tap_done();
 }
