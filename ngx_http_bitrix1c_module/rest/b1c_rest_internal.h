@@ -103,6 +103,12 @@ ngx_int_t ngx_b1c_rest_proxy_send_header(ngx_b1c_rest_t *rest,
 /* applies a success, or each command of a batch, to the limits; only once */
 void ngx_b1c_rest_filter_learn(ngx_b1c_rest_t *rest);
 
+/*
+ * Changes the error that replaces the portal's answer if the call may have been
+ * executed and must not be sent again
+ */
+void ngx_b1c_rest_unknown_mark(ngx_b1c_rest_t *rest, ngx_b1c_error_t *error);
+
 /* adds a warning to the answer, and to the log if it is new */
 ngx_int_t ngx_b1c_rest_proxy_warn(ngx_b1c_rest_t *rest, const char *text);
 

@@ -383,7 +383,7 @@ ngx_b1c_rest_proxy_end_held(ngx_b1c_rest_t *rest)
         return NGX_DONE;
     }
 
-    ngx_b1c_rest_echo_end(rest, 0);
+    ngx_b1c_rest_echo_end(rest, answer.kind == B1C_ANSWER_OK);
 
     if (b1c_warning_answer((char *) rest->method.data, rest->method.len,
                            &answer, text)
@@ -493,6 +493,8 @@ ngx_b1c_rest_proxy_end_none(ngx_b1c_rest_t *rest)
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "bitrix1c answered instead of the portal: %s", error.text);
+
+    ngx_b1c_rest_unknown_mark(rest, &error);
 
     return ngx_b1c_error_send(r, &error);
 }
