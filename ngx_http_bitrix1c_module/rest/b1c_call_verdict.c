@@ -299,11 +299,13 @@ ngx_b1c_call_verdict_call(ngx_b1c_job_t *job, ngx_b1c_job_t *carrier,
         return;
 
     case B1C_ANSWER_QUERY_LIMIT:
+        ngx_b1c_echo_forget(&job->event);
         ngx_b1c_call_verdict_retry(job, "Bitrix limits the rate of requests",
                                    reply, NGX_B1C_LIMITED);
         return;
 
     case B1C_ANSWER_OPERATION:
+        ngx_b1c_echo_forget(&job->event);
 
         /* the rate limiter has the time of the stop */
 
@@ -317,6 +319,7 @@ ngx_b1c_call_verdict_call(ngx_b1c_job_t *job, ngx_b1c_job_t *carrier,
         return;
 
     case B1C_ANSWER_OVERLOAD:
+        ngx_b1c_echo_forget(&job->event);
         ngx_b1c_call_verdict_retry(job, "Bitrix has blocked this address, ask "
                                         "its support", reply,
                                    carrier->attempt.delay);

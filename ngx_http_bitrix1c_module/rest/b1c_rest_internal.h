@@ -120,6 +120,9 @@ void ngx_b1c_rest_echo_mark(ngx_b1c_rest_t *rest, b1c_form_t *args,
     b1c_form_t *form, cJSON *json);
 void ngx_b1c_rest_echo_end(ngx_b1c_rest_t *rest, ngx_uint_t good);
 
+/* unmarks what commands of a batch have not written */
+void ngx_b1c_rest_echo_failed(ngx_b1c_rest_t *rest);
+
 /*
  * 1 if the name of the method tells that it changes nothing; not for a batch
  */

@@ -342,6 +342,7 @@ ngx_b1c_rest_proxy_end_passed(ngx_b1c_rest_t *rest)
 
     ngx_b1c_rest_filter_learn(rest);
     ngx_b1c_rest_echo_end(rest, 1);
+    ngx_b1c_rest_echo_failed(rest);
 
     /* as with plain proxy_pass, a cut answer must not look complete */
 
