@@ -392,6 +392,9 @@ ngx_b1c_minute_t *ngx_b1c_stats_minute(ngx_b1c_stats_t *stats,
 /* the same for Bitrix's answer to 50 calls, whose results are stored */
 #define NGX_B1C_RESULTS    (4 * 1024 * 1024)
 
+/* bytes of its end, which say what failed and how long it took */
+#define NGX_B1C_RESULTS_TAIL  65536
+
 
 typedef struct ngx_b1c_queue_s       ngx_b1c_queue_t;
 typedef struct ngx_b1c_job_s         ngx_b1c_job_t;

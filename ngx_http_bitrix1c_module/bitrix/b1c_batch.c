@@ -400,6 +400,51 @@ b1c_batch_reply(b1c_reply_t *reply, const char *text, size_t len,
 }
 
 
+void
+b1c_batch_tail(b1c_reply_t *reply, const char *tail, size_t len,
+    const char *name)
+{
+    size_t       left;
+    b1c_span_t   error, code, time;
+    const char  *p;
+
+    memset(reply, 0, sizeof(b1c_reply_t));
+
+    reply->answer.kind = B1C_ANSWER_TRUNCATED;
+
+    p = b1c_portal_answer_last(tail, len, "\"result_error\":", &left);
+
+    if (p == NULL) {
+        return;
+    }
+
+    error = b1c_batch_entry(b1c_json_scan_value(p, left), name);
+    code = b1c_json_scan_find(error, "error");
+
+    if (b1c_portal_answer_error(code.start != NULL ? code : error,
+                                reply->answer.code))
+    {
+        reply->answer.kind = b1c_portal_answer_code(reply->answer.code);
+        reply->description = b1c_json_scan_find(error, "error_description");
+        return;
+    }
+
+    p = b1c_portal_answer_last(tail, len, "\"result_time\":", &left);
+
+    if (p == NULL) {
+        return;
+    }
+
+    time = b1c_batch_entry(b1c_json_scan_value(p, left), name);
+
+    if (time.start != NULL) {
+        reply->answer.kind = B1C_ANSWER_OK;
+        reply->too_large = 1;
+        b1c_portal_answer_time(&reply->answer, time.start, time.len);
+    }
+}
+
+
 /*
  * A map of the answer is [] if it is empty, and a list if its names are 0, 1
  * and so on

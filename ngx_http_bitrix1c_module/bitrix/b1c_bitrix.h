@@ -237,6 +237,17 @@ char *b1c_method_error(const char *code, const char *description, size_t *len);
 void b1c_portal_answer_judge(b1c_answer_t *answer, unsigned status,
     const char *text, size_t len, int truncated);
 
+/*
+ * Judges an answer that was received completely but too large to hold, by its
+ * beginning and its end: a success, or still B1C_ANSWER_TRUNCATED
+ */
+void b1c_portal_answer_tail(b1c_answer_t *answer, const char *head,
+    size_t head_len, const char *tail, size_t tail_len);
+
+/* the text after the last such name, or NULL; the text may begin anywhere */
+const char *b1c_portal_answer_last(const char *text, size_t len,
+    const char *name, size_t *left);
+
 /* the same by an error code */
 b1c_answer_e b1c_portal_answer_code(const char *code);
 
@@ -311,6 +322,7 @@ typedef struct {
     b1c_answer_t     answer;
     b1c_span_t       result;     /* any value, for B1C_ANSWER_OK */
     b1c_span_t       description;  /* a string, if there is one */
+    unsigned         too_large:1;  /* the result was not held */
 } b1c_reply_t;
 
 
@@ -344,6 +356,13 @@ char *b1c_batch_build(const b1c_packed_t *calls, size_t n, size_t *len);
  * which b1c_portal_answer_judge() returned B1C_ANSWER_OK.
  */
 void b1c_batch_reply(b1c_reply_t *reply, const char *text, size_t len,
+    const char *name);
+
+/*
+ * The same from the end of an answer that was too large to hold: there are the
+ * maps of errors and times, and each command that succeeded has a time.
+ */
+void b1c_batch_tail(b1c_reply_t *reply, const char *tail, size_t len,
     const char *name);
 
 /* the number of failed commands, from the "result" of an answer to a batch */

@@ -11,10 +11,6 @@
 #include "b1c_core.h"
 
 
-static const char *b1c_portal_answer_last(const char *text, size_t len,
-    const char *name, size_t *left);
-
-
 static const struct {
     const char    *code;
     b1c_answer_e   kind;
@@ -121,6 +117,29 @@ b1c_portal_answer_judge(b1c_answer_t *answer, unsigned status,
 
 
 void
+b1c_portal_answer_tail(b1c_answer_t *answer, const char *head,
+    size_t head_len, const char *tail, size_t tail_len)
+{
+    static const char  result[] = "{\"result\":";
+
+    while (tail_len && strchr(" \r\n\t", tail[tail_len - 1]) != NULL) {
+        tail_len--;
+    }
+
+    if (head_len < sizeof(result) - 1
+        || memcmp(head, result, sizeof(result) - 1) != 0
+        || tail_len == 0 || tail[tail_len - 1] != '}')
+    {
+        return;
+    }
+
+    answer->kind = B1C_ANSWER_OK;
+
+    b1c_portal_answer_time(answer, tail, tail_len);
+}
+
+
+void
 b1c_portal_answer_time(b1c_answer_t *answer, const char *tail, size_t len)
 {
     char         number[32];
@@ -168,7 +187,7 @@ b1c_portal_answer_time(b1c_answer_t *answer, const char *tail, size_t len)
 
 
 /* the text after the last such name; quotes inside strings are escaped */
-static const char *
+const char *
 b1c_portal_answer_last(const char *text, size_t len, const char *name,
     size_t *left)
 {

@@ -36,7 +36,10 @@ ngx_b1c_call_result_text(ngx_b1c_job_t *job, b1c_reply_t *reply)
     if (job->result == NGX_B1C_DELIVERED) {
         ngx_b1c_put(&buf, ",\"result\":");
 
-        if (reply->result.start == NULL) {
+        if (reply->too_large) {
+            ngx_b1c_put(&buf, "null,\"too_large\":true");
+
+        } else if (reply->result.start == NULL) {
             ngx_b1c_put(&buf, "null");
 
         } else if (reply->result.len > NGX_B1C_RESULT_MAX) {

@@ -112,7 +112,14 @@ ngx_b1c_call_verdict_whole(ngx_b1c_job_t *carrier, b1c_reply_t *whole)
                                 o->len, o->truncated || o->len == o->max);
     }
 
-    if (whole->answer.kind <= B1C_ANSWER_OVERLOAD) {
+    if (whole->answer.kind == B1C_ANSWER_TRUNCATED
+        && o->tail_len && !o->truncated)
+    {
+        b1c_portal_answer_tail(&whole->answer, (char *) o->answer, o->len,
+                               (char *) o->tail, o->tail_len);
+        whole->too_large = 1;
+
+    } else if (whole->answer.kind <= B1C_ANSWER_OVERLOAD) {
         ngx_b1c_call_verdict_single(whole, o);
     }
 
@@ -154,7 +161,14 @@ ngx_b1c_call_verdict_one(ngx_b1c_job_t *carrier, ngx_uint_t i,
 
         if (whole->answer.kind == B1C_ANSWER_OK) {
             ngx_b1c_call_verdict_name(i, name);
-            b1c_batch_reply(reply, (char *) o->answer, o->len, name);
+
+            if (whole->too_large) {
+                b1c_batch_tail(reply, (char *) o->tail, o->tail_len, name);
+
+            } else {
+                b1c_batch_reply(reply, (char *) o->answer, o->len, name);
+            }
+
             (void) ngx_b1c_portal_feedback_learn(carrier->route->portal,
                                                  &job->event.name,
                                                  &reply->answer, carrier->log);

@@ -397,6 +397,52 @@ test_reply_list(void)
 }
 
 
+/* the end of an answer that was too large */
+static void
+test_tail(void)
+{
+    size_t        i;
+    b1c_reply_t   reply;
+    b1c_answer_t  answer;
+
+    static const char  tail[] =
+        "xx\",\"result_error\":1}},\"result_error\":{\"c1\":{\"error\":\"E\"}},"
+        "\"result_total\":[],\"result_next\":[],\"result_time\":{\"c0\":"
+        "{\"duration\":2}}},\"time\":{\"duration\":3}}\n";
+
+    static const struct {
+        const char   *name;
+        b1c_answer_e  kind;
+    } cases[] = {
+        { "c0", B1C_ANSWER_OK },
+        { "c1", B1C_ANSWER_ERROR },
+        { "c2", B1C_ANSWER_TRUNCATED }
+    };
+
+    for (i = 0; i < countof(cases); i++) {
+        b1c_batch_tail(&reply, tail, sizeof(tail) - 1, cases[i].name);
+        num(reply.answer.kind, cases[i].kind, cases[i].name);
+    }
+
+    b1c_batch_tail(&reply, tail + 50, sizeof(tail) - 51, "c0");
+    num(reply.answer.kind, B1C_ANSWER_TRUNCATED, "no errors in the tail");
+
+    memset(&answer, 0, sizeof(b1c_answer_t));
+    answer.kind = B1C_ANSWER_TRUNCATED;
+
+    b1c_portal_answer_tail(&answer, "<html>    ", 10, tail, sizeof(tail) - 1);
+    num(answer.kind, B1C_ANSWER_TRUNCATED, "not an answer");
+
+    b1c_portal_answer_tail(&answer, "{\"result\":", 10, tail, 20);
+    num(answer.kind, B1C_ANSWER_TRUNCATED, "without an end");
+
+    b1c_portal_answer_tail(&answer, "{\"result\":", 10, tail,
+                           sizeof(tail) - 1);
+    num(answer.kind, B1C_ANSWER_OK, "a whole answer");
+    num(answer.duration, 3000, "its time");
+}
+
+
 static void
 test_codes(void)
 {
@@ -441,6 +487,7 @@ main(void)
     test_build();
     test_reply();
     test_reply_list();
+    test_tail();
     test_codes();
 
     return tap_done();
