@@ -48,11 +48,14 @@ for my $mode ('html', 'commit-close', 'commit-hang', '502') {
 
 # what was not executed
 
-for my $mode ('503', '404', 'redirect', 'refuse') {
+for my $mode ('503', '404', 'redirect') {
     $gw->portal_mode({ mode => $mode, times => 1 });
     isnt $gw->rest_call('crm.deal.add', \%add)->{status}, 409, $mode;
     $gw->portal_mode();
 }
+
+$gw->stop_portal('KILL');
+is $gw->rest_call('crm.deal.add', \%add)->{status}, 502, 'no connection';
 
 $gw->finish;
 done_testing;
