@@ -7,7 +7,8 @@
 -- ARGV   1 "asc" or "desc"; 2 number of elements to look at, at most 200; 3
 --        score and 4 member of the element to continue after, "" at the start;
 --        5 lowest and 6 highest score; 7 stop after so many bytes of records,
---        0: return the heads of the records alone
+--        0: return the heads of the records alone, of at most a megabyte of
+--        records, because each is read whole and Redis does nothing meanwhile
 -- Reply  { number of elements in the ZSET; 1 if there are more; then 6 for each
 --        event: score, member, ID:m, reason, bytes of the record, its JSON from
 --        the comma after the id; for a head alone, up to "data" }
@@ -18,6 +19,7 @@
 local z, h = KEYS[1], KEYS[2]
 local desc = ARGV[1] == 'desc'
 local look, bytes = tonumber(ARGV[2]), tonumber(ARGV[7])
+local touch = bytes > 0 and bytes or 1048576
 local score, member, least, most = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local card = redis.call('ZCARD', z)
 
@@ -79,7 +81,7 @@ for i = 1, #found, 2 do
     if at < tonumber(least) or at > tonumber(most) then
         return out
     end
-    if size > 0 and size >= bytes and bytes > 0 then
+    if size >= touch then
         break
     end
     local id = name:sub(-32)

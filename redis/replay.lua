@@ -3,13 +3,17 @@
 --
 -- Called by the API, POST dead/replay.
 --
--- KEYS   1 q, 2 h, 3 f, 4 d (see accept.lua)
+-- KEYS   1 q, 2 h, 3 f, 4 d (see accept.lua); for calls 5, the beginning of
+--        the names of done markers, k:
 -- ARGV   1 pause between two events, ms; then either ids, or: 2 number of dead
 --        letters to look at, at most 100; 3 number of those to skip first;
 --        4 mask of event names, where "*" stands for any characters
 -- Reply  { number of replayed events; number to skip in the next call, -1 if
 --        there are no more }
 -- Errors none of its own
+--
+-- A call that writes a row stays dead if a newer value of the row is done or in
+-- the queue: it would overwrite that value.
 --
 -- A replayed event keeps its id, its attempts are counted from 0 again, and it
 -- waits at the end of its lane.
@@ -41,6 +45,20 @@ end
 
 local replayed = 0
 
+-- whether a newer call of the same row has taken the place of this one
+local function superseded(id, created, once, key)
+    if not KEYS[5] or once ~= '0' then
+        return false
+    end
+    local living = redis.call('HGET', h, 'k:' .. key)
+    if living and living ~= id then
+        return true
+    end
+    local done = redis.call('GET', KEYS[5] .. key)
+    local started = done and done:match('^(%d+) ')
+    return started and tonumber(started) > tonumber(created)
+end
+
 for _, id in ipairs(ids) do
     local got = redis.call('HMGET', h, id, id .. ':m')
     local epoch, created, once, key, lane
@@ -52,7 +70,13 @@ for _, id in ipairs(ids) do
 
     local name = got[1] and got[1]:match('"event":"([^"]*)"') or ''
 
-    if epoch and (not pattern or name:match(pattern)) then
+    if epoch and (not pattern or name:match(pattern))
+       and superseded(id, created, once, key)
+    then
+        redis.call('HSET', h, id .. ':r', 'it stays dead: a newer value of '
+                   .. 'its row is done or in the queue')
+
+    elseif epoch and (not pattern or name:match(pattern)) then
         local kf, lf = 'k:' .. key, 'l:' .. lane
         local head = redis.call('HGET', h, lf)
         redis.call('ZREM', d, id)

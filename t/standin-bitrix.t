@@ -233,7 +233,8 @@ is $result->{result}{a}, 1, 'a write';
 is_deeply [sort keys %{ $result->{result_time} }], [qw(a l z)], 'times';
 is_deeply $result->{result_total}, { z => 1, l => 60 }, 'totals';
 is_deeply $result->{result_next}, { l => 50 }, 'next';
-is $gw->portal_rows('deals')->{8}{TITLE}, 'deal 8&', 'references';
+is $gw->portal_rows('deals')->{8}{TITLE}, 'deal 8',
+    'references, up to the next space';
 is +($gw->portal_writes(1))[0]{command}, 'a', 'the command that wrote';
 
 my ($r) = grep { $_->{body} =~ /halt/ } $gw->portal_received;

@@ -33,9 +33,10 @@ typedef struct {
     ngx_b1c_api_script_e             script;
     ngx_b1c_api_walk_t               walk;
     ngx_uint_t                       ids;
+    ngx_uint_t                       keys;
     ngx_uint_t                       fixed;      /* words before the ids */
     int64_t                          changed;
-    ngx_str_t                        argv[5 + NGX_B1C_CHANGE_PAGE];
+    ngx_str_t                        argv[6 + NGX_B1C_CHANGE_PAGE];
     u_char                           text[NGX_B1C_CHANGE_PAGE]
                                          [NGX_B1C_HASH_LEN];
 } ngx_b1c_api_change_t;
@@ -114,12 +115,21 @@ ngx_b1c_api_change_begin(ngx_b1c_query_t *call, ngx_b1c_api_script_e script,
             change->argv[i] = keys[i];
         }
 
-        ngx_str_set(&change->argv[4], NGX_B1C_CHANGE_PAUSE);
-        change->fixed = 5;
+        change->keys = 4;
+
+        /* an older value of a row must not overwrite a newer one */
+
+        if (call->queue->ops->durable) {
+            change->argv[change->keys++] = call->queue->prefix;
+        }
+
+        ngx_str_set(&change->argv[change->keys], NGX_B1C_CHANGE_PAUSE);
+        change->fixed = change->keys + 1;
 
     } else {
         change->argv[0] = keys[3];
         change->argv[1] = keys[1];
+        change->keys = 2;
         change->fixed = 2;
     }
 
@@ -229,7 +239,7 @@ ngx_b1c_api_change_page(ngx_b1c_query_t *call, ngx_b1c_api_walk_t *walk)
     }
 
     if (ngx_b1c_api_script_ask(call, change->script,
-                                change->fixed == 5 ? 4 : 2,
+                                change->keys,
                                 change->fixed + change->ids, change->argv,
                                 ngx_b1c_api_change_done, change)
         != NGX_OK)
@@ -285,6 +295,15 @@ ngx_b1c_api_change_on(ngx_b1c_query_t *call, ngx_b1c_api_change_t *change)
     if (change->changed == 0
         && (ngx_b1c_api_args(call)->given & NGX_B1C_ARG_ID))
     {
+        /* its record was there a moment ago */
+
+        if (change->keys == 5) {
+            return ngx_b1c_query_text_error(call->request, NGX_HTTP_CONFLICT,
+                          "dead letter \"%V\" is not replayed: a newer value "
+                          "of its row is done or in the queue, delete it",
+                          &call->id);
+        }
+
         return ngx_b1c_query_text_error(call->request, NGX_HTTP_NOT_FOUND,
                               "there is no dead letter \"%V\" in queue \"%V\" "
                               "any more", &call->id,

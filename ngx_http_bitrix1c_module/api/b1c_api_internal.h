@@ -134,9 +134,13 @@ ngx_uint_t ngx_b1c_api_state_counter(ngx_b1c_queue_t *queue,
  */
 
 
-/* limits of one request: events to look at, and bytes of records to send */
+/*
+ * limits of one request: events to look at, bytes of records to send, and bytes
+ * of records that Redis reads for it
+ */
 #define NGX_B1C_WALK_LOOK   1000
 #define NGX_B1C_WALK_BYTES  1048576
+#define NGX_B1C_WALK_READ   (64 * 1024 * 1024)
 
 
 /* letter, score and member */
@@ -171,6 +175,7 @@ struct ngx_b1c_api_walk_s {
     ngx_uint_t                       parked;
     ngx_uint_t                       looked;
     size_t                           bytes;
+    size_t                           read;
     ngx_str_t                        score;      /* of the last item */
     ngx_str_t                        member;
 

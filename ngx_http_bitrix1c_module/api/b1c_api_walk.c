@@ -97,7 +97,8 @@ ngx_b1c_api_walk_on(ngx_b1c_api_walk_t *walk)
 {
     return walk->more
            && walk->looked < NGX_B1C_WALK_LOOK
-           && walk->bytes < NGX_B1C_WALK_BYTES;
+           && walk->bytes < NGX_B1C_WALK_BYTES
+           && walk->read < NGX_B1C_WALK_READ;
 }
 
 
@@ -185,6 +186,7 @@ ngx_b1c_api_walk_item(ngx_b1c_query_t *call, ngx_b1c_api_walk_t *walk,
 
     walk->looked++;
     walk->bytes += walk->bodies ? item.text.len : 0;
+    walk->read += ngx_max(item.size, 0);
 
     ngx_b1c_api_walk_place(walk, &word[0], member);
 

@@ -438,6 +438,9 @@ ngx_b1c_minute_t *ngx_b1c_stats_minute(ngx_b1c_stats_t *stats,
 /* the same for Bitrix's answer to 50 calls, whose results are stored */
 #define NGX_B1C_RESULTS    (4 * 1024 * 1024)
 
+/* bytes of its end, which say what failed and how long it took */
+#define NGX_B1C_RESULTS_TAIL  65536
+
 
 typedef struct ngx_b1c_queue_s       ngx_b1c_queue_t;
 typedef struct ngx_b1c_job_s         ngx_b1c_job_t;
@@ -597,6 +600,8 @@ typedef struct {
     ngx_array_t                     *async;      /* of ngx_str_t, globs */
     ngx_array_t                     *idempotent; /* of ngx_str_t, globs */
     ngx_array_t                     *coalesce;   /* of ..._coalesce_t */
+    ngx_uint_t                       batch_max;  /* calls in a request */
+    ngx_msec_t                       batch_time; /* that it may take */
     ngx_str_t                        callback;   /* a location's name */
     ngx_b1c_route_t                 *callback_route;
     ngx_uint_t                       rate;       /* calls in 1000 s */

@@ -39,6 +39,8 @@ typedef struct {
     size_t                           max;        /* limit; 0: ..._ANSWER */
     ngx_str_t                       *location;   /* of a redirect, or NULL;
                                                     gone with its request */
+    u_char                          *tail;       /* the end of a longer one */
+    size_t                           tail_len;
     unsigned                         done:1;
     unsigned                         truncated:1;
     unsigned                         sent:1;     /* 1C may have read it */

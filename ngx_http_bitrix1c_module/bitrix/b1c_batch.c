@@ -25,11 +25,11 @@ static b1c_batch_rc_t b1c_batch_add(b1c_batch_t *batch, const char *name,
     size_t name_len, const char *value, b1c_error_t *err);
 static b1c_batch_rc_t b1c_batch_malformed(b1c_error_t *err, const char *what,
     size_t where);
-static const char *b1c_batch_level(const cJSON *node, size_t depth);
 static void b1c_batch_query(b1c_buf_t *buf, b1c_buf_t *path, const cJSON *node,
     int *first);
 static void b1c_batch_encode(b1c_buf_t *buf, const char *text);
 static void b1c_batch_scalar(b1c_buf_t *buf, const cJSON *node);
+static b1c_span_t b1c_batch_entry(b1c_span_t map, const char *name);
 
 
 b1c_batch_rc_t
@@ -220,61 +220,6 @@ b1c_batch_malformed(b1c_error_t *err, const char *what, size_t where)
 }
 
 
-const char *
-b1c_batch_unfit(const cJSON *params)
-{
-    if (params != NULL && !cJSON_IsObject(params)) {
-        return "parameters must be an object";
-    }
-
-    /* a call without parameters needs none in the batch */
-
-    if (params == NULL || params->child == NULL) {
-        return NULL;
-    }
-
-    return b1c_batch_level(params, 0);
-}
-
-
-static const char *
-b1c_batch_level(const cJSON *node, size_t depth)
-{
-    const char   *what;
-    const cJSON  *child;
-
-    if (cJSON_IsNull(node)) {
-        return "a null cannot be sent in a batch";
-    }
-
-    if (!cJSON_IsObject(node) && !cJSON_IsArray(node)) {
-        return NULL;
-    }
-
-    if (node->child == NULL) {
-        return "an empty list cannot be sent in a batch";
-    }
-
-    if (depth == B1C_BATCH_DEPTH) {
-        return "parameters of so many levels cannot be sent in a batch";
-    }
-
-    cJSON_ArrayForEach(child, node) {
-
-        if (child->string != NULL && child->string[0] == '\0') {
-            return "a parameter without a name cannot be sent in a batch";
-        }
-
-        what = b1c_batch_level(child, depth + 1);
-        if (what != NULL) {
-            return what;
-        }
-    }
-
-    return NULL;
-}
-
-
 char *
 b1c_batch_build(const b1c_packed_t *calls, size_t n, size_t *len)
 {
@@ -430,29 +375,124 @@ b1c_batch_reply(b1c_reply_t *reply, const char *text, size_t len,
 
     result = b1c_json_scan_find(b1c_json_scan_value(text, len), "result");
 
-    /* PHP writes each of these maps as [] if it is empty */
+    error = b1c_batch_entry(b1c_json_scan_find(result, "result_error"), name);
 
-    error = b1c_json_scan_find(b1c_json_scan_find(result, "result_error"),
-                               name);
+    code = b1c_json_scan_find(error, "error");
 
-    if (error.start != NULL) {
-        code = b1c_json_scan_find(error, "error");
-        b1c_json_scan_text(code.start != NULL ? code : error,
-                           reply->answer.code, B1C_CODE_MAX);
+    if (b1c_portal_answer_error(code.start != NULL ? code : error,
+                                reply->answer.code))
+    {
         reply->answer.kind = b1c_portal_answer_code(reply->answer.code);
         reply->description = b1c_json_scan_find(error, "error_description");
 
     } else {
-        reply->result = b1c_json_scan_find(b1c_json_scan_find(result, "result"),
-                                           name);
+        reply->result = b1c_batch_entry(b1c_json_scan_find(result, "result"),
+                                        name);
         reply->answer.kind = reply->result.start != NULL ? B1C_ANSWER_OK
                                                          : B1C_ANSWER_NONE;
     }
 
-    result = b1c_json_scan_find(b1c_json_scan_find(result, "result_time"),
-                                name);
+    result = b1c_batch_entry(b1c_json_scan_find(result, "result_time"), name);
 
     if (result.start != NULL) {
         b1c_portal_answer_time(&reply->answer, result.start, result.len);
     }
+}
+
+
+void
+b1c_batch_tail(b1c_reply_t *reply, const char *tail, size_t len,
+    const char *name)
+{
+    size_t       left;
+    b1c_span_t   error, code, time;
+    const char  *p;
+
+    memset(reply, 0, sizeof(b1c_reply_t));
+
+    reply->answer.kind = B1C_ANSWER_TRUNCATED;
+
+    p = b1c_portal_answer_last(tail, len, "\"result_error\":", &left);
+
+    if (p == NULL) {
+        return;
+    }
+
+    error = b1c_batch_entry(b1c_json_scan_value(p, left), name);
+    code = b1c_json_scan_find(error, "error");
+
+    if (b1c_portal_answer_error(code.start != NULL ? code : error,
+                                reply->answer.code))
+    {
+        reply->answer.kind = b1c_portal_answer_code(reply->answer.code);
+        reply->description = b1c_json_scan_find(error, "error_description");
+        return;
+    }
+
+    p = b1c_portal_answer_last(tail, len, "\"result_time\":", &left);
+
+    if (p == NULL) {
+        return;
+    }
+
+    time = b1c_batch_entry(b1c_json_scan_value(p, left), name);
+
+    if (time.start != NULL) {
+        reply->answer.kind = B1C_ANSWER_OK;
+        reply->too_large = 1;
+        b1c_portal_answer_time(&reply->answer, time.start, time.len);
+    }
+}
+
+
+/*
+ * A map of the answer is [] if it is empty, and a list if its names are 0, 1
+ * and so on
+ */
+static b1c_span_t
+b1c_batch_entry(b1c_span_t map, const char *name)
+{
+    char        number[32];
+    size_t      n;
+    b1c_scan_t  scan;
+    b1c_span_t  key, value;
+
+    if (map.start == NULL || *map.start != '[') {
+        return b1c_json_scan_find(map, name);
+    }
+
+    if (b1c_json_scan_open(&scan, map)) {
+
+        for (n = 0; b1c_json_scan_next(&scan, &key, &value); n++) {
+            (void) snprintf(number, sizeof(number), "%zu", n);
+
+            if (strcmp(number, name) == 0) {
+                return value;
+            }
+        }
+    }
+
+    value.start = NULL;
+    value.len = 0;
+
+    return value;
+}
+
+
+size_t
+b1c_batch_failed(b1c_span_t result)
+{
+    size_t      n;
+    b1c_scan_t  scan;
+    b1c_span_t  key, value;
+
+    n = 0;
+
+    if (b1c_json_scan_open(&scan, b1c_json_scan_find(result, "result_error"))) {
+        while (b1c_json_scan_next(&scan, &key, &value)) {
+            n++;
+        }
+    }
+
+    return n;
 }

@@ -230,6 +230,8 @@ typedef enum {
     B1C_ANSWER_OK = 0,
     B1C_ANSWER_ERROR,         /* an error of the call itself */
     B1C_ANSWER_NO_METHOD,     /* ERROR_METHOD_NOT_FOUND */
+    B1C_ANSWER_NO_RIGHT,      /* the webhook may not; not executed */
+    B1C_ANSWER_NO_BATCH,      /* not in a batch; not executed */
     B1C_ANSWER_QUERY_LIMIT,   /* too many requests; not executed */
     B1C_ANSWER_OPERATION,     /* execution time is used up; the same */
     B1C_ANSWER_OVERLOAD,      /* blocked until support lifts it */
@@ -244,6 +246,7 @@ typedef struct {
     char             code[B1C_CODE_MAX];     /* "error", "" if there is none */
     unsigned         operating;  /* s in ten minutes */
     int64_t          reset_at;   /* time of its reset, 0: unknown */
+    unsigned         duration;   /* ms that it took, 0: unknown */
 } b1c_answer_t;
 
 
@@ -299,12 +302,29 @@ char *b1c_method_error(const char *code, const char *description, size_t *len);
 void b1c_portal_answer_judge(b1c_answer_t *answer, unsigned status,
     const char *text, size_t len, int truncated);
 
+/*
+ * Judges an answer that was received completely but too large to hold, by its
+ * beginning and its end: a success, or still B1C_ANSWER_TRUNCATED
+ */
+void b1c_portal_answer_tail(b1c_answer_t *answer, const char *head,
+    size_t head_len, const char *tail, size_t tail_len);
+
+/* the text after the last such name, or NULL; the text may begin anywhere */
+const char *b1c_portal_answer_last(const char *text, size_t len,
+    const char *name, size_t *left);
+
 /* the same by an error code */
 b1c_answer_e b1c_portal_answer_code(const char *code);
 
 /*
- * Reads "operating" and "operating_reset_at" from the end of an answer, where
- * the "time" of the call is.  Missing values leave the answer unchanged.
+ * Reads the code of the value of "error": a string, a number, or an object of
+ * REST 3.0 that has a code.  Returns 0 if it is null or absent, which is none.
+ */
+int b1c_portal_answer_error(b1c_span_t error, char code[B1C_CODE_MAX]);
+
+/*
+ * Reads "operating", "operating_reset_at" and "duration" from the end of an
+ * answer, where the "time" of the call is.  Missing values leave the answer unchanged.
  */
 void b1c_portal_answer_time(b1c_answer_t *answer, const char *tail, size_t len);
 
@@ -367,6 +387,7 @@ typedef struct {
     b1c_answer_t     answer;
     b1c_span_t       result;     /* any value, for B1C_ANSWER_OK */
     b1c_span_t       description;  /* a string, if there is one */
+    unsigned         too_large:1;  /* the result was not held */
 } b1c_reply_t;
 
 
@@ -381,10 +402,12 @@ b1c_batch_rc_t b1c_batch_parse(b1c_batch_t *batch, const b1c_form_t *args,
 void b1c_batch_free(b1c_batch_t *batch);
 
 /*
- * NULL, or the reason why a batch cannot hold these parameters: a command is a
- * query string, which can express neither null nor an empty list.
+ * NULL, or the reason why this call would not mean the same as a command of a
+ * batch.  A command is a query string that PHP reads: it can express neither
+ * null nor an empty list, has at most 1000 values, and gives some names another
+ * spelling.  Bitrix replaces "$result[...]" and the like in its values.
  */
-const char *b1c_batch_unfit(const cJSON *params);
+const char *b1c_batch_unfit(const char *method, const cJSON *params);
 
 /*
  * The JSON body of a batch that continues after errors.  The caller frees it;
@@ -399,6 +422,16 @@ char *b1c_batch_build(const b1c_packed_t *calls, size_t n, size_t *len);
  */
 void b1c_batch_reply(b1c_reply_t *reply, const char *text, size_t len,
     const char *name);
+
+/*
+ * The same from the end of an answer that was too large to hold: there are the
+ * maps of errors and times, and each command that succeeded has a time.
+ */
+void b1c_batch_tail(b1c_reply_t *reply, const char *tail, size_t len,
+    const char *name);
+
+/* the number of failed commands, from the "result" of an answer to a batch */
+size_t b1c_batch_failed(b1c_span_t result);
 
 
 /*

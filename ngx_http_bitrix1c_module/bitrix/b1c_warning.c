@@ -247,13 +247,28 @@ int
 b1c_warning_answer(const char *method, size_t len, const b1c_answer_t *answer,
     char warning[B1C_WARNING_MAX])
 {
+    size_t  i, n;
+
     static const char  storeproduct[] = "catalog.storeproduct.";
 
-    if (answer->kind != B1C_ANSWER_NO_METHOD
-        || len < sizeof(storeproduct) - 1
-        || strncasecmp(method, storeproduct, sizeof(storeproduct) - 1) != 0)
+    /* these exist, so what is missing is a right */
+
+    static const char *const  verbs[] = { "list", "get", "getfields" };
+
+    n = sizeof(storeproduct) - 1;
+
+    if (answer->kind != B1C_ANSWER_NO_METHOD || len < n
+        || strncasecmp(method, storeproduct, n) != 0)
     {
         return 0;
+    }
+
+    for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (len - n == strlen(verbs[i])
+            && strncasecmp(method + n, verbs[i], len - n) == 0)
+        {
+            return 0;
+        }
     }
 
     (void) snprintf(warning, B1C_WARNING_MAX,

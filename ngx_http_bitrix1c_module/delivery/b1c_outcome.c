@@ -39,6 +39,10 @@ ngx_b1c_outcome_read(ngx_b1c_outcome_t *o, ngx_http_request_t *r, ngx_int_t rc)
     ngx_b1c_redact_init(&redact, &r->upstream->uri);
     ngx_b1c_redact_text(&redact, o->answer, o->len);
 
+    if (o->tail) {
+        ngx_b1c_redact_text(&redact, o->tail, o->tail_len);
+    }
+
     o->sent = ngx_b1c_outcome_sent(r);
 
     if (!r->upstream->header_sent

@@ -15,6 +15,7 @@ static ngx_int_t ngx_b1c_filter_too_large_text(ngx_http_request_t *r,
 static ngx_int_t ngx_b1c_filter_body(ngx_http_request_t *r, ngx_chain_t *in);
 static void ngx_b1c_filter_keep(ngx_http_request_t *r, ngx_b1c_job_t *job,
     ngx_chain_t *in);
+static void ngx_b1c_filter_tail(ngx_b1c_job_t *job, u_char *p, size_t len);
 static void ngx_b1c_filter_room(ngx_http_request_t *r, ngx_b1c_job_t *job,
     size_t need);
 
@@ -188,6 +189,11 @@ ngx_b1c_filter_keep(ngx_http_request_t *r, ngx_b1c_job_t *job, ngx_chain_t *in)
                 ngx_memcpy(o->answer + o->len, b->pos, size);
                 o->len += size;
             }
+
+            if (o->max && size < (size_t) (b->last - b->pos)) {
+                ngx_b1c_filter_tail(job, b->pos + size,
+                                    b->last - b->pos - size);
+            }
         }
 
         /*
@@ -206,6 +212,41 @@ ngx_b1c_filter_keep(ngx_http_request_t *r, ngx_b1c_job_t *job, ngx_chain_t *in)
         o->large = 1;
         ngx_post_event(job->attempt.stop, &ngx_posted_events);
     }
+}
+
+
+/* without memory for it the answer counts as cut off */
+static void
+ngx_b1c_filter_tail(ngx_b1c_job_t *job, u_char *p, size_t len)
+{
+    size_t              keep;
+    ngx_b1c_outcome_t  *o;
+
+    o = &job->attempt.outcome;
+
+    if (o->tail == NULL) {
+        o->tail = ngx_pnalloc(job->pool, NGX_B1C_RESULTS_TAIL);
+        if (o->tail == NULL) {
+            return;
+        }
+
+        o->tail_len = ngx_min(o->len, NGX_B1C_RESULTS_TAIL);
+        ngx_memcpy(o->tail, o->answer + o->len - o->tail_len, o->tail_len);
+    }
+
+    if (len >= NGX_B1C_RESULTS_TAIL) {
+        ngx_memcpy(o->tail, p + len - NGX_B1C_RESULTS_TAIL,
+                   NGX_B1C_RESULTS_TAIL);
+        o->tail_len = NGX_B1C_RESULTS_TAIL;
+        return;
+    }
+
+    keep = ngx_min(o->tail_len, NGX_B1C_RESULTS_TAIL - len);
+
+    ngx_memmove(o->tail, o->tail + o->tail_len - keep, keep);
+    ngx_memcpy(o->tail + keep, p, len);
+
+    o->tail_len = keep + len;
 }
 
 

@@ -13,14 +13,19 @@
 #define NGX_B1C_METHODS  64
 #define NGX_B1C_NEWS     64
 
+/* methods whose time is remembered, by a hash of the name */
+#define NGX_B1C_TIMES    256
+
 
 typedef struct {
     u_char                       name[B1C_METHOD_MAX];     /* in lower case */
     size_t                       len;        /* 0: the entry is free */
     ngx_msec_t                   until;      /* end of a stop, if set */
+    ngx_msec_t                   denied;     /* the same, if lacks is set */
     time_t                       reset_at;
     ngx_msec_t                   used;       /* last written */
     unsigned                     set:1;
+    unsigned                     lacks:1;
 } ngx_b1c_method_t;
 
 
@@ -33,6 +38,7 @@ struct ngx_b1c_portal_sh_s {
     ngx_uint_t                   alone;
     ngx_uint_t                   nnews;
     uint32_t                     news[NGX_B1C_NEWS];
+    uint64_t                     times[NGX_B1C_TIMES];   /* hash, ms */
     ngx_uint_t                   nmethods;
     ngx_b1c_method_t             methods[NGX_B1C_METHODS];
 };
@@ -41,6 +47,7 @@ struct ngx_b1c_portal_sh_s {
 static ngx_int_t ngx_b1c_portal_init_zone(ngx_shm_zone_t *shm_zone,
     void *data);
 static uint64_t ngx_b1c_portal_now(void);
+static uint32_t ngx_b1c_portal_hash(ngx_str_t *method);
 static ngx_b1c_method_t *ngx_b1c_portal_method(ngx_b1c_portal_t *portal,
     ngx_str_t *name, ngx_uint_t create);
 
@@ -392,6 +399,108 @@ ngx_b1c_portal_resets(ngx_b1c_portal_t *portal, ngx_str_t *method)
     ngx_shmtx_unlock(&portal->shpool->mutex);
 
     return reset_at;
+}
+
+
+ngx_uint_t
+ngx_b1c_portal_deny(ngx_b1c_portal_t *portal, ngx_str_t *method,
+    ngx_msec_t ms)
+{
+    ngx_uint_t         news;
+    ngx_b1c_method_t  *m;
+
+    if (ms == 0 && portal->sh->nmethods == 0) {
+        return 0;
+    }
+
+    news = 0;
+
+    ngx_shmtx_lock(&portal->shpool->mutex);
+
+    m = ngx_b1c_portal_method(portal, method, ms > 0);
+
+    if (m) {
+        news = (m->lacks != (ms > 0));
+        m->lacks = (ms > 0);
+        m->denied = ngx_current_msec + ms;
+    }
+
+    ngx_shmtx_unlock(&portal->shpool->mutex);
+
+    return news;
+}
+
+
+/* it stays known after its time, so that a try that fails is no news */
+ngx_msec_t
+ngx_b1c_portal_denied(ngx_b1c_portal_t *portal, ngx_str_t *method)
+{
+    ngx_msec_int_t     left;
+    ngx_b1c_method_t  *m;
+
+    if (portal->sh->nmethods == 0) {
+        return 0;
+    }
+
+    ngx_shmtx_lock(&portal->shpool->mutex);
+
+    m = ngx_b1c_portal_method(portal, method, 0);
+    left = m && m->lacks ? (ngx_msec_int_t) (m->denied - ngx_current_msec) : 0;
+
+    ngx_shmtx_unlock(&portal->shpool->mutex);
+
+    return ngx_max(left, 0);
+}
+
+
+static uint32_t
+ngx_b1c_portal_hash(ngx_str_t *method)
+{
+    u_char  name[B1C_METHOD_MAX];
+    size_t  len;
+
+    len = ngx_min(method->len, B1C_METHOD_MAX);
+
+    ngx_strlow(name, method->data, len);
+
+    return ngx_crc32_short(name, len);
+}
+
+
+/* one word each, so no lock is needed; a longer time counts at once */
+void
+ngx_b1c_portal_took(ngx_b1c_portal_t *portal, ngx_str_t *method,
+    ngx_msec_t ms)
+{
+    uint32_t    hash, old;
+    uint64_t   *word;
+
+    hash = ngx_b1c_portal_hash(method);
+    word = &portal->sh->times[hash % NGX_B1C_TIMES];
+
+    if (*word >> 32 == hash) {
+        old = (uint32_t) *word;
+
+        if (old > ms) {
+            ms = old - (old - ms) / 8;
+        }
+    }
+
+    *word = (uint64_t) hash << 32 | (uint32_t) ms;
+}
+
+
+ngx_msec_t
+ngx_b1c_portal_takes(ngx_b1c_portal_t *portal, ngx_str_t *method,
+    ngx_msec_t unknown)
+{
+    uint32_t  hash;
+    uint64_t  word;
+
+    hash = ngx_b1c_portal_hash(method);
+    word = portal->sh->times[hash % NGX_B1C_TIMES];
+
+    return word >> 32 == hash ? (ngx_msec_t) (uint32_t) word : unknown;
 }
 
 

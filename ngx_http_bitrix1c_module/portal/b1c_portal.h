@@ -82,6 +82,20 @@ void ngx_b1c_portal_reset(ngx_b1c_portal_t *portal, ngx_str_t *method,
     time_t reset_at);
 time_t ngx_b1c_portal_resets(ngx_b1c_portal_t *portal, ngx_str_t *method);
 
+/*
+ * Stops kept calls of a method for ms, because the webhook may not call it; 1
+ * if this is new here; 0 ms: it may again.  And the ms left, 0: none.
+ */
+ngx_uint_t ngx_b1c_portal_deny(ngx_b1c_portal_t *portal, ngx_str_t *method,
+    ngx_msec_t ms);
+ngx_msec_t ngx_b1c_portal_denied(ngx_b1c_portal_t *portal, ngx_str_t *method);
+
+/* how long a call of a method takes, ms; remembered, and read with a default */
+void ngx_b1c_portal_took(ngx_b1c_portal_t *portal, ngx_str_t *method,
+    ngx_msec_t ms);
+ngx_msec_t ngx_b1c_portal_takes(ngx_b1c_portal_t *portal, ngx_str_t *method,
+    ngx_msec_t unknown);
+
 /* 1 for the first caller with this warning since the start of nginx */
 ngx_uint_t ngx_b1c_portal_news(ngx_b1c_portal_t *portal, ngx_str_t *text);
 

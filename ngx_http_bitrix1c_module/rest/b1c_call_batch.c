@@ -39,6 +39,7 @@ static ngx_uint_t ngx_b1c_call_batch_large(ngx_b1c_call_batch_t *batch);
 static ngx_int_t ngx_b1c_call_batch_uri(ngx_b1c_call_batch_t *batch);
 static void ngx_b1c_call_batch_done_handler(ngx_event_t *ev);
 static void ngx_b1c_call_batch_free_text(void *data);
+static void ngx_b1c_call_batch_alone(ngx_b1c_call_batch_t *batch);
 static void ngx_b1c_call_batch_landed(ngx_b1c_worker_t *w, ngx_b1c_job_t *job);
 static void ngx_b1c_call_batch_pass(ngx_b1c_call_batch_t *batch);
 static void ngx_b1c_call_batch_slot(ngx_b1c_call_batch_t *batch);
@@ -73,6 +74,7 @@ static void
 ngx_b1c_call_batch_deliver(ngx_b1c_worker_t *w, ngx_b1c_job_t **jobs,
     ngx_uint_t n, ngx_uint_t probe)
 {
+    ngx_msec_t             time;
     ngx_uint_t             i, packed;
     ngx_b1c_job_t         *job, *jobs_packed[B1C_BATCH_MAX];
     ngx_b1c_call_batch_t  *first, **last;
@@ -85,6 +87,7 @@ ngx_b1c_call_batch_deliver(ngx_b1c_worker_t *w, ngx_b1c_job_t **jobs,
     first = NULL;
     last = &first;
     packed = 0;
+    time = 0;
 
     for (i = 0; i < n; i++) {
         job = jobs[i];
@@ -108,6 +111,12 @@ ngx_b1c_call_batch_deliver(ngx_b1c_worker_t *w, ngx_b1c_job_t **jobs,
             ngx_b1c_call_batch_over(job);
 
         } else if (ngx_b1c_call_batch_fit(job, &route)) {
+
+            if (ngx_b1c_call_size_full(job, packed, &time)) {
+                ngx_b1c_call_batch_add(w, jobs_packed, packed, &last);
+                packed = 0;
+            }
+
             jobs_packed[packed++] = job;
 
         } else {
@@ -166,8 +175,7 @@ ngx_b1c_call_batch_fit(ngx_b1c_job_t *job, ngx_b1c_route_t **route)
     ev = ngx_b1c_job_parsed(job);
 
     if (ev == NULL
-        || ngx_strcasecmp((u_char *) ev->event, (u_char *) "batch") == 0
-        || b1c_batch_unfit(ev->data) != NULL
+        || b1c_batch_unfit(ev->event, ev->data) != NULL
         || (*route && *route != job->route))
     {
         return 0;
@@ -490,6 +498,7 @@ ngx_b1c_call_batch_done_handler(ngx_event_t *ev)
         return;
     }
 
+    ngx_b1c_call_batch_alone(batch);
     ngx_b1c_call_batch_pass(batch);
     ngx_b1c_call_batch_slot(batch);
 
@@ -503,6 +512,43 @@ ngx_b1c_call_batch_done_handler(ngx_event_t *ev)
     }
 
     ngx_b1c_job_unref(batch->carrier);
+}
+
+
+/*
+ * Calls that Bitrix does not take in a batch, none of them carried out, go
+ * again alone, right after this request and under the same leases.
+ */
+static void
+ngx_b1c_call_batch_alone(ngx_b1c_call_batch_t *batch)
+{
+    ngx_uint_t             i;
+    ngx_b1c_job_t         *job;
+    ngx_b1c_call_batch_t  *rest, **last;
+
+    rest = batch->next;
+    last = &batch->next;
+
+    for (i = 0; i < batch->n; i++) {
+        job = batch->jobs[i];
+
+        if (job == NULL || job->result != NGX_B1C_NONE
+            || !ngx_b1c_call(job)->alone)
+        {
+            continue;
+        }
+
+        batch->jobs[i] = NULL;
+
+        ngx_b1c_call(job)->batch = NULL;
+        ngx_b1c_call(job)->alone = 0;
+
+        ngx_memzero(&job->attempt.outcome, sizeof(ngx_b1c_outcome_t));
+
+        ngx_b1c_call_batch_add(batch->worker, &job, 1, &last);
+    }
+
+    *last = rest;
 }
 
 

@@ -11,6 +11,8 @@
 #include "b1c_queue_internal.h"
 
 
+static void ngx_b1c_call_result_failed(b1c_buf_t *buf, ngx_b1c_job_t *job,
+    b1c_reply_t *reply);
 static ngx_int_t ngx_b1c_call_result_words(ngx_b1c_script_t *b,
     ngx_b1c_job_t **jobs, ngx_uint_t n);
 static void ngx_b1c_call_result_kept(void *data, ngx_b1c_reply_t *reply);
@@ -34,7 +36,10 @@ ngx_b1c_call_result_text(ngx_b1c_job_t *job, b1c_reply_t *reply)
     if (job->result == NGX_B1C_DELIVERED) {
         ngx_b1c_put(&buf, ",\"result\":");
 
-        if (reply->result.start == NULL) {
+        if (reply->too_large) {
+            ngx_b1c_put(&buf, "null,\"too_large\":true");
+
+        } else if (reply->result.start == NULL) {
             ngx_b1c_put(&buf, "null");
 
         } else if (reply->result.len > NGX_B1C_RESULT_MAX) {
@@ -45,6 +50,8 @@ ngx_b1c_call_result_text(ngx_b1c_job_t *job, b1c_reply_t *reply)
         {
             ngx_b1c_put(&buf, "null,\"broken\":true");
         }
+
+        ngx_b1c_call_result_failed(&buf, job, reply);
 
     } else {
         ngx_b1c_put(&buf, ",\"error\":");
@@ -69,6 +76,37 @@ ngx_b1c_call_result_text(ngx_b1c_job_t *job, b1c_reply_t *reply)
     }
 
     free(buf.start);
+}
+
+
+/* a batch of the caller is done, but its commands may not be */
+static void
+ngx_b1c_call_result_failed(b1c_buf_t *buf, ngx_b1c_job_t *job,
+    b1c_reply_t *reply)
+{
+    size_t      n;
+    ngx_str_t  *name;
+
+    name = &job->event.name;
+
+    if (name->len != 5
+        || ngx_strncasecmp(name->data, (u_char *) "batch", 5) != 0)
+    {
+        return;
+    }
+
+    n = b1c_batch_failed(reply->result);
+
+    if (n == 0) {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, job->log, 0,
+                  "bitrix1c_rest: %uz commands of the batch %V failed, its "
+                  "answer has their errors", n, &job->id);
+
+    ngx_b1c_put(buf, ",\"failed\":");
+    b1c_json_write_put_int(buf, n);
 }
 
 

@@ -15,6 +15,9 @@
 /* ms until the next call to a portal that refuses calls */
 #define NGX_B1C_LIMITED     1000
 
+/* ms until a method that the webhook may not call is tried again */
+#define NGX_B1C_DENIED      10000
+
 #define NGX_B1C_BAD_CREDENTIALS                                           \
     "Bitrix does not know the webhook, check proxy_pass"
 
@@ -31,6 +34,11 @@ static ngx_b1c_health_e ngx_b1c_call_verdict_health(ngx_b1c_job_t *carrier,
     b1c_answer_t *answer);
 static void ngx_b1c_call_verdict_call(ngx_b1c_job_t *job,
     ngx_b1c_job_t *carrier, b1c_reply_t *reply);
+static void ngx_b1c_call_verdict_denied(ngx_b1c_job_t *job,
+    ngx_b1c_job_t *carrier, b1c_reply_t *reply);
+static void ngx_b1c_call_verdict_missing(ngx_b1c_job_t *job,
+    b1c_reply_t *reply, ngx_msec_t wait);
+static size_t ngx_b1c_call_verdict_right(ngx_str_t *method);
 static void ngx_b1c_call_verdict_retry(ngx_b1c_job_t *job, const char *what,
     b1c_reply_t *reply, ngx_msec_t free_retry);
 static void ngx_b1c_call_verdict_unknown(ngx_b1c_job_t *job,
@@ -80,7 +88,7 @@ ngx_b1c_call_verdict_set(ngx_b1c_job_t *carrier)
         ngx_b1c_call_verdict_one(carrier, i, &whole, &reply);
         ngx_b1c_verdict_spend(job, breaker);
 
-        if (job->result != NGX_B1C_RETRY) {
+        if (job->result != NGX_B1C_RETRY && job->result != NGX_B1C_NONE) {
             ngx_b1c_call_result_text(job, &reply);
         }
     }
@@ -104,7 +112,14 @@ ngx_b1c_call_verdict_whole(ngx_b1c_job_t *carrier, b1c_reply_t *whole)
                                 o->len, o->truncated || o->len == o->max);
     }
 
-    if (whole->answer.kind <= B1C_ANSWER_OVERLOAD) {
+    if (whole->answer.kind == B1C_ANSWER_TRUNCATED
+        && o->tail_len && !o->truncated)
+    {
+        b1c_portal_answer_tail(&whole->answer, (char *) o->answer, o->len,
+                               (char *) o->tail, o->tail_len);
+        whole->too_large = 1;
+
+    } else if (whole->answer.kind <= B1C_ANSWER_OVERLOAD) {
         ngx_b1c_call_verdict_single(whole, o);
     }
 
@@ -146,21 +161,37 @@ ngx_b1c_call_verdict_one(ngx_b1c_job_t *carrier, ngx_uint_t i,
 
         if (whole->answer.kind == B1C_ANSWER_OK) {
             ngx_b1c_call_verdict_name(i, name);
-            b1c_batch_reply(reply, (char *) o->answer, o->len, name);
+
+            if (whole->too_large) {
+                b1c_batch_tail(reply, (char *) o->tail, o->tail_len, name);
+
+            } else {
+                b1c_batch_reply(reply, (char *) o->answer, o->len, name);
+            }
+
             (void) ngx_b1c_portal_feedback_learn(carrier->route->portal,
                                                  &job->event.name,
                                                  &reply->answer, carrier->log);
 
+            if (reply->answer.kind == B1C_ANSWER_NO_BATCH) {
+                ngx_b1c_call(job)->alone = 1;
+                return;
+            }
+
         } else if (o->status < 500
-                   && (whole->answer.kind == B1C_ANSWER_ERROR
-                       || whole->answer.kind == B1C_ANSWER_NO_METHOD))
+                   && whole->answer.kind >= B1C_ANSWER_ERROR
+                   && whole->answer.kind <= B1C_ANSWER_NO_BATCH)
         {
             /* this says nothing about this call, and no call was executed */
 
-            ngx_b1c_call_verdict_retry(job, "Bitrix refused the batch",
-                                       reply, 0);
+            ngx_b1c_call(job)->alone = 1;
             return;
         }
+    }
+
+    if (reply->answer.duration && reply->answer.kind == B1C_ANSWER_OK) {
+        ngx_b1c_portal_took(carrier->route->portal, &job->event.name,
+                            reply->answer.duration);
     }
 
     ngx_b1c_call_verdict_call(job, carrier, reply);
@@ -176,6 +207,15 @@ ngx_b1c_call_verdict_single(b1c_reply_t *reply, ngx_b1c_outcome_t *o)
 
     reply->result = b1c_json_scan_find(answer, "result");
     reply->description = b1c_json_scan_find(answer, "error_description");
+
+    if (reply->description.start == NULL) {
+
+        /* REST 3.0 */
+
+        reply->description = b1c_json_scan_find(
+                                 b1c_json_scan_find(answer, "error"),
+                                 "message");
+    }
 }
 
 
@@ -231,6 +271,8 @@ ngx_b1c_call_verdict_health(ngx_b1c_job_t *carrier, b1c_answer_t *answer)
 
     case B1C_ANSWER_OK:
     case B1C_ANSWER_NO_METHOD:
+    case B1C_ANSWER_NO_RIGHT:
+    case B1C_ANSWER_NO_BATCH:
     case B1C_ANSWER_OPERATION:
         return NGX_B1C_HEALTH_OK;
 
@@ -262,17 +304,22 @@ ngx_b1c_call_verdict_call(ngx_b1c_job_t *job, ngx_b1c_job_t *carrier,
     case B1C_ANSWER_OK:
         job->result = NGX_B1C_DELIVERED;
 
+        (void) ngx_b1c_portal_deny(carrier->route->portal, &job->event.name,
+                                   0);
+
         /* its event comes now */
 
         ngx_b1c_echo_mark(&job->event);
         return;
 
     case B1C_ANSWER_QUERY_LIMIT:
+        ngx_b1c_echo_forget(&job->event);
         ngx_b1c_call_verdict_retry(job, "Bitrix limits the rate of requests",
                                    reply, NGX_B1C_LIMITED);
         return;
 
     case B1C_ANSWER_OPERATION:
+        ngx_b1c_echo_forget(&job->event);
 
         /* the rate limiter has the time of the stop */
 
@@ -286,6 +333,7 @@ ngx_b1c_call_verdict_call(ngx_b1c_job_t *job, ngx_b1c_job_t *carrier,
         return;
 
     case B1C_ANSWER_OVERLOAD:
+        ngx_b1c_echo_forget(&job->event);
         ngx_b1c_call_verdict_retry(job, "Bitrix has blocked this address, ask "
                                         "its support", reply,
                                    carrier->attempt.delay);
@@ -299,11 +347,17 @@ ngx_b1c_call_verdict_call(ngx_b1c_job_t *job, ngx_b1c_job_t *carrier,
 
         /* fall through */
 
-    case B1C_ANSWER_NO_METHOD:
+    case B1C_ANSWER_NO_BATCH:
         ngx_b1c_echo_forget(&job->event);
 
         job->result = NGX_B1C_DEAD;
         ngx_b1c_call_verdict_reason(job, "Bitrix refused the call", reply);
+        return;
+
+    case B1C_ANSWER_NO_METHOD:
+    case B1C_ANSWER_NO_RIGHT:
+        ngx_b1c_echo_forget(&job->event);
+        ngx_b1c_call_verdict_denied(job, carrier, reply);
         return;
 
     case B1C_ANSWER_TRUNCATED:
@@ -321,6 +375,68 @@ ngx_b1c_call_verdict_call(ngx_b1c_job_t *job, ngx_b1c_job_t *carrier,
                                      NULL);
         return;
     }
+}
+
+
+/*
+ * Bitrix answers both if the webhook lacks a right.  Nothing was executed, and
+ * the calls are good as soon as the right is given.
+ */
+static void
+ngx_b1c_call_verdict_denied(ngx_b1c_job_t *job, ngx_b1c_job_t *carrier,
+    b1c_reply_t *reply)
+{
+    ngx_str_t         *method;
+    ngx_b1c_portal_t  *portal;
+
+    portal = carrier->route->portal;
+    method = &job->event.name;
+
+    if (ngx_b1c_portal_deny(portal, method, NGX_B1C_DENIED)) {
+        ngx_log_error(NGX_LOG_ERR, job->log, 0,
+                      "bitrix1c_rest: the portal \"%V\" answered %s to %V: "
+                      "its kept calls wait until the webhook has the right "
+                      "\"%*s\", give it to the webhook in Bitrix",
+                      &portal->name, reply->answer.code, method,
+                      ngx_b1c_call_verdict_right(method), method->data);
+    }
+
+    ngx_b1c_call_verdict_missing(job, reply, NGX_B1C_DENIED);
+}
+
+
+static void
+ngx_b1c_call_verdict_missing(ngx_b1c_job_t *job, b1c_reply_t *reply,
+    ngx_msec_t wait)
+{
+    u_char  *text, *last;
+
+    text = ngx_pnalloc(job->pool, B1C_METHOD_MAX + 128);
+
+    if (text) {
+        last = ngx_snprintf(text, B1C_METHOD_MAX + 127, "the webhook lacks "
+                            "the right \"%*s\", give it to the webhook in "
+                            "Bitrix",
+                            ngx_b1c_call_verdict_right(&job->event.name),
+                            job->event.name.data);
+        *last = '\0';
+    }
+
+    ngx_b1c_call_verdict_retry(job, text ? (char *) text
+                                         : "the webhook lacks a right",
+                               reply, wait);
+}
+
+
+/* length of the right's name, with which the method's begins */
+static size_t
+ngx_b1c_call_verdict_right(ngx_str_t *method)
+{
+    size_t  n;
+
+    for (n = 0; n < method->len && method->data[n] != '.'; n++) { /* void */ }
+
+    return n;
 }
 
 
@@ -403,6 +519,13 @@ ngx_b1c_call_verdict_before(ngx_b1c_job_t *job)
         ngx_b1c_call_verdict_retry(job, "the method has used up its execution "
                                         "time",
                                    NULL, wait);
+        return;
+    }
+
+    wait = ngx_b1c_portal_denied(portal, &job->event.name);
+
+    if (wait) {
+        ngx_b1c_call_verdict_missing(job, NULL, wait);
     }
 }
 

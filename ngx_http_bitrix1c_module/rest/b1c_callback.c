@@ -14,12 +14,18 @@
 /* ms until the next attempt to store an event */
 #define NGX_B1C_CALLBACK_AGAIN  1000
 
+/* bytes of {"id":"..." before the record */
+#define NGX_B1C_CALLBACK_HEAD   64
+
 
 static ngx_b1c_job_t *ngx_b1c_callback_job(ngx_b1c_job_t *call,
     ngx_b1c_route_t *route);
 static ngx_int_t ngx_b1c_callback_record(ngx_b1c_job_t *job,
     ngx_b1c_job_t *call);
-static ngx_int_t ngx_b1c_callback_data(b1c_buf_t *buf, ngx_b1c_job_t *call);
+static ngx_int_t ngx_b1c_callback_text(b1c_buf_t *buf, ngx_b1c_job_t *job,
+    ngx_b1c_job_t *call, ngx_uint_t cut);
+static ngx_int_t ngx_b1c_callback_data(b1c_buf_t *buf, ngx_b1c_job_t *call,
+    ngx_uint_t cut);
 static void ngx_b1c_callback_stored(ngx_b1c_job_t *job);
 static void ngx_b1c_callback_again(ngx_event_t *ev);
 
@@ -126,46 +132,73 @@ ngx_b1c_callback_job(ngx_b1c_job_t *call, ngx_b1c_route_t *route)
 static ngx_int_t
 ngx_b1c_callback_record(ngx_b1c_job_t *job, ngx_b1c_job_t *call)
 {
-    ngx_int_t  rc;
-    ngx_str_t  server, uri;
-    b1c_buf_t  buf;
+    off_t       max;
+    ngx_int_t   rc;
+    ngx_str_t   server, uri;
+    ngx_uint_t  cut;
+    b1c_buf_t   buf;
 
-    ngx_memzero(&buf, sizeof(b1c_buf_t));
+    max = job->route->clcf->client_max_body_size;
 
-    ngx_b1c_put(&buf, ",\"event\":\"BITRIX1CCALL\",\"ts\":");
-    b1c_json_write_put_int(&buf, job->event.ts);
-    ngx_b1c_put(&buf, ",\"received\":");
-    b1c_json_write_put_int(&buf, job->event.ts);
-    ngx_b1c_put(&buf, ",\"source\":{\"domain\":\"");
-    b1c_json_write_put(&buf, (char *) job->event.domain.data,
-                       job->event.domain.len);
-    ngx_b1c_put(&buf, "\",\"member_id\":\"\"},\"entity\":{\"type\":"
-                "\"BITRIX1CCALL\",\"id\":\"");
-    b1c_json_write_put(&buf, (char *) job->event.id.data, job->event.id.len);
-    ngx_b1c_put(&buf, "\"},\"data\":");
+    /* the location would refuse it each time; first the answer goes */
 
-    if (ngx_b1c_callback_data(&buf, call) != NGX_OK || buf.failed) {
+    for (cut = 0; /* void */ ; cut++) {
+
+        ngx_memzero(&buf, sizeof(b1c_buf_t));
+
+        if (ngx_b1c_callback_text(&buf, job, call, cut) != NGX_OK) {
+            free(buf.start);
+            return NGX_ERROR;
+        }
+
+        if (cut == 2 || max == 0
+            || (off_t) buf.len + NGX_B1C_CALLBACK_HEAD <= max)
+        {
+            break;
+        }
+
         free(buf.start);
-        return NGX_ERROR;
     }
-
-    ngx_b1c_put(&buf, "}");
 
     server = job->server;
     uri = job->uri;
 
-    rc = buf.failed ? NGX_ERROR
-                    : ngx_b1c_job_record(job, &server, &uri,
-                                              (u_char *) buf.start, buf.len);
+    rc = ngx_b1c_job_record(job, &server, &uri, (u_char *) buf.start,
+                            buf.len);
     free(buf.start);
 
     return rc;
 }
 
 
-/* {"method":...,"params":{...},"answer":{...}} */
 static ngx_int_t
-ngx_b1c_callback_data(b1c_buf_t *buf, ngx_b1c_job_t *call)
+ngx_b1c_callback_text(b1c_buf_t *buf, ngx_b1c_job_t *job, ngx_b1c_job_t *call,
+    ngx_uint_t cut)
+{
+    ngx_b1c_put(buf, ",\"event\":\"BITRIX1CCALL\",\"ts\":");
+    b1c_json_write_put_int(buf, job->event.ts);
+    ngx_b1c_put(buf, ",\"received\":");
+    b1c_json_write_put_int(buf, job->event.ts);
+    ngx_b1c_put(buf, ",\"source\":{\"domain\":\"");
+    b1c_json_write_put(buf, (char *) job->event.domain.data,
+                       job->event.domain.len);
+    ngx_b1c_put(buf, "\",\"member_id\":\"\"},\"entity\":{\"type\":"
+                "\"BITRIX1CCALL\",\"id\":\"");
+    b1c_json_write_put(buf, (char *) job->event.id.data, job->event.id.len);
+    ngx_b1c_put(buf, "\"},\"data\":");
+
+    if (ngx_b1c_callback_data(buf, call, cut) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_b1c_put(buf, "}");
+
+    return buf->failed ? NGX_ERROR : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_b1c_callback_data(b1c_buf_t *buf, ngx_b1c_job_t *call, ngx_uint_t cut)
 {
     b1c_event_t  *ev;
     b1c_reply_t   none;
@@ -187,11 +220,20 @@ ngx_b1c_callback_data(b1c_buf_t *buf, ngx_b1c_job_t *call)
     b1c_json_write_put_string(buf, ev->event);
 
     ngx_b1c_put(buf, ",\"params\":");
-    b1c_json_write_put_tree(buf, ev->data);
+
+    if (cut < 2) {
+        b1c_json_write_put_tree(buf, ev->data);
+
+    } else {
+        ngx_b1c_put(buf, "{}");
+    }
 
     ngx_b1c_put(buf, ",\"answer\":");
 
-    if (ngx_b1c_call(call)->answer.len) {
+    if (cut) {
+        ngx_b1c_put(buf, "{\"too_large\":true}");
+
+    } else if (ngx_b1c_call(call)->answer.len) {
         b1c_json_write_put(buf, (char *) ngx_b1c_call(call)->answer.data,
                            ngx_b1c_call(call)->answer.len);
 

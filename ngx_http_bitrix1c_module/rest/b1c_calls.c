@@ -239,7 +239,9 @@ ngx_b1c_calls_identity(ngx_http_request_t *r, ngx_b1c_job_t *job,
         return NGX_ERROR;
     }
 
-    if (rc == NGX_OK && lane.len == 0) {
+    /* a call of an entity stays in line with all others of it */
+
+    if (rc == NGX_OK && lane.len == 0 && job->event.id.len == 0) {
         lane = key;
     }
 

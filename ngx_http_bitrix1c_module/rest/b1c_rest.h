@@ -18,6 +18,9 @@ char *ngx_b1c_rest_conf_pace(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_b1c_rest_conf_repeatable(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
+/* "bitrix1c_batch max=number time=time" */
+char *ngx_b1c_rest_conf_batch(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
 /* "bitrix1c_coalesce method field,field" */
 char *ngx_b1c_rest_conf_coalesce(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

@@ -193,6 +193,54 @@ ngx_b1c_rest_conf_pace(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* bitrix1c_batch [max=number] [time=time] */
+char *
+ngx_b1c_rest_conf_batch(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_b1c_loc_conf_t *lcf = conf;
+
+    ngx_int_t    n;
+    ngx_str_t   *value, s;
+    ngx_uint_t   i;
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "max=", 4) == 0) {
+            n = ngx_atoi(value[i].data + 4, value[i].len - 4);
+
+            if (n != NGX_ERROR && n >= 1 && n <= B1C_BATCH_MAX
+                && lcf->rest.batch_max == NGX_CONF_UNSET_UINT)
+            {
+                lcf->rest.batch_max = n;
+                continue;
+            }
+
+        } else if (ngx_strncmp(value[i].data, "time=", 5) == 0) {
+            s.data = value[i].data + 5;
+            s.len = value[i].len - 5;
+            n = ngx_parse_time(&s, 0);
+
+            if (n != NGX_ERROR && n >= 1000 && n <= 60000
+                && lcf->rest.batch_time == NGX_CONF_UNSET_MSEC)
+            {
+                lcf->rest.batch_time = n;
+                continue;
+            }
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" in \"bitrix1c_batch\" "
+                           "directive: expected max=number of 1 to 50 and "
+                           "time=time of 1s to 60s, each once", &value[i]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 /* it becomes a part of a key in Redis and of the name of a zone */
 static ngx_int_t
 ngx_b1c_rest_conf_pace_portal(ngx_str_t *value)
@@ -221,6 +269,8 @@ ngx_b1c_rest_conf_create(ngx_b1c_loc_conf_t *lcf)
     lcf->rest.methods = NGX_CONF_UNSET_PTR;
     lcf->rest.async = NGX_CONF_UNSET_PTR;
     lcf->rest.coalesce = NGX_CONF_UNSET_PTR;
+    lcf->rest.batch_max = NGX_CONF_UNSET_UINT;
+    lcf->rest.batch_time = NGX_CONF_UNSET_MSEC;
     lcf->rest.idempotent = NGX_CONF_UNSET_PTR;
     lcf->rest.rate = NGX_CONF_UNSET_UINT;
     lcf->rest.burst = NGX_CONF_UNSET_UINT;
@@ -235,6 +285,10 @@ ngx_b1c_rest_conf_merge(ngx_b1c_loc_conf_t *prev, ngx_b1c_loc_conf_t *conf)
     ngx_conf_merge_ptr_value(conf->rest.methods, prev->rest.methods, NULL);
     ngx_conf_merge_ptr_value(conf->rest.async, prev->rest.async, NULL);
     ngx_conf_merge_ptr_value(conf->rest.coalesce, prev->rest.coalesce, NULL);
+    ngx_conf_merge_uint_value(conf->rest.batch_max, prev->rest.batch_max,
+                              B1C_BATCH_MAX);
+    ngx_conf_merge_msec_value(conf->rest.batch_time, prev->rest.batch_time,
+                              40000);
     ngx_conf_merge_ptr_value(conf->rest.idempotent, prev->rest.idempotent,
                              &ngx_b1c_rest_conf_idempotent);
     ngx_conf_merge_str_value(conf->rest.callback, prev->rest.callback, "");

@@ -188,3 +188,70 @@ ngx_b1c_rest_echo_end(ngx_b1c_rest_t *rest, ngx_uint_t good)
         }
     }
 }
+
+
+/*
+ * A lost event does harm and an echo does not: whatever is not known to be
+ * written is unmarked.
+ */
+void
+ngx_b1c_rest_echo_failed(ngx_b1c_rest_t *rest)
+{
+    size_t            i;
+    ngx_str_t         type, id;
+    b1c_form_t        query;
+    b1c_event_t       ev;
+    b1c_error_t       err;
+    b1c_reply_t       reply;
+    b1c_command_t    *command;
+    ngx_b1c_event_t   event;
+
+    if (rest->writes == NULL || rest->batch == NULL) {
+        return;
+    }
+
+    if (rest->cut) {
+        ngx_b1c_rest_echo_end(rest, 0);
+        return;
+    }
+
+    for (i = 0; i < rest->batch->n; i++) {
+        command = &rest->batch->commands[i];
+
+        b1c_batch_reply(&reply, (char *) rest->text, rest->len, command->name);
+
+        if (reply.answer.kind == B1C_ANSWER_OK
+            || b1c_form_parse(&query, command->query,
+                              ngx_strlen(command->query),
+                              &ngx_b1c_echo_limits, NULL, &err)
+               != B1C_OK)
+        {
+            continue;
+        }
+
+        if (b1c_call_build(&ev, command->method, ngx_strlen(command->method),
+                           (char *) rest->portal->name.data,
+                           rest->portal->name.len, &query, NULL, NULL, &err)
+            == B1C_OK)
+        {
+            if (ev.id) {
+                type.data = (u_char *) ev.type;
+                type.len = ngx_strlen(ev.type);
+                id.data = (u_char *) ev.id;
+                id.len = ngx_strlen(ev.id);
+
+                ngx_memzero(&event, sizeof(ngx_b1c_event_t));
+
+                event.domain = rest->portal->name;
+                event.type = type;
+                event.id = id;
+
+                ngx_b1c_echo_forget(&event);
+            }
+
+            b1c_event_free(&ev);
+        }
+
+        b1c_form_free(&query);
+    }
+}

@@ -103,6 +103,12 @@ ngx_int_t ngx_b1c_rest_proxy_send_header(ngx_b1c_rest_t *rest,
 /* applies a success, or each command of a batch, to the limits; only once */
 void ngx_b1c_rest_filter_learn(ngx_b1c_rest_t *rest);
 
+/*
+ * Changes the error that replaces the portal's answer if the call may have been
+ * executed and must not be sent again
+ */
+void ngx_b1c_rest_unknown_mark(ngx_b1c_rest_t *rest, ngx_b1c_error_t *error);
+
 /* adds a warning to the answer, and to the log if it is new */
 ngx_int_t ngx_b1c_rest_proxy_warn(ngx_b1c_rest_t *rest, const char *text);
 
@@ -112,6 +118,9 @@ ngx_int_t ngx_b1c_rest_proxy_warn(ngx_b1c_rest_t *rest, const char *text);
  */
 void ngx_b1c_rest_echo_mark(ngx_b1c_rest_t *rest);
 void ngx_b1c_rest_echo_end(ngx_b1c_rest_t *rest, ngx_uint_t good);
+
+/* unmarks what commands of a batch have not written */
+void ngx_b1c_rest_echo_failed(ngx_b1c_rest_t *rest);
 
 /*
  * 1 if the name of the method tells that it changes nothing; not for a batch
@@ -162,6 +171,7 @@ typedef struct ngx_b1c_call_batch_s  ngx_b1c_call_batch_t;
 typedef struct {
     ngx_b1c_call_batch_t            *batch;      /* NULL: in none */
     ngx_str_t                        answer;     /* JSON, to be stored */
+    unsigned                         alone:1;    /* goes again, in no batch */
 } ngx_b1c_call_t;
 
 #define ngx_b1c_call(job)  ((ngx_b1c_call_t *) (job)->kind)
@@ -175,6 +185,15 @@ struct ngx_b1c_call_batch_s {
     ngx_uint_t                       n;
     ngx_b1c_job_t                   *jobs[B1C_BATCH_MAX];
 };
+
+
+/*
+ * Bitrix stops what takes 60 s, and then nobody knows which commands were
+ * executed.  Adds the time of one more command to that of the n so far.  1: it
+ * would be too much for bitrix1c_batch, and is the time of that command alone.
+ */
+ngx_uint_t ngx_b1c_call_size_full(ngx_b1c_job_t *job, ngx_uint_t n,
+    ngx_msec_t *time);
 
 
 /* operations of a queue of calls */

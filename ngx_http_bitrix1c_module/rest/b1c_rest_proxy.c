@@ -354,6 +354,7 @@ ngx_b1c_rest_proxy_end_passed(ngx_b1c_rest_t *rest)
 
     ngx_b1c_rest_filter_learn(rest);
     ngx_b1c_rest_echo_end(rest, 1);
+    ngx_b1c_rest_echo_failed(rest);
 
     /* as with plain proxy_pass, a cut answer must not look complete */
 
@@ -395,7 +396,7 @@ ngx_b1c_rest_proxy_end_held(ngx_b1c_rest_t *rest)
         return NGX_DONE;
     }
 
-    ngx_b1c_rest_echo_end(rest, 0);
+    ngx_b1c_rest_echo_end(rest, answer.kind == B1C_ANSWER_OK);
 
     if (b1c_warning_answer((char *) rest->method.data, rest->method.len,
                            &answer, text)
@@ -505,6 +506,8 @@ ngx_b1c_rest_proxy_end_none(ngx_b1c_rest_t *rest)
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "bitrix1c answered instead of the portal: %s", error.text);
+
+    ngx_b1c_rest_unknown_mark(rest, &error);
 
     return ngx_b1c_error_send(r, &error);
 }

@@ -131,7 +131,7 @@ fuzz_packed(const char *text, size_t size)
         return;
     }
 
-    if (b1c_batch_unfit(params) == NULL) {
+    if (b1c_batch_unfit("crm.deal.list", params) == NULL) {
         call.name = "c0";
         call.method = "a.b";
         call.params = params;

@@ -181,16 +181,75 @@ test_unfit(void)
         { "{\"\":1}", 0 },
         { "[1]", 0 },
         { "1", 0 },
-        { "{\"a\":[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]}", 0 }
+        { "{\"a\":[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]}", 0 },
+
+        { "{\"a\":\"pay $result[c0][PASSWORD]\"}", 0 },
+        { "{\"a\":{\"b\":[\"$next[c0]\"]}}", 0 },
+        { "{\"a\":\"US$total[c0]\"}", 0 },
+        { "{\"a\":\"$TIME[c0]\"}", 0 },
+        { "{\"a\":\"$error[c0]\"}", 0 },
+        { "{\"a\":\"$resultant[c0]\"}", 0 },
+        { "{\"a\":\"$signature[c0]\"}", 0 },
+        { "{\"a\":\"$$result[c0]\"}", 0 },
+        { "{\"a\":\"$5 ${x} $ result[c0] a$\"}", 1 },
+
+        { "{\"a.b\":1}", 0 },
+        { "{\"c d\":1}", 0 },
+        { "{\" c\":1}", 0 },
+        { "{\"e[f\":1}", 0 },
+        { "{\"x]y\":1}", 0 },
+        { "{\"$a\":1}", 0 },
+        { "{\"5\":1}", 0 },
+        { "{\"-5\":1}", 0 },
+        { "{\"token\":\"x\"}", 0 },
+        { "{\"a\":{\"token\":\"x\",\"b.c\":1,\"b c\":1,\"5\":1,\"#\":2}}", 1 },
+        { "{\"a#b\":\"#=&?\",\"a:b/c\":1,\">=a\":1}", 1 },
+        { "{\"a\":{\"b[\":1}}", 0 },
+        { "{\"a\":{\"b]\":1}}", 0 },
+        { "{\"a\":{\" \":1}}", 0 },
+        { "{\"a\":{\"\":1}}", 0 }
+    };
+
+    static const char *const  alone[] = {
+        "batch", "BATCH", "download", "Upload", "catalog.product.download",
+        "crm.controller.item.getFile",
+        "crm.documentgenerator.document.getpdf"
     };
 
     for (i = 0; i < countof(cases); i++) {
         json = cJSON_Parse(cases[i].params);
-        num(b1c_batch_unfit(json) == NULL, cases[i].fit, cases[i].params);
+        num(b1c_batch_unfit("crm.deal.list", json) == NULL, cases[i].fit,
+            cases[i].params);
         cJSON_Delete(json);
     }
 
-    ok(b1c_batch_unfit(NULL) == NULL, "no parameters");
+    for (i = 0; i < countof(alone); i++) {
+        ok(b1c_batch_unfit(alone[i], NULL) != NULL, alone[i]);
+    }
+
+    ok(b1c_batch_unfit("crm.deal.list", NULL) == NULL, "no parameters");
+}
+
+
+static void
+test_unfit_values(void)
+{
+    cJSON  *json, *list;
+    size_t  n;
+
+    json = cJSON_CreateObject();
+    list = cJSON_AddArrayToObject(json, "rows");
+
+    for (n = 1; n <= 1001; n++) {
+        cJSON_AddItemToArray(list, cJSON_CreateNumber(n));
+
+        if (n == 999 || n == 1001) {
+            num(b1c_batch_unfit("crm.deal.list", json) == NULL, n == 999,
+                "values of max_input_vars");
+        }
+    }
+
+    cJSON_Delete(json);
 }
 
 
@@ -292,14 +351,144 @@ test_reply(void)
 }
 
 
+/* PHP makes a list of the keys 0, 1, ... */
+static void
+test_reply_list(void)
+{
+    size_t       i;
+    b1c_reply_t  reply;
+
+    static const char  text[] =
+        "{\"result\":{\"result\":{\"1\":true,\"2\":7},\"result_error\":"
+        "[{\"error\":\"OPERATION_TIME_LIMIT\"}],\"result_time\":"
+        "{\"1\":{\"duration\":1.25,\"operating\":61}}}}";
+
+    static const char  list[] =
+        "{\"result\":{\"result\":[1,null],\"result_error\":[],"
+        "\"result_time\":[{\"duration\":0.5},{\"operating\":9}]}}";
+
+    static const struct {
+        const char   *text;
+        const char   *name;
+        b1c_answer_e  kind;
+        unsigned      duration;
+        unsigned      operating;
+    } cases[] = {
+        { text, "0", B1C_ANSWER_OPERATION, 0, 0 },
+        { text, "1", B1C_ANSWER_OK, 1250, 61 },
+        { text, "2", B1C_ANSWER_OK, 0, 0 },
+        { list, "0", B1C_ANSWER_OK, 500, 0 },
+        { list, "1", B1C_ANSWER_OK, 0, 9 },
+        { list, "2", B1C_ANSWER_NONE, 0, 0 },
+        { list, "01", B1C_ANSWER_NONE, 0, 0 }
+    };
+
+    for (i = 0; i < countof(cases); i++) {
+        b1c_batch_reply(&reply, cases[i].text, strlen(cases[i].text),
+                        cases[i].name);
+        num(reply.answer.kind, cases[i].kind, cases[i].name);
+        num(reply.answer.duration, cases[i].duration, "its duration");
+        num(reply.answer.operating, cases[i].operating, "its operating time");
+    }
+
+    num(b1c_batch_failed(b1c_json_scan_find(
+            b1c_json_scan_value(text, sizeof(text) - 1), "result")), 1,
+        "failed commands of a list");
+}
+
+
+/* the end of an answer that was too large */
+static void
+test_tail(void)
+{
+    size_t        i;
+    b1c_reply_t   reply;
+    b1c_answer_t  answer;
+
+    static const char  tail[] =
+        "xx\",\"result_error\":1}},\"result_error\":{\"c1\":{\"error\":\"E\"}},"
+        "\"result_total\":[],\"result_next\":[],\"result_time\":{\"c0\":"
+        "{\"duration\":2}}},\"time\":{\"duration\":3}}\n";
+
+    static const struct {
+        const char   *name;
+        b1c_answer_e  kind;
+    } cases[] = {
+        { "c0", B1C_ANSWER_OK },
+        { "c1", B1C_ANSWER_ERROR },
+        { "c2", B1C_ANSWER_TRUNCATED }
+    };
+
+    for (i = 0; i < countof(cases); i++) {
+        b1c_batch_tail(&reply, tail, sizeof(tail) - 1, cases[i].name);
+        num(reply.answer.kind, cases[i].kind, cases[i].name);
+    }
+
+    b1c_batch_tail(&reply, tail + 50, sizeof(tail) - 51, "c0");
+    num(reply.answer.kind, B1C_ANSWER_TRUNCATED, "no errors in the tail");
+
+    memset(&answer, 0, sizeof(b1c_answer_t));
+    answer.kind = B1C_ANSWER_TRUNCATED;
+
+    b1c_portal_answer_tail(&answer, "<html>    ", 10, tail, sizeof(tail) - 1);
+    num(answer.kind, B1C_ANSWER_TRUNCATED, "not an answer");
+
+    b1c_portal_answer_tail(&answer, "{\"result\":", 10, tail, 20);
+    num(answer.kind, B1C_ANSWER_TRUNCATED, "without an end");
+
+    b1c_portal_answer_tail(&answer, "{\"result\":", 10, tail,
+                           sizeof(tail) - 1);
+    num(answer.kind, B1C_ANSWER_OK, "a whole answer");
+    num(answer.duration, 3000, "its time");
+}
+
+
+static void
+test_codes(void)
+{
+    size_t        i;
+    b1c_answer_t  answer;
+
+    static const struct {
+        const char   *text;
+        b1c_answer_e  kind;
+        const char   *code;
+    } cases[] = {
+        { "{\"error\":null,\"result\":1}", B1C_ANSWER_OK, "" },
+        { "{\"error\":\"insufficient_scope\"}", B1C_ANSWER_NO_RIGHT,
+          "insufficient_scope" },
+        { "{\"error\":\"ERROR_BATCH_METHOD_NOT_ALLOWED\"}",
+          B1C_ANSWER_NO_BATCH, "ERROR_BATCH_METHOD_NOT_ALLOWED" },
+        { "{\"error\":{\"code\":\"X_Y\",\"message\":\"z\"}}",
+          B1C_ANSWER_ERROR, "X_Y" },
+        { "{\"error\":{\"code\":"
+          "\"BITRIX_REST_V3_EXCEPTIONS_RATELIMITEXCEPTION\"}}",
+          B1C_ANSWER_OPERATION,
+          "BITRIX_REST_V3_EXCEPTIONS_RATELIMITEXCEPTION" },
+        { "{\"error\":{}}", B1C_ANSWER_ERROR, "" }
+    };
+
+    for (i = 0; i < countof(cases); i++) {
+        b1c_portal_answer_judge(&answer, 200, cases[i].text,
+                                strlen(cases[i].text), 0);
+        num(answer.kind, cases[i].kind, cases[i].text);
+        is(answer.code, cases[i].code, "its code");
+    }
+}
+
+
 int
 main(void)
 {
     test_parse();
     test_length();
     test_unfit();
+    test_unfit_values();
     test_build();
     test_reply();
+    test_reply_list();
+    test_tail();
+    test_codes();
 
     return tap_done();
 }

@@ -154,7 +154,9 @@ sub extend {
 
 sub replay {
     my ($self, $pause, @what) = @_;
-    return $self->eval('replay', [$Q, $H, $F, $D], $pause, @what);
+    return $self->eval('replay', [$Q, $H, $F, $D,
+                                  $self->{calls} ? $Q =~ s/q$/k:/r : ()],
+                       $pause, @what);
 }
 
 

@@ -18,6 +18,9 @@ our @EXPORT_OK = qw(keys_of values_of from_json from_form from_request
 
 use constant ORDER => "\0";
 
+# PHP's max_input_vars: what comes after them is dropped
+use constant VARIABLES => 1000;
+
 my %CLOSE = ('}' => qr/\G[ \t\r\n]*+\}/, ']' => qr/\G[ \t\r\n]*+\]/);
 
 my %UNESCAPE = (b => "\b", f => "\f", n => "\n", r => "\r", t => "\t",
@@ -80,9 +83,13 @@ sub from_request {
 sub from_form {
     my ($text, $params) = @_;
 
+    my $left = VARIABLES;
+
     $params //= { ORDER, [] };
 
     for my $pair (split /&/, $text) {
+        last if $left-- == 0;
+
         my ($name, $value) = split /=/, $pair, 2;
         my $path = $paths{$name // ''} //= path_of($name // '');
         my $at = $params;
@@ -107,12 +114,12 @@ sub from_form {
 
 
 # [name, key, ...] of a name as it stands in a form, [] if it is none.  As in
-# PHP a name ends at the first "=", so ">=" in it has to be escaped, and a "["
-# that nothing closes is a "_".
+# PHP a name ends at the first "=", so ">=" in it has to be escaped, a "[" that
+# nothing closes is a "_", and spaces before it do not count.
 
 sub path_of {
     my ($name) = @_;
-    my ($top, $rest) = unescape($name) =~ /^([^\[]+)(.*)/s or return [];
+    my ($top, $rest) = unescape($name) =~ /^ *([^\[]+)(.*)/s or return [];
     return [] if index("$top$rest", ORDER) >= 0;
 
     my @keys = $rest =~ /\G\[([^\]]*)\]/g;

@@ -21,6 +21,9 @@ use Bitrix1C::Standin::Request qw(quote);
 
 use constant BATCH => 50;
 
+# what no batch may have
+my %NESTED = map { $_ => 1 } qw(batch download upload);
+
 my %DEFAULT = (rate => 2, burst => 50, scale => 1, operating => 480,
                cost => {}, default_cost => 0.03, without => [],
                scope => ['sale', 'catalog', 'crm'], counters => 1,
@@ -204,14 +207,16 @@ sub batch {
     my ($self, $r, $params, $start) = @_;
     my $cmd = $params->{cmd};
     my $halt = $params->{halt};
-    my (%part, %done);
+    my (%part, @done);
     my ($n, $sum) = (0, 0);
 
     for my $key (keys_of($cmd)) {
-        my ($method, $query) = split /\?/, $cmd->{$key} // '', 2;
+        # parse_url() knows a fragment
+        my ($method, $query) = split /\?/, ($cmd->{$key} // '') =~ s/#.*//sr, 2;
         $method = lc($method // '');
         my ($outcome, $cost) = $n++ < BATCH
-            ? $self->command($r, $key, $method, $query // '', \%done)
+            ? $self->command($r, $key, $method, $query // '',
+                             sub { maps_of(\@done, $start) })
             : ({ error => 'length' }, 0);
 
         $sum += $cost;
@@ -223,7 +228,7 @@ sub batch {
             next;
         }
 
-        $done{$key} = $outcome;
+        push @done, [$key, $outcome];
         push @{ $part{result} }, [$key, $outcome->{json}];
         push @{ $part{result_total} }, [$key, $outcome->{total}]
             if defined $outcome->{total};
@@ -240,11 +245,11 @@ sub batch {
 
 
 sub command {
-    my ($self, $r, $key, $method, $query, $done) = @_;
+    my ($self, $r, $key, $method, $query, $maps) = @_;
 
     $self->{commands}++;
 
-    my $error = $method eq 'batch' ? 'nested'
+    my $error = $NESTED{$method} ? 'nested'
                                    : $self->{inside}->($r, $method, $query);
 
     if ($error) {
@@ -253,8 +258,11 @@ sub command {
     }
 
     my $params = from_form($query);
-    each_value($params, sub { referred($_[0], $done) })
-        if index($query, 'result') >= 0;
+
+    if ($query =~ /\$|%24/) {
+        my $known = $maps->();
+        each_value($params, sub { referred($_[0], $known) });
+    }
 
     @{ $self->{store}{by} }{qw(method command)} = ($method, $key);
 
@@ -262,38 +270,52 @@ sub command {
 }
 
 
-# the value with each $result[key][name]... as an earlier command had it
+# Whatever stands in a value of a command from "$" and the name of a map up to
+# the next space, if it has keys in brackets: the map is walked by them as far
+# as it goes.  A value that is nothing else becomes what was found, also an
+# array; within a text only a string or a number takes its place.
 
 sub referred {
-    my ($value, $done) = @_;
+    my ($value, $maps) = @_;
 
-    return $value if index($value, '$result') < 0;
+    return $value if !defined $value || index($value, '$') < 0;
 
-    if ($value =~ /^\$result((?:\[[^\]]*\])+)$/) {
-        return found_in($1, $done);
+    my @found = $value =~ /\$((?i:result|next|total|time|error))(\S*)/g;
+
+    while (my ($map, $rest) = splice @found, 0, 2) {
+        my @keys = $rest =~ /\[([^\]]+)\]/g or next;
+        my $whole = "\$$map$rest";
+        my $at = $maps->{$map};
+
+        for my $key (@keys) {
+            last if !ref $at || !exists $at->{$key};
+            $at = $at->{$key};
+        }
+
+        return $at if $value eq $whole;
+        $value =~ s/\Q$whole\E/$at/g if defined $at && !ref $at;
     }
-
-    $value =~ s{\$result((?:\[[^\]]*\])+)}{
-        my $found = found_in($1, $done);
-        ref $found ? 'Array' : $found
-    }ge;
 
     return $value;
 }
 
 
-sub found_in {
-    my ($path, $done) = @_;
-    my ($key, @names) = $path =~ /\[([^\]]*)\]/g;
-    my $outcome = $done->{$key} or return '';
-    my $at = $outcome->{data} //= from_json($outcome->{json});
+# of the commands that are done: $done has [key, outcome] of each
 
-    for my $name (@names) {
-        return '' if !ref $at;
-        $at = $at->{$name};
+sub maps_of {
+    my ($done, $start) = @_;
+    my %maps = map { $_ => {} } qw(result next total time error);
+
+    for my $pair (@$done) {
+        my ($key, $outcome) = @$pair;
+
+        $maps{result}{$key} = $outcome->{data} //= from_json($outcome->{json});
+        $maps{total}{$key} = $outcome->{total} if defined $outcome->{total};
+        $maps{next}{$key} = $outcome->{next} if defined $outcome->{next};
+        $maps{time}{$key} = { start => $start };
     }
 
-    return $at // '';
+    return \%maps;
 }
 
 
