@@ -27,10 +27,12 @@ typedef struct {
 
 static ngx_int_t ngx_b1c_webhook_subrequest(ngx_http_request_t *r,
     ngx_b1c_loc_conf_t *lcf);
+static ngx_int_t ngx_b1c_webhook_delivery(ngx_http_request_t *r);
 static ngx_int_t ngx_b1c_webhook_simple(ngx_http_request_t *r,
     ngx_b1c_result_e result);
 static void ngx_b1c_webhook_body(ngx_http_request_t *r);
 static ngx_int_t ngx_b1c_webhook_intake(ngx_b1c_intake_t *in, ngx_str_t *body);
+static ngx_int_t ngx_b1c_webhook_sender(ngx_b1c_intake_t *in);
 static ngx_int_t ngx_b1c_webhook_trusted(ngx_b1c_intake_t *in);
 static ngx_int_t ngx_b1c_webhook_event(ngx_b1c_intake_t *in);
 static ngx_int_t ngx_b1c_webhook_job(ngx_b1c_intake_t *in);
@@ -142,8 +144,8 @@ ngx_b1c_webhook_subrequest(ngx_http_request_t *r, ngx_b1c_loc_conf_t *lcf)
          * whose 200 would be taken for 1C's.
          */
 
-        return (ctx->entered || ctx->job->route->portal) ? NGX_DECLINED
-                                                         : NGX_HTTP_NOT_FOUND;
+        return (ctx->entered || ctx->job->route->portal)
+               ? ngx_b1c_webhook_delivery(r) : NGX_HTTP_NOT_FOUND;
     }
 
     if (lcf->webhook.route == NULL) {
@@ -156,6 +158,42 @@ ngx_b1c_webhook_subrequest(ngx_http_request_t *r, ngx_b1c_loc_conf_t *lcf)
                   "bitrix1c refused a subrequest: it is not a delivery");
 
     return NGX_HTTP_FORBIDDEN;
+}
+
+
+/*
+ * With an "error_page" of its status, proxy_intercept_errors would throw the
+ * text of 1C's answer away, so this request sees the location without them.
+ * NGX_OK ends the phase: a "try_files" would look for a file instead.
+ */
+static ngx_int_t
+ngx_b1c_webhook_delivery(ngx_http_request_t *r)
+{
+    void                      **conf;
+    ngx_http_core_loc_conf_t   *clcf, *own;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->error_pages == NULL) {
+        return NGX_OK;
+    }
+
+    conf = ngx_palloc(r->pool, ngx_http_max_module * sizeof(void *));
+    own = ngx_palloc(r->pool, sizeof(ngx_http_core_loc_conf_t));
+
+    if (conf == NULL || own == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_memcpy(conf, r->loc_conf, ngx_http_max_module * sizeof(void *));
+
+    *own = *clcf;
+    own->error_pages = NULL;
+
+    conf[ngx_http_core_module.ctx_index] = own;
+    r->loc_conf = conf;
+
+    return NGX_OK;
 }
 
 
@@ -224,7 +262,6 @@ ngx_b1c_webhook_body(ngx_http_request_t *r)
 static ngx_int_t
 ngx_b1c_webhook_intake(ngx_b1c_intake_t *in, ngx_str_t *body)
 {
-    ngx_str_t            token, member_id, domain;
     b1c_rc_t             rc;
     b1c_input_t          input;
     b1c_limits_t         limits;
@@ -257,6 +294,23 @@ ngx_b1c_webhook_intake(ngx_b1c_intake_t *in, ngx_str_t *body)
                                         "it has no auth[application_token]");
     }
 
+    if (ngx_b1c_webhook_sender(in) != NGX_OK) {
+        return ngx_b1c_webhook_forbidden(in,
+                        "its token does not match those of this location and "
+                        "portal");
+    }
+
+    return ngx_b1c_webhook_trusted(in);
+}
+
+
+/* what the token does not prove is not believed */
+static ngx_int_t
+ngx_b1c_webhook_sender(ngx_b1c_intake_t *in)
+{
+    ngx_str_t   token, member_id, domain;
+    ngx_uint_t  proven;
+
     token.data = (u_char *) in->message.token;
     token.len = ngx_strlen(token.data);
     member_id.data = (u_char *) in->message.member_id;
@@ -264,16 +318,27 @@ ngx_b1c_webhook_intake(ngx_b1c_intake_t *in, ngx_str_t *body)
     domain.data = (u_char *) in->message.domain;
     domain.len = ngx_strlen(domain.data);
 
-    if (ngx_b1c_token_check(in->lcf->webhook.tokens, &token, &member_id,
-                            &domain)
-        != NGX_OK)
-    {
-        return ngx_b1c_webhook_forbidden(in,
-                        "its token does not match those of this location and "
-                        "portal");
+    proven = ngx_b1c_token_check(in->lcf->webhook.tokens, &token, &member_id,
+                                 &domain);
+
+    if (proven == NGX_B1C_TOKEN_CONTRADICTS) {
+        ngx_log_error(NGX_LOG_WARN, in->request->connection->log, 0,
+                      "bitrix1c found that the domain and the member_id of a "
+                      "request have different tokens in "
+                      "\"bitrix1c_token_file\": write one line "
+                      "\"domain/member_id token\" if they are one portal");
+        return NGX_DECLINED;
     }
 
-    return ngx_b1c_webhook_trusted(in);
+    if (!(proven & NGX_B1C_TOKEN_MEMBER_ID)) {
+        in->message.member_id = "";
+    }
+
+    if (!(proven & NGX_B1C_TOKEN_DOMAIN)) {
+        in->message.domain = "";
+    }
+
+    return proven ? NGX_OK : NGX_DECLINED;
 }
 
 
