@@ -20,6 +20,12 @@
 /* ms between checks whether a thread has finished with its file */
 #define NGX_B1C_DELIVERY_BLOCKED  10
 
+/* no socket; ngx_http_lua_module takes -1 for a request of its own timers */
+#define NGX_B1C_DELIVERY_FD       ((ngx_socket_t) -2)
+
+/* more than fits into a line of error.log */
+#define NGX_B1C_DELIVERY_LOGGED   (3 * NGX_MAX_ERROR_STR)
+
 /* the "passed" flags of these modules, each is private to its file */
 #define NGX_B1C_DELIVERY_PASSED   1
 
@@ -49,6 +55,7 @@ static ngx_connection_t *ngx_b1c_delivery_connection(ngx_b1c_job_t *job,
     ngx_b1c_detached_t *d);
 static ngx_int_t ngx_b1c_delivery_request(ngx_b1c_job_t *job,
     ngx_b1c_detached_t *d);
+static ngx_int_t ngx_b1c_delivery_line(ngx_http_request_t *r);
 static void ngx_b1c_delivery_body(ngx_b1c_job_t *job, ngx_b1c_detached_t *d);
 static ngx_int_t ngx_b1c_delivery_handler(ngx_http_request_t *r, void *data,
     ngx_int_t rc);
@@ -60,6 +67,8 @@ static void ngx_b1c_delivery_over(ngx_b1c_job_t *job);
 static void ngx_b1c_delivery_orphan(ngx_event_t *ev);
 static void ngx_b1c_delivery_logged(ngx_http_request_t *r);
 static u_char *ngx_b1c_delivery_log(ngx_log_t *log, u_char *buf, size_t len);
+static u_char *ngx_b1c_delivery_log_request(ngx_http_request_t *r,
+    ngx_http_request_t *sr, u_char *buf, size_t len);
 
 
 /*
@@ -176,14 +185,14 @@ ngx_b1c_delivery_connection(ngx_b1c_job_t *job, ngx_b1c_detached_t *d)
     c->read = &d->read;
     c->write = &d->write;
     c->log = &d->log;
-    c->fd = (ngx_socket_t) -1;
+    c->fd = NGX_B1C_DELIVERY_FD;
     c->number = d->log.connection;
     c->start_time = ngx_current_msec;
     c->log_error = NGX_ERROR_INFO;
     c->shared = 1;
 
     /*
-     * "active" prevents core from adding the events to epoll with fd -1.  A
+     * "active" prevents core from adding the events to epoll without a socket.  A
      * read that is not ready prevents core from checking whether the client
      * has gone.
      */
@@ -253,7 +262,6 @@ ngx_b1c_delivery_request(ngx_b1c_job_t *job, ngx_b1c_detached_t *d)
     r->http_protocol = protocol;
     r->http_version = NGX_HTTP_VERSION_11;
     r->uri = job->uri;
-    r->unparsed_uri = job->uri;
     r->valid_location = 1;
     r->expect_tested = 1;
     r->internal = 1;
@@ -266,13 +274,9 @@ ngx_b1c_delivery_request(ngx_b1c_job_t *job, ngx_b1c_detached_t *d)
     r->limit_req_status = NGX_B1C_DELIVERY_PASSED;
     r->limit_conn_status = NGX_B1C_DELIVERY_PASSED;
 
-    r->request_line.len = sizeof("POST  HTTP/1.1") - 1 + job->uri.len;
-    r->request_line.data = ngx_pnalloc(r->pool, r->request_line.len);
-    if (r->request_line.data == NULL) {
+    if (ngx_b1c_delivery_line(r) != NGX_OK) {
         return NGX_ERROR;
     }
-
-    (void) ngx_sprintf(r->request_line.data, "POST %V HTTP/1.1", &job->uri);
 
     r->http_state = NGX_HTTP_PROCESS_REQUEST_STATE;
     r->read_event_handler = ngx_http_request_empty_handler;
@@ -299,6 +303,42 @@ ngx_b1c_delivery_request(ngx_b1c_job_t *job, ngx_b1c_detached_t *d)
                                   ? (off_t) job->attempt.body.len
                                   : (off_t) (sizeof(d->head)
                                              + job->event.tail.len));
+}
+
+
+/* escaped, as a client sends it, because logs contain it */
+static ngx_int_t
+ngx_b1c_delivery_line(ngx_http_request_t *r)
+{
+    u_char  *p;
+    size_t   len;
+
+    len = r->uri.len + 2 * ngx_escape_uri(NULL, r->uri.data, r->uri.len,
+                                          NGX_ESCAPE_URI);
+
+    p = ngx_pnalloc(r->pool, sizeof("POST  HTTP/1.1") - 1 + len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    r->request_line.data = p;
+    p = ngx_cpymem(p, "POST ", sizeof("POST ") - 1);
+
+    r->unparsed_uri.data = p;
+    r->unparsed_uri.len = len;
+
+    if (len == r->uri.len) {
+        p = ngx_cpymem(p, r->uri.data, len);
+
+    } else {
+        p = (u_char *) ngx_escape_uri(p, r->uri.data, r->uri.len,
+                                      NGX_ESCAPE_URI);
+    }
+
+    p = ngx_cpymem(p, " HTTP/1.1", sizeof(" HTTP/1.1") - 1);
+    r->request_line.len = p - r->request_line.data;
+
+    return NGX_OK;
 }
 
 
@@ -570,5 +610,38 @@ ngx_b1c_delivery_log(ngx_log_t *log, u_char *buf, size_t len)
         buf = p;
     }
 
-    return r->log_handler(r, log_ctx->current_request, buf, len);
+    return ngx_b1c_delivery_log_request(r, log_ctx->current_request, buf, len);
+}
+
+
+/* core logs the address of a subrequest decoded, with its line breaks */
+static u_char *
+ngx_b1c_delivery_log_request(ngx_http_request_t *r, ngx_http_request_t *sr,
+    u_char *buf, size_t len)
+{
+    u_char     *p, text[NGX_B1C_DELIVERY_LOGGED];
+    size_t      n;
+    ngx_str_t   uri;
+
+    if (sr == NULL) {
+        return r->log_handler(r, sr, buf, len);
+    }
+
+    uri = sr->uri;
+    n = ngx_min(uri.len, NGX_B1C_DELIVERY_LOGGED / 3);
+
+    if (ngx_escape_uri(NULL, uri.data, n, NGX_ESCAPE_URI) == 0) {
+        return r->log_handler(r, sr, buf, len);
+    }
+
+    p = (u_char *) ngx_escape_uri(text, uri.data, n, NGX_ESCAPE_URI);
+
+    sr->uri.data = text;
+    sr->uri.len = p - text;
+
+    p = r->log_handler(r, sr, buf, len);
+
+    sr->uri = uri;
+
+    return p;
 }
