@@ -77,5 +77,8 @@ char *ngx_b1c_webhook_conf_merge(ngx_conf_t *cf, ngx_b1c_loc_conf_t *parent,
 ngx_int_t ngx_b1c_webhook_conf_check(ngx_conf_t *cf,
     ngx_b1c_main_conf_t *mcf);
 
+/* NGX_ERROR: the "proxy_pass" of this location would be wrong in deliveries */
+ngx_int_t ngx_b1c_webhook_empty_check(ngx_conf_t *cf, ngx_b1c_route_t *route);
+
 
 #endif /* _B1C_WEBHOOK_H_INCLUDED_ */

@@ -272,5 +272,5 @@ ngx_b1c_webhook_conf_check_route(ngx_conf_t *cf, ngx_b1c_main_conf_t *mcf,
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    return ngx_b1c_webhook_empty_check(cf, route);
 }
