@@ -45,7 +45,10 @@ DEPS_BUILD = gcc libc6-dev libcjson-dev libhiredis-dev libssl-dev nginx \
 DEPS_RUN   = curl perl redis-server
 DEPS_HARM  = iproute2
 DEPS_TEST  = chromium chromium-driver clang fonts-dejavu-core libclang-rt-dev \
-             libtest-base-perl openssl php-cli php-mbstring prometheus
+             libnginx-mod-http-echo libnginx-mod-http-headers-more-filter \
+             libnginx-mod-http-js libnginx-mod-http-lua libnginx-mod-http-perl \
+             libnginx-mod-http-subs-filter libtest-base-perl openssl php-cli \
+             php-mbstring prometheus
 DEPS_BENCH = libnginx-mod-http-lua lua-cjson wrk
 
 NAME = ngx_http_bitrix1c_module

@@ -458,6 +458,9 @@ ngx_b1c_module_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    /* here, because all modules have added their filters */
+    ngx_b1c_filter_first();
+
     ngx_b1c_script_init();
     ngx_b1c_api_init();
     ngx_b1c_calls_show_init();

@@ -13,6 +13,7 @@
 -- Errors none of its own
 
 -- @include lib/next_of_lane.lua
+-- @include lib/forget_dead.lua
 
 local q, h, f, d = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, epoch, lane = ARGV[1], ARGV[2], ARGV[4]
@@ -71,9 +72,6 @@ if #dropped == 0 and over > 0 then
     dropped = redis.call('ZRANGE', d, 0, math.min(over, 100) - 1)
 end
 
-for _, old in ipairs(dropped) do
-    redis.call('ZREM', d, old)
-    redis.call('HDEL', h, old, old .. ':m', old .. ':r')
-end
+forget_dead(d, h, dropped)
 
 return { result, #dropped }

@@ -7,14 +7,6 @@
 -- Reply  { number of deleted dead letters }; other ids are ignored
 -- Errors none of its own
 
-local d, h = KEYS[1], KEYS[2]
-local deleted = 0
+-- @include lib/forget_dead.lua
 
-for _, id in ipairs(ARGV) do
-    if redis.call('ZREM', d, id) == 1 then
-        redis.call('HDEL', h, id, id .. ':m', id .. ':r')
-        deleted = deleted + 1
-    end
-end
-
-return { deleted }
+return { forget_dead(KEYS[1], KEYS[2], ARGV) }

@@ -22,7 +22,8 @@ use Bitrix1C::Gateway qw(wait_until TOKEN);
 my $gw = Bitrix1C::Gateway->new(
     workers => 2,
     server  => LOCATION,
-    queue   => 'concurrency 4; retry 60s;',
+    # letters below died long ago
+    queue   => 'concurrency 4; retry 60s; dead_letters 100000 age=36500d;',
 )->start;
 
 my ($h, $d) = map { "{b1c:orders}:$_" } qw(h d);

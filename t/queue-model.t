@@ -384,7 +384,7 @@ sub step_settle {
         # the worker's node has no location for it
 
         if (rand() < 0.2) {
-            $job->{spent} = -(1 + int rand(rand() < 0.5 ? 100 : 20_000));
+            $job->{spent} = -(1 + int rand(rand() < 0.8 ? 5 : 20_000));
             $job->{reason} = 'no location';
         }
 
@@ -508,6 +508,12 @@ sub step_delete {
 }
 
 
+sub step_expire {
+    call('expire', DEAD_AGE);
+    return;
+}
+
+
 sub step_hold {
     call('hold', rand() < 0.3 ? 1 : 0);
     return;
@@ -543,10 +549,10 @@ sub step_clock {
 my @kinds = (
     [24, \&step_accept], [18, \&step_claim],
     [34, sub { step_settle(\@jobs) }], [4, sub { step_settle(\@gone) }],
-    [8.5, \&step_time], [3, \&step_extend], [4, \&step_late_repeat],
+    [8.2, \&step_time], [3, \&step_extend], [4, \&step_late_repeat],
     [1, \&step_crash], [0.5, \&step_replay], [1, \&step_forget],
     [0.5, \&step_clock], [0.2, \&drain], [1, \&step_hold],
-    [0.3, \&step_delete],
+    [0.3, \&step_delete], [0.3, \&step_expire],
 );
 
 
@@ -607,7 +613,7 @@ STEP: {
 
     for my $what ('accept 0', 'accept 1', 'accept c', 'accept d', 'delivered',
                   'trimmed', 'repeats', 'replay', 'replay_ids', 'extend',
-                  'delete', 'hold', 'truth kept', 'truth ended',
+                  'delete', 'expire', 'hold', 'truth kept', 'truth ended',
                   'claim, types paused', 'no location')
     {
         ok($count{$what}, "$what: " . ($count{$what} // 0));

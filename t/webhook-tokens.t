@@ -171,7 +171,7 @@ ONSALEORDERNEW 1 SALEORDER 1 {"FIELDS":{"ID":"1"}}
  main::with_token('token-of-anybody', 'auth[domain]=*'),
  main::with_token('token-of-other', 'auth[domain]=*')]
 --- error_code eval
-[200, 200, 200, 403, 403, 200, 200, 403, 403, 200, 200, 200, 403]
+[403, 403, 200, 403, 403, 200, 200, 403, 403, 200, 200, 200, 403]
 
 
 === TEST 11: token file and token together, path relative to nginx.conf

@@ -20,6 +20,9 @@
 /* ms between checks whether a thread has finished with its file */
 #define NGX_B1C_DELIVERY_BLOCKED  10
 
+/* no socket; ngx_http_lua_module takes -1 for a request of its own timers */
+#define NGX_B1C_DELIVERY_FD       ((ngx_socket_t) -2)
+
 /* the "passed" flags of these modules, each is private to its file */
 #define NGX_B1C_DELIVERY_PASSED   1
 
@@ -53,6 +56,7 @@ static ngx_connection_t *ngx_b1c_delivery_connection(ngx_b1c_job_t *job,
     ngx_b1c_detached_t *d);
 static ngx_int_t ngx_b1c_delivery_request(ngx_b1c_job_t *job,
     ngx_b1c_detached_t *d);
+static ngx_int_t ngx_b1c_delivery_line(ngx_http_request_t *r);
 static void ngx_b1c_delivery_body(ngx_b1c_job_t *job, ngx_b1c_detached_t *d);
 static ngx_int_t ngx_b1c_delivery_handler(ngx_http_request_t *r, void *data,
     ngx_int_t rc);
@@ -62,8 +66,6 @@ static void ngx_b1c_delivery_pool_gone(void *data);
 static void ngx_b1c_delivery_event(ngx_event_t *ev);
 static void ngx_b1c_delivery_over(ngx_b1c_job_t *job);
 static void ngx_b1c_delivery_orphan(ngx_event_t *ev);
-static void ngx_b1c_delivery_logged(ngx_http_request_t *r);
-static u_char *ngx_b1c_delivery_log(ngx_log_t *log, u_char *buf, size_t len);
 
 
 /*
@@ -135,7 +137,7 @@ ngx_b1c_delivery_timeout(ngx_event_t *ev)
     }
 
     ngx_b1c_delivery_judge(job);
-    ngx_b1c_delivery_logged(sr);
+    ngx_b1c_delivery_log_phase(sr);
     ngx_b1c_delivery_over(job);
 }
 
@@ -246,14 +248,14 @@ ngx_b1c_delivery_connection(ngx_b1c_job_t *job, ngx_b1c_detached_t *d)
     c->read = &d->read;
     c->write = &d->write;
     c->log = &d->log;
-    c->fd = (ngx_socket_t) -1;
+    c->fd = NGX_B1C_DELIVERY_FD;
     c->number = d->log.connection;
     c->start_time = ngx_current_msec;
     c->log_error = NGX_ERROR_INFO;
     c->shared = 1;
 
     /*
-     * "active" prevents core from adding the events to epoll with fd -1.  A
+     * "active" prevents core from adding the events to epoll without a socket.  A
      * read that is not ready prevents core from checking whether the client
      * has gone.
      */
@@ -323,7 +325,6 @@ ngx_b1c_delivery_request(ngx_b1c_job_t *job, ngx_b1c_detached_t *d)
     r->http_protocol = protocol;
     r->http_version = NGX_HTTP_VERSION_11;
     r->uri = job->uri;
-    r->unparsed_uri = job->uri;
     r->valid_location = 1;
     r->expect_tested = 1;
     r->internal = 1;
@@ -336,13 +337,9 @@ ngx_b1c_delivery_request(ngx_b1c_job_t *job, ngx_b1c_detached_t *d)
     r->limit_req_status = NGX_B1C_DELIVERY_PASSED;
     r->limit_conn_status = NGX_B1C_DELIVERY_PASSED;
 
-    r->request_line.len = sizeof("POST  HTTP/1.1") - 1 + job->uri.len;
-    r->request_line.data = ngx_pnalloc(r->pool, r->request_line.len);
-    if (r->request_line.data == NULL) {
+    if (ngx_b1c_delivery_line(r) != NGX_OK) {
         return NGX_ERROR;
     }
-
-    (void) ngx_sprintf(r->request_line.data, "POST %V HTTP/1.1", &job->uri);
 
     r->http_state = NGX_HTTP_PROCESS_REQUEST_STATE;
     r->read_event_handler = ngx_http_request_empty_handler;
@@ -369,6 +366,42 @@ ngx_b1c_delivery_request(ngx_b1c_job_t *job, ngx_b1c_detached_t *d)
                                   ? (off_t) job->attempt.body.len
                                   : (off_t) (sizeof(d->head)
                                              + job->event.tail.len));
+}
+
+
+/* escaped, as a client sends it, because logs contain it */
+static ngx_int_t
+ngx_b1c_delivery_line(ngx_http_request_t *r)
+{
+    u_char  *p;
+    size_t   len;
+
+    len = r->uri.len + 2 * ngx_escape_uri(NULL, r->uri.data, r->uri.len,
+                                          NGX_ESCAPE_URI);
+
+    p = ngx_pnalloc(r->pool, sizeof("POST  HTTP/1.1") - 1 + len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    r->request_line.data = p;
+    p = ngx_cpymem(p, "POST ", sizeof("POST ") - 1);
+
+    r->unparsed_uri.data = p;
+    r->unparsed_uri.len = len;
+
+    if (len == r->uri.len) {
+        p = ngx_cpymem(p, r->uri.data, len);
+
+    } else {
+        p = (u_char *) ngx_escape_uri(p, r->uri.data, r->uri.len,
+                                      NGX_ESCAPE_URI);
+    }
+
+    p = ngx_cpymem(p, " HTTP/1.1", sizeof(" HTTP/1.1") - 1);
+    r->request_line.len = p - r->request_line.data;
+
+    return NGX_OK;
 }
 
 
@@ -552,7 +585,7 @@ ngx_b1c_delivery_abort(ngx_b1c_job_t *job)
     }
 
     if (job->attempt.detached && job->attempt.detached->postponed) {
-        ngx_b1c_delivery_logged(job->attempt.detached->postponed->request);
+        ngx_b1c_delivery_log_phase(job->attempt.detached->postponed->request);
     }
 
     job->attempt.done.handler = ngx_b1c_delivery_orphan;
@@ -578,71 +611,4 @@ ngx_b1c_delivery_orphan(ngx_event_t *ev)
 
     ngx_b1c_delivery_free(job);
     ngx_b1c_job_unref(job);
-}
-
-
-/* core logs a subrequest when it ends, and this one will not end */
-static void
-ngx_b1c_delivery_logged(ngx_http_request_t *r)
-{
-    ngx_uint_t                  i;
-    ngx_http_handler_pt        *h;
-    ngx_http_core_loc_conf_t   *clcf;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    if (r == NULL || r->logged) {
-        return;
-    }
-
-    r->logged = 1;
-
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-    if (!clcf->log_subrequest) {
-        return;
-    }
-
-    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
-
-    h = cmcf->phases[NGX_HTTP_LOG_PHASE].handlers.elts;
-
-    for (i = 0; i < cmcf->phases[NGX_HTTP_LOG_PHASE].handlers.nelts; i++) {
-        (void) h[i](r);
-    }
-}
-
-
-static u_char *
-ngx_b1c_delivery_log(ngx_log_t *log, u_char *buf, size_t len)
-{
-    u_char              *p;
-    ngx_http_request_t  *r;
-    ngx_http_log_ctx_t  *log_ctx;
-    ngx_b1c_ctx_t       *ctx;
-
-    p = buf;
-
-    if (log->action) {
-        p = ngx_snprintf(buf, len, " while %s", log->action);
-        len -= p - buf;
-        buf = p;
-    }
-
-    log_ctx = log->data;
-    r = log_ctx->request;
-
-    if (r == NULL) {
-        return p;
-    }
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_bitrix1c_module);
-
-    if (ctx) {
-        p = ngx_snprintf(buf, len, ", event: %V, id: %V",
-                         &ctx->job->event.name, &ctx->job->id);
-        len -= p - buf;
-        buf = p;
-    }
-
-    return r->log_handler(r, log_ctx->current_request, buf, len);
 }

@@ -123,4 +123,17 @@ ngx_int_t ngx_b1c_sign_header(ngx_pool_t *pool, ngx_array_t *keys,
     ngx_str_t *signature);
 
 
+/*
+ * The location of a detached request as a delivery needs it.  NGX_OK: there
+ * is nothing more to do in this phase.
+ */
+ngx_int_t ngx_b1c_delivery_location(ngx_http_request_t *r);
+
+/* runs the handlers of the log phase, once, if the location logs subrequests */
+void ngx_b1c_delivery_log_phase(ngx_http_request_t *r);
+
+/* the log handler of a detached connection */
+u_char *ngx_b1c_delivery_log(ngx_log_t *log, u_char *buf, size_t len);
+
+
 #endif /* _B1C_DELIVERY_H_INCLUDED_ */

@@ -8,6 +8,9 @@
 #include "b1c_job.h"
 
 
+static ngx_int_t ngx_b1c_filter_first_header(ngx_http_request_t *r);
+static ngx_int_t ngx_b1c_filter_first_body(ngx_http_request_t *r,
+    ngx_chain_t *in);
 static ngx_int_t ngx_b1c_filter_header(ngx_http_request_t *r);
 static ngx_int_t ngx_b1c_filter_too_large(ngx_http_request_t *r);
 static ngx_int_t ngx_b1c_filter_too_large_text(ngx_http_request_t *r,
@@ -18,11 +21,43 @@ static void ngx_b1c_filter_keep(ngx_http_request_t *r, ngx_b1c_job_t *job,
 static void ngx_b1c_filter_tail(ngx_b1c_job_t *job, u_char *p, size_t len);
 static void ngx_b1c_filter_room(ngx_http_request_t *r, ngx_b1c_job_t *job,
     size_t need);
+static void ngx_b1c_filter_copy(ngx_http_request_t *r, ngx_b1c_job_t *job,
+    ngx_buf_t *b, size_t size);
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
+static ngx_http_output_header_filter_pt  ngx_b1c_filter_other_header;
+static ngx_http_output_body_filter_pt    ngx_b1c_filter_other_body;
 static ngx_b1c_filter_count_pt           ngx_b1c_filter_count;
+
+
+/*
+ * A module that is loaded later has its filters before those of this module.
+ * They may fail, or change the answer, so no filter at all sees the answer of
+ * 1C to a delivery: it has no client.
+ */
+static ngx_int_t
+ngx_b1c_filter_first_header(ngx_http_request_t *r)
+{
+    ngx_b1c_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_bitrix1c_module);
+
+    return (ctx && ctx->delivery) ? NGX_OK : ngx_b1c_filter_other_header(r);
+}
+
+
+static ngx_int_t
+ngx_b1c_filter_first_body(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_b1c_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_bitrix1c_module);
+
+    return (ctx && ctx->delivery) ? ngx_b1c_filter_body(r, in)
+                                  : ngx_b1c_filter_other_body(r, in);
+}
 
 
 static ngx_int_t
@@ -176,9 +211,9 @@ ngx_b1c_filter_keep(ngx_http_request_t *r, ngx_b1c_job_t *job, ngx_chain_t *in)
         b = cl->buf;
         o->received += ngx_buf_size(b);
 
-        if (ngx_buf_in_memory(b) && b->last > b->pos) {
+        if (!ngx_buf_special(b) && ngx_buf_size(b) > 0) {
 
-            size = b->last - b->pos;
+            size = (size_t) ngx_buf_size(b);
 
             if (o->size - o->len < size) {
                 ngx_b1c_filter_room(r, job, o->len + size);
@@ -186,8 +221,7 @@ ngx_b1c_filter_keep(ngx_http_request_t *r, ngx_b1c_job_t *job, ngx_chain_t *in)
             }
 
             if (size) {
-                ngx_memcpy(o->answer + o->len, b->pos, size);
-                o->len += size;
+                ngx_b1c_filter_copy(r, job, b, size);
             }
 
             if (o->max && size < (size_t) (b->last - b->pos)) {
@@ -289,6 +323,50 @@ ngx_b1c_filter_room(ngx_http_request_t *r, ngx_b1c_job_t *job, size_t need)
 
     o->answer = p;
     o->size = size;
+}
+
+
+/* a long answer comes from the temporary file of the upstream */
+static void
+ngx_b1c_filter_copy(ngx_http_request_t *r, ngx_b1c_job_t *job, ngx_buf_t *b,
+    size_t size)
+{
+    ssize_t             n;
+    ngx_b1c_outcome_t  *o;
+
+    o = &job->attempt.outcome;
+
+    if (ngx_buf_in_memory(b)) {
+        ngx_memcpy(o->answer + o->len, b->pos, size);
+        o->len += size;
+        return;
+    }
+
+    n = ngx_read_file(b->file, o->answer + o->len, size, b->file_pos);
+
+    if (n == NGX_ERROR) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "bitrix1c could not read the answer from \"%V\"",
+                      &b->file->name);
+        return;
+    }
+
+    o->len += n;
+}
+
+
+void
+ngx_b1c_filter_first(void)
+{
+    if (ngx_http_top_header_filter == ngx_b1c_filter_first_header) {
+        return;
+    }
+
+    ngx_b1c_filter_other_header = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_b1c_filter_first_header;
+
+    ngx_b1c_filter_other_body = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = ngx_b1c_filter_first_body;
 }
 
 

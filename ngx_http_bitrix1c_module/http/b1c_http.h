@@ -211,6 +211,9 @@ typedef void (*ngx_b1c_filter_count_pt)(ngx_http_request_t *r,
 
 ngx_int_t ngx_b1c_filter_init(ngx_conf_t *cf, ngx_b1c_filter_count_pt count);
 
+/* in a worker: answers to deliveries go past the filters of all modules */
+void ngx_b1c_filter_first(void);
+
 
 /*
  * Answers of the API.  Their text is built in a b1c_buf_t, whose failure is

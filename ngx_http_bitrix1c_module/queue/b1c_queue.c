@@ -422,6 +422,7 @@ ngx_b1c_queue_poll_handler(ngx_event_t *ev)
 
     ngx_b1c_depth_sample(w);
     ngx_b1c_layout_poll(w);
+    ngx_b1c_expire_poll(w);
 
     if (w->claim) {
         ngx_post_event(&w->flush, &ngx_posted_events);

@@ -75,6 +75,11 @@ struct ngx_b1c_worker_s {
         ngx_msec_t                   checked;    /* when */
     } layout;
 
+    struct {
+        ngx_str_t                    words[3];   /* until Redis answers */
+        ngx_msec_t                   checked;
+    } expire;
+
     unsigned                         empty:1;    /* by the last claim */
     unsigned                         claiming:1;
     unsigned                         claim:1;    /* claim at the next flush */

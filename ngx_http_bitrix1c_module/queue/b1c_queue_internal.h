@@ -93,10 +93,14 @@ ngx_uint_t ngx_b1c_script_failed(ngx_b1c_script_t *b, ngx_b1c_reply_t *reply,
  */
 
 void ngx_b1c_layout_init(void);
+void ngx_b1c_expire_init(void);
 ngx_b1c_redis_greeting_t *ngx_b1c_layout_greeting(ngx_b1c_worker_t *w);
 
 /* looks at the mark again, if it is time to */
 void ngx_b1c_layout_poll(ngx_b1c_worker_t *w);
+
+/* drops dead letters that are too old */
+void ngx_b1c_expire_poll(ngx_b1c_worker_t *w);
 
 
 /*

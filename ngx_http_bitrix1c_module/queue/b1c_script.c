@@ -39,6 +39,7 @@ ngx_b1c_script_init(void)
     }
 
     ngx_b1c_layout_init();
+    ngx_b1c_expire_init();
 }
 
 

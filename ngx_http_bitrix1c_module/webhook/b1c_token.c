@@ -17,8 +17,10 @@ static ngx_int_t ngx_b1c_token_line(ngx_conf_t *cf, void *data,
 static ngx_int_t ngx_b1c_token_valid(ngx_str_t *token);
 static ngx_array_t *ngx_b1c_token_array(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static ngx_uint_t ngx_b1c_token_portal(ngx_str_t *portal, ngx_str_t *member_id,
-    ngx_str_t *domain);
+static void ngx_b1c_token_split(ngx_b1c_token_t *token);
+static ngx_uint_t ngx_b1c_token_names(ngx_b1c_token_t *known,
+    ngx_str_t *member_id, ngx_str_t *domain);
+static ngx_uint_t ngx_b1c_token_equal(ngx_str_t *a, ngx_str_t *b);
 static ngx_uint_t ngx_b1c_token_differs(ngx_str_t *known, ngx_str_t *token);
 
 
@@ -56,6 +58,7 @@ ngx_b1c_token(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return NGX_CONF_ERROR;
         }
 
+        ngx_memzero(token, sizeof(ngx_b1c_token_t));
         ngx_str_set(&token->portal, "*");
         token->token = value[i];
     }
@@ -91,8 +94,9 @@ ngx_b1c_token_line(ngx_conf_t *cf, void *data, ngx_str_t *line,
     u_char           *p, *last;
     ngx_b1c_token_t  *token;
 
-    *what = "expected \"portal token\": a member_id, a domain or \"*\", then "
-            "a token of 8 to 256 printable ASCII characters";
+    *what = "expected \"portal token\": a member_id, a domain, both as "
+            "\"domain/member_id\", or \"*\", then a token of 8 to 256 "
+            "printable ASCII characters";
 
     token = ngx_array_push(tokens);
     if (token == NULL) {
@@ -106,12 +110,9 @@ ngx_b1c_token_line(ngx_conf_t *cf, void *data, ngx_str_t *line,
 
     while (p < last && *p != ' ' && *p != '\t') {
 
-        /*
-         * An address instead of a domain, or the byte order mark that some
-         * editors write first, would silently never match.
-         */
+        /* the byte order mark that some editors write first */
 
-        if (*p == '/' || *p == 0xef) {
+        if (*p == 0xef) {
             return NGX_DECLINED;
         }
 
@@ -119,6 +120,17 @@ ngx_b1c_token_line(ngx_conf_t *cf, void *data, ngx_str_t *line,
     }
 
     token->portal.len = p - token->portal.data;
+    ngx_b1c_token_split(token);
+
+    /* an address instead of a domain would silently never match */
+
+    if (token->pair
+        && (token->portal.len == 0 || token->member_id.len == 0
+            || token->portal.data[0] == '*'
+            || ngx_strlchr(token->member_id.data, p, '/') != NULL))
+    {
+        return NGX_DECLINED;
+    }
 
     while (p < last && (*p == ' ' || *p == '\t')) { p++; }
 
@@ -165,47 +177,88 @@ ngx_b1c_token_array(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-ngx_int_t
+static void
+ngx_b1c_token_split(ngx_b1c_token_t *token)
+{
+    u_char  *p, *last;
+
+    last = token->portal.data + token->portal.len;
+    p = ngx_strlchr(token->portal.data, last, '/');
+
+    token->pair = (p != NULL);
+    ngx_str_null(&token->member_id);
+
+    if (p) {
+        token->portal.len = p - token->portal.data;
+        token->member_id.data = p + 1;
+        token->member_id.len = last - p - 1;
+    }
+}
+
+
+ngx_uint_t
 ngx_b1c_token_check(ngx_array_t *tokens, ngx_str_t *token,
     ngx_str_t *member_id, ngx_str_t *domain)
 {
-    ngx_uint_t        i, found, differs;
+    ngx_uint_t        i, same, names, all, proven, owned;
     ngx_b1c_token_t  *known;
 
-    found = 0;
+    proven = 0;
+    owned = 0;
     known = tokens->elts;
+    all = NGX_B1C_TOKEN_MEMBER_ID|NGX_B1C_TOKEN_DOMAIN;
 
     /* always to the end: the time must not reveal which token matched */
 
     for (i = 0; i < tokens->nelts; i++) {
-        differs = ngx_b1c_token_differs(&known[i].token, token);
+        same = (ngx_b1c_token_differs(&known[i].token, token) == 0);
 
-        found |= (differs == 0)
-                 & ngx_b1c_token_portal(&known[i].portal, member_id,
-                                        domain);
+        if (known[i].portal.len == 1 && known[i].portal.data[0] == '*') {
+            proven |= same * all;
+            continue;
+        }
+
+        names = ngx_b1c_token_names(&known[i], member_id, domain);
+
+        proven |= same * names;
+        owned |= names;
     }
 
-    return found ? NGX_OK : NGX_DECLINED;
+    /* a name that other lines have speaks by the tokens of those lines only */
+
+    if (proven && (owned & ~proven)) {
+        return NGX_B1C_TOKEN_CONTRADICTS;
+    }
+
+    return proven;
 }
 
 
 /* the portal is not secret, so a normal comparison is sufficient */
 static ngx_uint_t
-ngx_b1c_token_portal(ngx_str_t *portal, ngx_str_t *member_id,
+ngx_b1c_token_names(ngx_b1c_token_t *known, ngx_str_t *member_id,
     ngx_str_t *domain)
 {
-    if (portal->len == 1 && portal->data[0] == '*') {
-        return 1;
-    }
+    ngx_uint_t  names;
 
-    if (portal->len == member_id->len
-        && ngx_strncasecmp(portal->data, member_id->data, portal->len) == 0)
+    names = ngx_b1c_token_equal(&known->portal, domain)
+            ? NGX_B1C_TOKEN_DOMAIN : 0;
+
+    if (ngx_b1c_token_equal(known->pair ? &known->member_id : &known->portal,
+                            member_id))
     {
-        return 1;
+        names |= NGX_B1C_TOKEN_MEMBER_ID;
     }
 
-    return portal->len == domain->len
-           && ngx_strncasecmp(portal->data, domain->data, portal->len) == 0;
+    return names;
+}
+
+
+static ngx_uint_t
+ngx_b1c_token_equal(ngx_str_t *a, ngx_str_t *b)
+{
+    return a->len && a->len == b->len
+           && ngx_strncasecmp(a->data, b->data, a->len) == 0;
 }
 
 

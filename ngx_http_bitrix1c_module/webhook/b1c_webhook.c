@@ -5,6 +5,7 @@
 
 
 #include "b1c_webhook.h"
+#include "b1c_delivery.h"
 #include "b1c_core.h"
 #include "b1c_bitrix.h"
 #include "b1c_job.h"
@@ -33,6 +34,8 @@ static ngx_int_t ngx_b1c_webhook_simple(ngx_http_request_t *r,
     ngx_b1c_result_e result);
 static void ngx_b1c_webhook_body(ngx_http_request_t *r);
 static ngx_int_t ngx_b1c_webhook_intake(ngx_b1c_intake_t *in, ngx_str_t *body);
+static ngx_int_t ngx_b1c_webhook_sender(ngx_b1c_intake_t *in,
+    ngx_str_t *token);
 static ngx_int_t ngx_b1c_webhook_trusted(ngx_b1c_intake_t *in);
 static ngx_int_t ngx_b1c_webhook_event(ngx_b1c_intake_t *in);
 static ngx_int_t ngx_b1c_webhook_job(ngx_b1c_intake_t *in);
@@ -163,8 +166,8 @@ ngx_b1c_webhook_subrequest(ngx_http_request_t *r, ngx_b1c_loc_conf_t *lcf)
          * whose 200 would be taken for 1C's.
          */
 
-        return (ctx->entered || ctx->job->route->portal) ? NGX_DECLINED
-                                                         : NGX_HTTP_NOT_FOUND;
+        return (ctx->entered || ctx->job->route->portal)
+               ? ngx_b1c_delivery_location(r) : NGX_HTTP_NOT_FOUND;
     }
 
     if (lcf->webhook.route == NULL) {
@@ -279,7 +282,7 @@ ngx_b1c_webhook_body(ngx_http_request_t *r)
 static ngx_int_t
 ngx_b1c_webhook_intake(ngx_b1c_intake_t *in, ngx_str_t *body)
 {
-    ngx_str_t            token, member_id, domain;
+    ngx_str_t            token;
     b1c_rc_t             rc;
     b1c_input_t          input;
     b1c_limits_t         limits;
@@ -323,21 +326,49 @@ ngx_b1c_webhook_intake(ngx_b1c_intake_t *in, ngx_str_t *body)
                                         "it has no auth[application_token]");
     }
 
-    member_id.data = (u_char *) in->message.member_id;
-    member_id.len = ngx_strlen(member_id.data);
-    domain.data = (u_char *) in->message.domain;
-    domain.len = ngx_strlen(domain.data);
-
-    if (ngx_b1c_token_check(in->lcf->webhook.tokens, &token, &member_id,
-                            &domain)
-        != NGX_OK)
-    {
+    if (ngx_b1c_webhook_sender(in, &token) != NGX_OK) {
         return ngx_b1c_webhook_forbidden(in,
                         "its token does not match those of this location and "
                         "portal");
     }
 
     return ngx_b1c_webhook_trusted(in);
+}
+
+
+/* what the token does not prove is not believed */
+static ngx_int_t
+ngx_b1c_webhook_sender(ngx_b1c_intake_t *in, ngx_str_t *token)
+{
+    ngx_str_t   member_id, domain;
+    ngx_uint_t  proven;
+
+    member_id.data = (u_char *) in->message.member_id;
+    member_id.len = ngx_strlen(member_id.data);
+    domain.data = (u_char *) in->message.domain;
+    domain.len = ngx_strlen(domain.data);
+
+    proven = ngx_b1c_token_check(in->lcf->webhook.tokens, token, &member_id,
+                                 &domain);
+
+    if (proven == NGX_B1C_TOKEN_CONTRADICTS) {
+        ngx_log_error(NGX_LOG_WARN, in->request->connection->log, 0,
+                      "bitrix1c found that the domain and the member_id of a "
+                      "request have different tokens in "
+                      "\"bitrix1c_token_file\": write one line "
+                      "\"domain/member_id token\" if they are one portal");
+        return NGX_DECLINED;
+    }
+
+    if (!(proven & NGX_B1C_TOKEN_MEMBER_ID)) {
+        in->message.member_id = "";
+    }
+
+    if (!(proven & NGX_B1C_TOKEN_DOMAIN)) {
+        in->message.domain = "";
+    }
+
+    return proven ? NGX_OK : NGX_DECLINED;
 }
 
 

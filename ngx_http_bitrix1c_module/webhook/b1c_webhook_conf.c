@@ -315,5 +315,9 @@ ngx_b1c_webhook_conf_check_route(ngx_conf_t *cf, ngx_b1c_main_conf_t *mcf,
         return NGX_ERROR;
     }
 
+    if (ngx_b1c_webhook_empty_check(cf, route) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return ngx_b1c_conf_no_try_files(cf, route, "bitrix1c_webhook");
 }

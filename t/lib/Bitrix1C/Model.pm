@@ -383,7 +383,7 @@ sub trim {
 
     @old = @all[0 .. @all - $max - 1] if !@old && @all > $max;
     splice @old, 100 if @old > 100;
-    delete $self->{dead}{ $_->{id} } for @old;
+    $self->forget($_->{id}) for @old;
 
     return scalar @old;
 }
@@ -424,7 +424,29 @@ sub replay_ids {
 
 sub delete {
     my ($self, @ids) = @_;
-    return [scalar grep { delete $self->{dead}{$_} } @ids];
+    return [scalar grep { $self->forget($_) } @ids];
+}
+
+
+# a dead letter that is gone has no marker, so that its repeat is a new event
+
+sub forget {
+    my ($self, $id) = @_;
+    my $event = delete $self->{dead}{$id} or return 0;
+    my $done = $self->{done}{ $event->{key} };
+
+    delete $self->{done}{ $event->{key} } if $done && $done->{id} eq $id;
+
+    return 1;
+}
+
+
+sub expire {
+    my ($self, $age) = @_;
+    my @old = grep { $_->{died} <= $self->{now} - $age } $self->dead_letters;
+
+    splice @old, 100 if @old > 100;
+    return [scalar grep { $self->forget($_->{id}) } @old];
 }
 
 

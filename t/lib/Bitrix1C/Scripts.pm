@@ -37,7 +37,7 @@ sub new {
     }) or die "redis-server does not start:\n"
               . $self->{process}->slurp('redis.out');
 
-    $self->load($_) for qw(accept ack claim dead delete extend hold
+    $self->load($_) for qw(accept ack claim dead delete expire extend hold
                              nack replay);
 
     return $self;
@@ -169,6 +169,12 @@ sub replay_ids {
 sub delete {
     my ($self, @ids) = @_;
     return $self->eval('delete', [$D, $H], @ids);
+}
+
+
+sub expire {
+    my ($self, $age) = @_;
+    return $self->eval('expire', [$D, $H], $age);
 }
 
 
