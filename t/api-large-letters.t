@@ -19,7 +19,11 @@ use Bitrix1C::Gateway ();
 
 use constant { LETTERS => 100, SIZE => 900_000 };
 
-my $gw = Bitrix1C::Gateway->new(server => LOCATION)->start;
+# the letters died long ago
+my $gw = Bitrix1C::Gateway->new(
+    queue  => 'dead_letters 100000 age=36500d;',
+    server => LOCATION,
+)->start;
 
 $gw->redis('EVAL', <<'LUA', 0, LETTERS, SIZE);
     for i = 1, ARGV[1] do
