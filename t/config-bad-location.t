@@ -361,7 +361,7 @@ html/tokens" of "bitrix1c_token_file"
 CONFIDENTIAL
 --- location: bitrix1c_token_file $TEST_NGINX_SERVER_ROOT/html/tokens;
 --- error_log
-html/tokens:2 of "bitrix1c_token_file": expected "portal token": a member_id, a domain or "*", then a token
+html/tokens:2 of "bitrix1c_token_file": expected "portal token": a member_id, a domain, both as "domain/member_id", or "*", then a token
 
 
 === TEST 45: token file: three words
@@ -371,7 +371,7 @@ html/tokens:2 of "bitrix1c_token_file": expected "portal token": a member_id, a 
 * CONFIDENTIAL CONFIDENTIAL
 --- location: bitrix1c_token_file $TEST_NGINX_SERVER_ROOT/html/tokens;
 --- error_log
-html/tokens:2 of "bitrix1c_token_file": expected "portal token": a member_id, a domain or "*", then a token
+html/tokens:2 of "bitrix1c_token_file": expected "portal token": a member_id, a domain, both as "domain/member_id", or "*", then a token
 
 
 === TEST 46: token file: a short token
@@ -382,7 +382,7 @@ html/tokens:2 of "bitrix1c_token_file": expected "portal token": a member_id, a 
 * CONFIDE
 --- location: bitrix1c_token_file $TEST_NGINX_SERVER_ROOT/html/tokens;
 --- error_log
-html/tokens:3 of "bitrix1c_token_file": expected "portal token": a member_id, a domain or "*", then a token
+html/tokens:3 of "bitrix1c_token_file": expected "portal token": a member_id, a domain, both as "domain/member_id", or "*", then a token
 
 
 === TEST 47: token file larger than 1 MB
