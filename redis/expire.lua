@@ -1,6 +1,6 @@
 -- expire: removes the dead letters that are older than "age" of dead_letters.
 --
--- Called by every worker, every 10 s.
+-- Called by the first worker, every 10 s.
 --
 -- KEYS   1 d, 2 h (see accept.lua)
 -- ARGV   1 maximum age, ms

@@ -32,13 +32,17 @@ ngx_b1c_expire_init(void)
 }
 
 
-/* dead letters hold personal data, so their age must not wait for the next */
+/*
+ * Dead letters hold personal data, so their age must not wait for the next one.
+ * One worker is enough, and an idle queue must cost next to nothing.
+ */
 void
 ngx_b1c_expire_poll(ngx_b1c_worker_t *w)
 {
     ngx_str_t  *argv;
 
-    if (ngx_current_msec - w->expire.checked < NGX_B1C_EXPIRE_CHECK
+    if (ngx_worker != 0
+        || ngx_current_msec - w->expire.checked < NGX_B1C_EXPIRE_CHECK
         || !ngx_b1c_redis_ready(w->queue->redis))
     {
         return;
