@@ -351,6 +351,11 @@ ngx_b1c_redis_conn_down(ngx_b1c_redis_t *redis)
         ngx_log_error(NGX_LOG_INFO, &redis->log, 0,
                       "Redis has closed an idle connection, it is opened "
                       "again");
+
+        /* a Sentinel may know another master by now */
+
+        (void) ngx_b1c_redis_peer_failed(redis);
+
         rc = NGX_OK;
         tell = 0;
 

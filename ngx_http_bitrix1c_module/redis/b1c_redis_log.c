@@ -197,6 +197,12 @@ ngx_b1c_redis_log_outage(ngx_b1c_redis_t *redis)
                   redis->reason,
                   advice ? " (" : "", advice ? advice : "",
                   advice ? ")" : "");
+
+    /* Redis was lost with its idle connection, the next peer was not */
+
+    if (!redis->up) {
+        redis->idle_closed = 0;
+    }
 }
 
 
