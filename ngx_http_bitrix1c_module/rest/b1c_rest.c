@@ -360,6 +360,12 @@ ngx_b1c_rest_body(ngx_http_request_t *r)
 
     rc = ngx_b1c_rest_intake(rest, &body);
 
+    /* it was answered, and may be gone with all its memory */
+
+    if (rc == NGX_DONE) {
+        return;
+    }
+
     store = rc == NGX_OK && ngx_b1c_calls_wanted(r, &rest->method);
 
     if (store) {
