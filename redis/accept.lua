@@ -72,12 +72,12 @@ local held = live[1]
 local done = redis.call('MGET', unpack(KEYS, 4))
 local reply, set, add, behind, metas, renamed = {}, {}, {}, {}, {}, {}
 local joined = {}
-local opposite, ended = {}, {}
+local opposite, ended, stale = {}, {}, {}
 
 -- the next event of this identity is neither a duplicate nor coalesced
 local function forget(kf, marker, verb, time)
     ended[#ended + 1] = kf:sub(1, 22) .. verb .. time
-    redis.call('PEXPIRE', marker:sub(1, -13) .. verb .. time, 0)
+    stale[#stale + 1] = marker:sub(1, -13) .. verb .. time
 end
 
 -- @include lib/verb_of.lua
@@ -307,6 +307,13 @@ for j = 1, #opposite do
 end
 if #ended > 0 then
     redis.call('HDEL', h, unpack(ended))
+    -- hardly ever is there a marker, and one command finds those of all events
+    local there = redis.call('MGET', unpack(stale))
+    for i = 1, #stale do
+        if there[i] then
+            redis.call('PEXPIRE', stale[i], 0)
+        end
+    end
 end
 
 return reply
